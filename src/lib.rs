@@ -1,0 +1,25 @@
+//! sluicegate: an FTPS-aware session-break reverse proxy that completes every data channel.
+//!
+//! The house, ground first. A module may import only modules on lower floors; `tests/house.rs` holds it to that.
+//!
+//! ```text
+//!  13  main                                  the command line
+//!  12  rig                                   embedded backend, demo
+//!  11  gate                                  the process: shards, signals, start-up checks
+//!   9  shard                                 one core and all it owns
+//!   8  session                               one client's life: wait, decide, perform
+//!   7  data      relay     upstream          open two legs | move bytes | reach a backend
+//!   6  leg                                   plain or TLS stream; FTP lines on it
+//!   5  tls                                   configurations, certificates, records
+//!   4  net                                   sockets on glommio: listen, dial, ready, ports
+//!   3b sys                                   the only unsafe: descriptors, CPUs, limits, clock
+//!  ~~~~~~~~~~~~~~~~~~~~~~~ waterline: no I/O, no clock, no runtime below ~~~~~~~~~~~~~~~~~~~~~~~
+//!   3  dialog    config                      whose turn is it | what the operator wants
+//!   2  policy    pool      metrics           may it | which one | how much
+//!   1  ftp                                   the words: lines, verbs, replies, addresses
+//!   0  limits                                every bound, and why
+//! ```
+//!
+//! The library exists for the binary, the tests and the benches: it makes no promise of semantic versions.
+
+pub mod limits;

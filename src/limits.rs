@@ -1,0 +1,127 @@
+//! Every bound in the house, each with its reason; relations between them are checked when compiling.
+//!
+//! The unit stands last in the name. What an operator may want to change is a config key whose default and range
+//! stand here; what is fixed is fixed for the reason beside it.
+
+use core::time::Duration;
+
+// --- words on the control connection -------------------------------------------------------------------------
+
+/// Longest command line taken from a client. IBM's own proxies allow 4,096; longer lines are an attack or a mistake.
+pub const COMMAND_LINE_BYTES_MAX: usize = 4096;
+
+/// Longest single reply line taken from a backend: servers send lines of 8 KiB (field notes 2b), so twice that.
+pub const REPLY_LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// Most lines of one reply of a backend: replies of 500 lines occur (STAT, SITE HELP), so sixteen times that.
+pub const REPLY_LINES_MAX: usize = 8192;
+
+/// Most commands of a client that wait for their turn; beyond it the client is not read until one is done.
+pub const PIPELINE_COMMANDS_MAX: usize = 32;
+
+/// Most actions one step of the dialog can ask for: the longest is the end of a transfer with everything to say.
+pub const ACTIONS_PER_STEP_MAX: usize = 16;
+
+/// One read from a control connection: a TLS record holds at most 16 KiB, an FTP line rarely 100 bytes.
+pub const CONTROL_READ_BYTES: usize = 4 * 1024;
+
+/// Bytes queued towards a control peer that does not read; beyond it the other side is not read either.
+pub const CONTROL_QUEUE_BYTES_MAX: usize = 64 * 1024;
+
+// --- sessions ------------------------------------------------------------------------------------------------
+
+/// Wrong logins in one session before it is ended with 421 (RFC 2577 section 5 asks for three to five).
+pub const LOGIN_ATTEMPTS_MAX: u32 = 5;
+
+/// Unknown commands in one session before it is ended: a browser tricked into speaking to us sends nothing else.
+pub const UNKNOWN_COMMANDS_MAX: u32 = 20;
+
+/// Wrong handshakes and strangers a passive listener turns away before the transfer is given up.
+pub const STRANGERS_PER_LISTENER_MAX: u32 = 64;
+
+// --- TLS -----------------------------------------------------------------------------------------------------
+
+/// Largest TLS record on the wire: 2^14 bytes, 256 of expansion, 5 of header (RFC 8446 section 5.2).
+pub const TLS_RECORD_BYTES_MAX: usize = 16 * 1024 + 256 + 5;
+
+/// Tickets sent to a client after the handshake of its control connection: enough for parallel data connections.
+pub const CONTROL_TICKETS: usize = 4;
+
+/// Tickets sent after the handshake of a data connection: one used, one new, one in reserve.
+pub const DATA_TICKETS: usize = 2;
+
+/// Sessions remembered for one client's resumption; its newest tickets are the ones it uses.
+pub const CLIENT_TICKETS_KEPT_MAX: usize = 32;
+
+// --- data connections ----------------------------------------------------------------------------------------
+
+/// Plain bytes read from a source in one turn: large enough to batch records, small enough to share a core.
+pub const RELAY_CHUNK_BYTES: usize = 256 * 1024;
+
+/// Bytes one transfer may move before it gives the core to its neighbours.
+pub const RELAY_TURN_BYTES: usize = 4 * 1024 * 1024;
+
+/// Buffers a shard keeps for reuse: beyond it a returned buffer is freed.
+pub const RELAY_BUFFERS_KEPT_MAX: usize = 64;
+
+/// Bytes read and dropped while waiting for a peer's end after ours: tickets and alerts, not a second file.
+pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
+
+/// Random ports tried before a passive range is called exhausted and searched from one end to the other.
+pub const PASSIVE_PORT_TRIES: u32 = 8;
+
+// --- the process ---------------------------------------------------------------------------------------------
+
+/// Connections the kernel holds for a listener whose core is busy.
+pub const LISTEN_BACKLOG: i32 = 1024;
+
+/// Most cores one process serves.
+pub const SHARDS_MAX: usize = 256;
+
+/// Memory for io_uring's registered buffers, per core: we use none, and 64 KiB is the least that glommio takes.
+pub const RING_MEMORY_BYTES: usize = 64 * 1024;
+
+/// Locked memory the ring of one core needs (measured: the builder fails below 512 KiB).
+pub const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
+
+/// Descriptors a session holds at most: two control, two data, one listener with its probe, and one dying.
+pub const DESCRIPTORS_PER_SESSION: u64 = 7;
+
+/// Messages waiting for a shard; the gate sends a handful a second.
+pub const MAILBOX_MESSAGES_MAX: usize = 64;
+
+// --- time: defaults of `[timeouts]` ----------------------------------------------------------------------------
+
+/// Control connection: TLS handshake, either leg.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// From the banner to a completed login.
+pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// A logged-in client that says nothing (RFC 1123 section 4.1.3.2 asks for at least five minutes).
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+/// Reaching a backend: TCP and its greeting.
+pub const BACKEND_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A backend's reply to a command that moves no data.
+pub const BACKEND_REPLY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Either data leg: TCP connected or accepted.
+pub const DATA_CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Either data leg: TLS handshake, from TCP established.
+pub const DATA_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// From both legs up to the first byte or the end.
+pub const DATA_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A stream that has begun and does not move.
+pub const DATA_STALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// The end of a data leg: flushing, the peer's own end, the backend's final reply after its data ended.
+pub const DATA_COMPLETION_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a data leg waits for the peer's close_notify or FIN after ours; some peers never send one.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long transfers may go on when the process is told to stop.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+const _: () = assert!(COMMAND_LINE_BYTES_MAX <= CONTROL_QUEUE_BYTES_MAX / 4, "a command must always fit the queue");
+const _: () = assert!(REPLY_LINE_BYTES_MAX <= CONTROL_QUEUE_BYTES_MAX / 2, "a reply line must always fit the queue");
+const _: () = assert!(RELAY_CHUNK_BYTES <= RELAY_TURN_BYTES, "a turn is at least one chunk");
+const _: () = assert!(RELAY_CHUNK_BYTES >= TLS_RECORD_BYTES_MAX, "a whole record must fit a buffer");
+const _: () = assert!(
+    LINGER_TIMEOUT.as_secs() < DATA_COMPLETION_TIMEOUT.as_secs(),
+    "waiting for politeness must not eat the time for completion"
+);
