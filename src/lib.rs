@@ -23,3 +23,5 @@
 //! The library exists for the binary, the tests and the benches: it makes no promise of semantic versions.
 
 pub mod limits;
+
+pub mod ftp;

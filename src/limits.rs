@@ -117,10 +117,19 @@ pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long transfers may go on when the process is told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-const _: () = assert!(COMMAND_LINE_BYTES_MAX <= CONTROL_QUEUE_BYTES_MAX / 4, "a command must always fit the queue");
-const _: () = assert!(REPLY_LINE_BYTES_MAX <= CONTROL_QUEUE_BYTES_MAX / 2, "a reply line must always fit the queue");
+const _: () = assert!(
+    COMMAND_LINE_BYTES_MAX <= CONTROL_QUEUE_BYTES_MAX / 4,
+    "a command must always fit the queue"
+);
+const _: () = assert!(
+    REPLY_LINE_BYTES_MAX <= CONTROL_QUEUE_BYTES_MAX / 2,
+    "a reply line must always fit the queue"
+);
 const _: () = assert!(RELAY_CHUNK_BYTES <= RELAY_TURN_BYTES, "a turn is at least one chunk");
-const _: () = assert!(RELAY_CHUNK_BYTES >= TLS_RECORD_BYTES_MAX, "a whole record must fit a buffer");
+const _: () = assert!(
+    RELAY_CHUNK_BYTES >= TLS_RECORD_BYTES_MAX,
+    "a whole record must fit a buffer"
+);
 const _: () = assert!(
     LINGER_TIMEOUT.as_secs() < DATA_COMPLETION_TIMEOUT.as_secs(),
     "waiting for politeness must not eat the time for completion"
