@@ -25,3 +25,5 @@
 pub mod limits;
 
 pub mod ftp;
+
+pub mod policy;
