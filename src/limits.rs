@@ -125,7 +125,10 @@ const _: () = assert!(
     REPLY_LINE_BYTES_MAX <= CONTROL_QUEUE_BYTES_MAX / 2,
     "a reply line must always fit the queue"
 );
-const _: () = assert!(RELAY_CHUNK_BYTES <= RELAY_TURN_BYTES, "a turn is at least one chunk");
+const _: () = assert!(
+    RELAY_CHUNK_BYTES <= RELAY_TURN_BYTES,
+    "a turn is at least one chunk"
+);
 const _: () = assert!(
     RELAY_CHUNK_BYTES >= TLS_RECORD_BYTES_MAX,
     "a whole record must fit a buffer"

@@ -79,7 +79,8 @@ pub fn read_pasv_reply(text: &[u8]) -> Option<SocketAddrV4> {
             }
             let [a, b, c, d, high, low] = octets;
             let port = u16::from_be_bytes([high, low]);
-            (fields.next().is_none() && port != 0).then(|| SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port))
+            (fields.next().is_none() && port != 0)
+                .then(|| SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port))
         })
 }
 
@@ -123,7 +124,12 @@ mod tests {
             b"(|||-1|)",
             b"(111644611)",
         ] {
-            assert_eq!(read_epsv_reply(broken), None, "{}", String::from_utf8_lossy(broken));
+            assert_eq!(
+                read_epsv_reply(broken),
+                None,
+                "{}",
+                String::from_utf8_lossy(broken)
+            );
         }
     }
 

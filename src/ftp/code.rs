@@ -27,11 +27,18 @@ impl Code {
     /// The code that three ASCII digits spell, if they are one.
     #[must_use]
     pub fn read(digits: [u8; 3]) -> Option<Self> {
-        let [hundreds @ b'1'..=b'6', tens @ b'0'..=b'9', units @ b'0'..=b'9'] = digits else {
+        let [
+            hundreds @ b'1'..=b'6',
+            tens @ b'0'..=b'9',
+            units @ b'0'..=b'9',
+        ] = digits
+        else {
             return None;
         };
         let digit = |byte: u8| u16::from(byte - b'0');
-        Some(Self(digit(hundreds) * 100 + digit(tens) * 10 + digit(units)))
+        Some(Self(
+            digit(hundreds) * 100 + digit(tens) * 10 + digit(units),
+        ))
     }
 
     /// What the first digit says.
@@ -135,7 +142,10 @@ mod tests {
     #[test]
     fn three_digits_and_a_class() {
         assert_eq!(Code::read(*b"226"), Some(occasion::DATA_CLOSED));
-        assert_eq!(Code::read(*b"226").map(Code::class), Some(Class::Completion));
+        assert_eq!(
+            Code::read(*b"226").map(Code::class),
+            Some(Class::Completion)
+        );
         for wrong in [b"026", b"726", b"2a6", b" 22"] {
             assert_eq!(Code::read(*wrong), None);
         }

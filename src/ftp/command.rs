@@ -47,7 +47,10 @@ impl Command {
         if line.contains(&0) {
             return Err(Malformed::Nul);
         }
-        let end = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
+        let end = line
+            .iter()
+            .position(|&byte| byte == b' ')
+            .unwrap_or(line.len());
         let (word, rest) = line.split_at(end);
         let Some(verb) = Verb::read(word) else {
             return Err(if super::is_foreign(word) {
@@ -60,7 +63,9 @@ impl Command {
         let argument = rest.strip_prefix(b" ").unwrap_or(rest);
         match verb.row().argument {
             Argument::Required if argument.is_empty() => Err(Malformed::ArgumentMissing(verb)),
-            Argument::Without if !argument.trim_ascii().is_empty() => Err(Malformed::ArgumentSurplus(verb)),
+            Argument::Without if !argument.trim_ascii().is_empty() => {
+                Err(Malformed::ArgumentSurplus(verb))
+            }
             Argument::Without => Ok(Self::new(verb, [])),
             _ => Ok(Self::new(verb, argument)),
         }
@@ -83,7 +88,10 @@ impl Command {
     fn shown(&self) -> &[u8] {
         let argument = &self.argument;
         match self.verb {
-            Verb::Site => argument.split(|&byte| byte == b' ').next().unwrap_or_default(),
+            Verb::Site => argument
+                .split(|&byte| byte == b' ')
+                .next()
+                .unwrap_or_default(),
             _ => argument,
         }
     }
@@ -115,17 +123,32 @@ mod tests {
 
     #[test]
     fn lines_become_commands() {
-        assert_eq!(Command::read(b"retr a b"), Ok(Command::new(Verb::Retr, "a b")));
-        assert_eq!(Command::read(b"RETR  a"), Ok(Command::new(Verb::Retr, " a")));
+        assert_eq!(
+            Command::read(b"retr a b"),
+            Ok(Command::new(Verb::Retr, "a b"))
+        );
+        assert_eq!(
+            Command::read(b"RETR  a"),
+            Ok(Command::new(Verb::Retr, " a"))
+        );
         assert_eq!(Command::read(b"PASV "), Ok(Command::new(Verb::Pasv, "")));
         assert_eq!(Command::read(b"LIST"), Ok(Command::new(Verb::List, "")));
     }
 
     #[test]
     fn lines_that_are_none_say_why() {
-        assert_eq!(Command::read(b"RETR"), Err(Malformed::ArgumentMissing(Verb::Retr)));
-        assert_eq!(Command::read(b"RETR "), Err(Malformed::ArgumentMissing(Verb::Retr)));
-        assert_eq!(Command::read(b"PASV x"), Err(Malformed::ArgumentSurplus(Verb::Pasv)));
+        assert_eq!(
+            Command::read(b"RETR"),
+            Err(Malformed::ArgumentMissing(Verb::Retr))
+        );
+        assert_eq!(
+            Command::read(b"RETR "),
+            Err(Malformed::ArgumentMissing(Verb::Retr))
+        );
+        assert_eq!(
+            Command::read(b"PASV x"),
+            Err(Malformed::ArgumentSurplus(Verb::Pasv))
+        );
         assert_eq!(Command::read(b"hunter2"), Err(Malformed::Unknown));
         assert_eq!(Command::read(b""), Err(Malformed::Unknown));
         assert_eq!(Command::read(b"GET / HTTP/1.1"), Err(Malformed::Foreign));
@@ -135,7 +158,10 @@ mod tests {
     #[test]
     fn secrets_do_not_print() {
         let password = Command::read(b"PASS hunter2").expect("a command");
-        assert_eq!(format!("{password} {password:?}"), "PASS **** Command(PASS ****)");
+        assert_eq!(
+            format!("{password} {password:?}"),
+            "PASS **** Command(PASS ****)"
+        );
         let site = Command::read(b"SITE PSWD old new").expect("a command");
         assert_eq!(site.to_string(), "SITE PSWD");
         let path = Command::read(b"RETR a\x1b[2J").expect("a command");

@@ -50,7 +50,8 @@ fn passes(word: &[u8]) -> bool {
         .iter()
         .any(|passing| passing.as_bytes().eq_ignore_ascii_case(word));
     is_passing
-        || Verb::read(word).is_some_and(|verb| matches!(verb.row().answer, Answer::Backend | Answer::Transfer(_)))
+        || Verb::read(word)
+            .is_some_and(|verb| matches!(verb.row().answer, Answer::Backend | Answer::Transfer(_)))
 }
 
 #[cfg(test)]

@@ -57,7 +57,10 @@ impl LineReader {
 
     /// The next line, if its end is there.
     pub fn next_line(&mut self) -> Cut {
-        let Some(offset) = self.buffer[self.searched..].iter().position(|&byte| byte == b'\n') else {
+        let Some(offset) = self.buffer[self.searched..]
+            .iter()
+            .position(|&byte| byte == b'\n')
+        else {
             self.searched = self.buffer.len();
             return if self.searched > self.bytes_max + 1 {
                 Cut::TooLong
@@ -204,7 +207,10 @@ mod tests {
 
     #[test]
     fn escaped_text_is_one_printable_line() {
-        assert_eq!(escape(b"a\r\n\x1b[31m\\\xff"), "a\\x0d\\x0a\\x1b[31m\\\\\\xff");
+        assert_eq!(
+            escape(b"a\r\n\x1b[31m\\\xff"),
+            "a\\x0d\\x0a\\x1b[31m\\\\\\xff"
+        );
     }
 
     proptest! {

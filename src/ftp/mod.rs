@@ -10,7 +10,9 @@ mod line;
 mod reply;
 mod verb;
 
-pub use address::{EpsvAsk, pasv_reply, read_epsv_ask, read_epsv_reply, read_pasv_reply, write_epsv_reply};
+pub use address::{
+    EpsvAsk, pasv_reply, read_epsv_ask, read_epsv_reply, read_pasv_reply, write_epsv_reply,
+};
 pub use code::{Class, Code, occasion};
 pub use command::{Command, Malformed};
 pub use feature::Features;

@@ -26,7 +26,12 @@ impl Reply {
 
     /// A reply of a first line, indented lines between, and a last line (the form of RFC 2389 section 3.2).
     #[must_use]
-    pub fn block(code: Code, first: &str, between: impl IntoIterator<Item = String>, last: &str) -> Self {
+    pub fn block(
+        code: Code,
+        first: &str,
+        between: impl IntoIterator<Item = String>,
+        last: &str,
+    ) -> Self {
         let mut lines = vec![first.to_owned()];
         lines.extend(between.into_iter().map(|line| format!(" {line}")));
         lines.push(last.to_owned());
@@ -172,7 +177,8 @@ mod tests {
     fn single_and_multi_line_replies() {
         assert_eq!(read_all("226 Done"), [(226, true)]);
         assert_eq!(read_all("226"), [(226, true)]);
-        let feat = "211-Features:\r\n SIZE\r\n\r\n211-again\r\n226 no end\r\n211x\r\n211 End\r\n220 next";
+        let feat =
+            "211-Features:\r\n SIZE\r\n\r\n211-again\r\n226 no end\r\n211x\r\n211 End\r\n220 next";
         let expected = [
             (211, false),
             (211, false),
@@ -208,7 +214,10 @@ mod tests {
         reader.read(b"211-".to_vec()).expect("opens");
         let blank = reader.read(Vec::new()).expect("inside").expect("a line");
         assert_eq!(blank.wire(), b" \r\n");
-        let bare = reader.read(b"211".to_vec()).expect("closes").expect("a line");
+        let bare = reader
+            .read(b"211".to_vec())
+            .expect("closes")
+            .expect("a line");
         assert_eq!(bare.wire(), b"211 \r\n");
     }
 

@@ -245,7 +245,10 @@ mod tests {
     fn every_row_is_found_by_its_word_and_its_verb() {
         for row in Verb::TABLE {
             assert_eq!(Verb::read(row.word.as_bytes()), Some(row.verb));
-            assert_eq!(Verb::read(row.word.to_ascii_lowercase().as_bytes()), Some(row.verb));
+            assert_eq!(
+                Verb::read(row.word.to_ascii_lowercase().as_bytes()),
+                Some(row.verb)
+            );
             assert_eq!(row.verb.row().word, row.word);
             assert!(!is_foreign(row.word.as_bytes()), "{} is FTP", row.word);
         }
