@@ -27,3 +27,5 @@ pub mod limits;
 pub mod ftp;
 
 pub mod policy;
+
+pub mod dialog;

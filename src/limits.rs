@@ -19,8 +19,15 @@ pub const REPLY_LINES_MAX: usize = 8192;
 /// Most commands of a client that wait for their turn; beyond it the client is not read until one is done.
 pub const PIPELINE_COMMANDS_MAX: usize = 32;
 
-/// Most actions one step of the dialog can ask for: the longest is the end of a transfer with everything to say.
-pub const ACTIONS_PER_STEP_MAX: usize = 16;
+/// Most actions one step of the dialog can ask for: the longest is the end of a transfer with everything to say, and
+/// every command that waited for it answered at once.
+pub const ACTIONS_PER_STEP_MAX: usize = 16 + 2 * PIPELINE_COMMANDS_MAX;
+
+/// Most lines of a backend's FEAT reply that are looked at; servers list about thirty.
+pub const FEATURE_LINES_MAX: usize = 256;
+
+/// Bytes of a transfer's final reply that are held until the client's data leg is over; its last line always is.
+pub const REPLY_HELD_BYTES_MAX: usize = 32 * 1024;
 
 /// One read from a control connection: a TLS record holds at most 16 KiB, an FTP line rarely 100 bytes.
 pub const CONTROL_READ_BYTES: usize = 4 * 1024;

@@ -75,7 +75,10 @@ impl End {
     pub const fn was_established(self) -> bool {
         !matches!(
             self,
-            Self::Refused | Self::Bare | Self::HandshakeFailed | Self::TimedOut(Phase::Connect | Phase::Handshake)
+            Self::Refused
+                | Self::Bare
+                | Self::HandshakeFailed
+                | Self::TimedOut(Phase::Connect | Phase::Handshake)
         )
     }
 }
