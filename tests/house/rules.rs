@@ -1,0 +1,559 @@
+//! The rules of the house, each a function from the sources to what it has to complain of.
+//!
+//! `tests/house.rs` runs them over `src`, and over small faulty sources to prove that each can fail. A rule never
+//! stops at its first find: the reader gets the whole list with a cure for each line.
+
+use crate::source::{Path, Source, Word};
+use crate::{CODE_LINES_MAX, DOORS, FLOORS, RUNTIME_ROOMS, UNSAFE_ROOM, WATERLINE};
+
+/// One thing to put right.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    /// File below `src`, or another file of the repository.
+    pub(crate) place: String,
+    /// Line, or 0 for the file as a whole.
+    pub(crate) line: usize,
+    /// Short name of the rule; exceptions refer to it.
+    pub(crate) rule: &'static str,
+    /// What was found.
+    pub(crate) found: String,
+    /// What to do about it.
+    pub(crate) cure: &'static str,
+}
+
+/// What the rules look at.
+pub(crate) struct House {
+    pub(crate) sources: Vec<Source>,
+    /// `docs/PROTOCOL.md`, where there is one.
+    pub(crate) protocol: Option<String>,
+}
+
+/// Every fault that every rule finds, in the order of the files.
+pub(crate) fn inspect(house: &House) -> Vec<Fault> {
+    let test_files: Vec<String> = house.sources.iter().flat_map(Source::test_files).collect();
+    let mut faults = Vec::new();
+    for source in &house.sources {
+        word_faults(source, &mut faults);
+        name_faults(source, &mut faults);
+        unsafe_faults(source, &mut faults);
+        if test_files.contains(&source.place) {
+            continue;
+        }
+        stand_faults(source, &mut faults);
+        import_faults(source, &mut faults);
+        waterline_faults(source, &mut faults);
+        runtime_faults(source, &mut faults);
+        size_faults(source, &mut faults);
+        contract_faults(source, &mut faults);
+        if source.place == "lib.rs" {
+            picture_faults(source, &mut faults);
+            order_faults(source, &mut faults);
+        }
+    }
+    verb_faults(house, &mut faults);
+    faults
+}
+
+/// How high a room stands: its place in `FLOORS`, ground first.
+fn floor(room: &str) -> Option<usize> {
+    FLOORS.iter().position(|(_, rooms)| rooms.contains(&room))
+}
+
+fn report(
+    faults: &mut Vec<Fault>,
+    source: &Source,
+    line: usize,
+    rule: &'static str,
+    found: String,
+    cure: &'static str,
+) {
+    faults.push(Fault {
+        place: source.place.clone(),
+        line,
+        rule,
+        found,
+        cure,
+    });
+}
+
+fn stand_faults(source: &Source, faults: &mut Vec<Fault>) {
+    if source.room() != "lib" && floor(source.room()).is_none() {
+        let found = format!("`{}` stands on no floor", source.room());
+        report(
+            faults,
+            source,
+            0,
+            "floor",
+            found,
+            "give it a row in FLOORS (tests/house.rs) and in the picture of lib.rs",
+        );
+    }
+}
+
+fn import_faults(source: &Source, faults: &mut Vec<Fault>) {
+    let room = source.room();
+    let Some(own) = floor(room) else { return };
+    for path in source.paths() {
+        let Some(target) = crate_target(source, &path) else {
+            continue;
+        };
+        if target == room {
+            continue;
+        }
+        let found = format!(
+            "{room} (floor {}) names `{}`",
+            FLOORS[own].0,
+            path.segments.join("::")
+        );
+        match floor(target) {
+            None => report(
+                faults,
+                source,
+                path.line,
+                "import",
+                found,
+                "name a module that stands on a floor, never the root itself",
+            ),
+            Some(other) if other >= own => {
+                let cure = "imports go strictly down: move the type to the lowest floor that needs it, or the caller up";
+                report(faults, source, path.line, "import", found, cure);
+            }
+            Some(_) => door_fault(source, &path, target, faults),
+        }
+    }
+}
+
+/// Some rooms know fewer than all rooms below them.
+fn door_fault(source: &Source, path: &Path, target: &str, faults: &mut Vec<Fault>) {
+    let Some((room, doors, why)) = DOORS.iter().find(|(room, _, _)| *room == source.room()) else {
+        return;
+    };
+    if !doors.contains(&target) {
+        let found = format!(
+            "{room} names `{}`, it may know only {doors:?}: {why}",
+            path.segments.join("::")
+        );
+        report(
+            faults,
+            source,
+            path.line,
+            "door",
+            found,
+            "hand it the value from above, or change the row in DOORS with its reason",
+        );
+    }
+}
+
+/// The room that a path leads to, if it starts at the crate root.
+fn crate_target<'p>(source: &Source, path: &'p Path) -> Option<&'p str> {
+    let segments = &path.segments;
+    let first = segments.first()?.as_str();
+    let supers = segments
+        .iter()
+        .skip(usize::from(first == "self"))
+        .take_while(|name| *name == "super")
+        .count();
+    let depth = source.depth();
+    let at_root = match first {
+        "crate" => 1,
+        "sluicegate" if source.room() == "main" => 1,
+        _ if depth > 0 && supers >= depth => usize::from(first == "self") + supers,
+        _ => return None,
+    };
+    segments.get(at_root).map(String::as_str)
+}
+
+/// Crates and modules that would let a pure floor touch the world.
+const WORLD: &[&[&str]] = &[
+    &["glommio"],
+    &["rustls"],
+    &["socket2"],
+    &["libc"],
+    &["tokio"],
+    &["std", "fs"],
+    &["std", "env"],
+    &["std", "thread"],
+    &["std", "process"],
+    &["Instant", "now"],
+    &["SystemTime"],
+    &["TcpStream"],
+    &["TcpListener"],
+    &["UdpSocket"],
+];
+
+fn waterline_faults(source: &Source, faults: &mut Vec<Fault>) {
+    if floor(source.room())
+        .is_none_or(|own| FLOORS[own].0.parse::<u32>().map_or(true, |n| n > WATERLINE))
+    {
+        return;
+    }
+    let cure = "floors below the waterline have no I/O, clock or runtime: take the value as an argument, act above";
+    for path in source.paths() {
+        let named = |world: &&&[&str]| {
+            let from_start = matches!(
+                world[0],
+                "glommio" | "rustls" | "socket2" | "libc" | "tokio" | "std"
+            );
+            let mut places = path.segments.windows(world.len()).enumerate();
+            places.any(|(at, names)| {
+                (at == 0 || !from_start) && names.iter().zip(**world).all(|(own, name)| own == name)
+            })
+        };
+        if WORLD.iter().any(|world| named(&world)) {
+            report(
+                faults,
+                source,
+                path.line,
+                "waterline",
+                format!("`{}`", path.segments.join("::")),
+                cure,
+            );
+        }
+    }
+    for token in &source.code {
+        if token.is_name("async") || token.is_name("await") {
+            report(
+                faults,
+                source,
+                token.line,
+                "waterline",
+                "async code".to_owned(),
+                cure,
+            );
+        }
+    }
+}
+
+fn runtime_faults(source: &Source, faults: &mut Vec<Fault>) {
+    let below = floor(source.room())
+        .is_some_and(|own| FLOORS[own].0.parse::<u32>().is_ok_and(|n| n <= WATERLINE));
+    if below || RUNTIME_ROOMS.contains(&source.room()) {
+        return;
+    }
+    for path in source
+        .paths()
+        .iter()
+        .filter(|path| path.segments[0] == "glommio")
+    {
+        let found = format!("`{}` outside {RUNTIME_ROOMS:?}", path.segments.join("::"));
+        report(
+            faults,
+            source,
+            path.line,
+            "runtime",
+            found,
+            "only these rooms know the runtime: go through `net`",
+        );
+    }
+}
+
+fn size_faults(source: &Source, faults: &mut Vec<Fault>) {
+    if source.production_lines > CODE_LINES_MAX {
+        let found = format!(
+            "{} lines before tests, {CODE_LINES_MAX} are allowed",
+            source.production_lines
+        );
+        report(
+            faults,
+            source,
+            0,
+            "size",
+            found,
+            "split it by noun, not into a part 2",
+        );
+    }
+}
+
+fn unsafe_faults(source: &Source, faults: &mut Vec<Fault>) {
+    for (index, token) in source.tokens.iter().enumerate() {
+        if !token.is_name("unsafe") && !token.is_name("unsafe_code") {
+            continue;
+        }
+        if source.room() != UNSAFE_ROOM {
+            let found = format!("unsafe outside `{UNSAFE_ROOM}`");
+            report(
+                faults,
+                source,
+                token.line,
+                "unsafe",
+                found,
+                "give `sys` a safe function that does it",
+            );
+        }
+        let statement = source.tokens[..index].iter().rev();
+        let mut statement =
+            statement.take_while(|token| !matches!(token.word, Word::Mark(';' | '{' | '}')));
+        let says_why = |text: &str| text.contains("SAFETY:") || text.contains("# Safety");
+        let reasoned =
+            statement.any(|token| matches!(&token.word, Word::Comment(text) if says_why(text)));
+        if token.is_name("unsafe") && !reasoned {
+            let cure = "write `// SAFETY:` and why it holds directly before it";
+            report(
+                faults,
+                source,
+                token.line,
+                "safety",
+                "unsafe without its reason".to_owned(),
+                cure,
+            );
+        }
+    }
+}
+
+/// Names that say nothing.
+const EMPTY_NAMES: &[&str] = &[
+    "utils", "util", "helpers", "helper", "common", "misc", "manager",
+];
+
+fn name_faults(source: &Source, faults: &mut Vec<Fault>) {
+    let cure = "name it after the noun it is about";
+    for part in source.place.split('/') {
+        let stem = part.strip_suffix(".rs").unwrap_or(part);
+        if EMPTY_NAMES.contains(&stem) {
+            report(
+                faults,
+                source,
+                0,
+                "name",
+                format!("a file or folder called `{stem}`"),
+                cure,
+            );
+        }
+    }
+    for pair in source.code.windows(2) {
+        if let Word::Name(name) = &pair[1].word
+            && pair[0].is_name("mod")
+            && EMPTY_NAMES.contains(&name.as_str())
+        {
+            report(
+                faults,
+                source,
+                pair[1].line,
+                "name",
+                format!("a module called `{name}`"),
+                cure,
+            );
+        }
+    }
+}
+
+/// Notes to oneself; they belong into the list of issues.
+const NOTES: &[&str] = &["TODO", "FIXME", "XXX", "HACK"];
+/// Macros of unfinished work.
+const UNFINISHED: &[&str] = &["dbg", "todo", "unimplemented"];
+
+fn word_faults(source: &Source, faults: &mut Vec<Fault>) {
+    for token in &source.tokens {
+        let Word::Comment(text) = &token.word else {
+            continue;
+        };
+        let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+        if let Some(note) = words.find(|word| NOTES.contains(word)) {
+            let cure = "do it, or open an issue and say nothing here";
+            report(
+                faults,
+                source,
+                token.line,
+                "word",
+                format!("{note} in a comment"),
+                cure,
+            );
+        }
+    }
+    for pair in source.tokens.windows(2) {
+        if let Word::Name(name) = &pair[0].word
+            && UNFINISHED.contains(&name.as_str())
+            && pair[1].is_mark('!')
+        {
+            report(
+                faults,
+                source,
+                pair[0].line,
+                "word",
+                format!("{name}!"),
+                "finish it",
+            );
+        }
+    }
+}
+
+fn contract_faults(source: &Source, faults: &mut Vec<Fault>) {
+    let doc = source.module_doc();
+    let ends = doc
+        .split_whitespace()
+        .filter(|word| word.ends_with(['.', '!', '?']))
+        .count();
+    if doc.is_empty() {
+        report(
+            faults,
+            source,
+            1,
+            "contract",
+            "no module doc at the top".to_owned(),
+            "say with `//!` what this file is",
+        );
+    } else if source.place.ends_with("/mod.rs") && ends < 3 {
+        let found = format!("{ends} sentences in the module doc of a floor");
+        report(
+            faults,
+            source,
+            1,
+            "contract",
+            found,
+            "three: what it is, who uses it, what it never does",
+        );
+    }
+}
+
+/// The picture in lib.rs and `FLOORS` say the same.
+fn picture_faults(source: &Source, faults: &mut Vec<Fault>) {
+    let drawn = drawn_rooms(source);
+    let rows = FLOORS
+        .iter()
+        .flat_map(|(number, rooms)| rooms.iter().map(|room| (*number, *room)));
+    let table: Vec<(&str, &str)> = rows.collect();
+    let cure = "lib.rs and FLOORS (tests/house.rs) must show the same floors";
+    for (number, room) in table.iter().filter(|row| !drawn.contains(row)) {
+        let found = format!("`{room}` on floor {number} is not in the picture");
+        report(faults, source, 0, "picture", found, cure);
+    }
+    for (number, room) in drawn.iter().filter(|row| !table.contains(row)) {
+        let found = format!("the picture shows `{room}` on floor {number}");
+        report(faults, source, 0, "picture", found, cure);
+    }
+}
+
+/// Number and name of each room in the picture of lib.rs; the last column of a line says what it is for.
+fn drawn_rooms(source: &Source) -> Vec<(&str, &str)> {
+    let mut drawn = Vec::new();
+    for token in &source.tokens {
+        let Word::Comment(text) = &token.word else {
+            continue;
+        };
+        let Some(line) = text.strip_prefix("//!") else {
+            continue;
+        };
+        let mut columns = line
+            .split("  ")
+            .map(str::trim)
+            .filter(|column| !column.is_empty());
+        let Some(head) = columns.next() else { continue };
+        // "3b sys" stands closer together than the others.
+        let (number, first) = head.split_once(' ').unwrap_or((head, ""));
+        if !number.starts_with(|c: char| c.is_ascii_digit()) {
+            continue;
+        }
+        let mut names: Vec<&str> = columns.collect();
+        names.pop();
+        names.extend(Some(first).filter(|first| !first.is_empty()));
+        drawn.extend(names.iter().map(|name| (number, *name)));
+    }
+    drawn
+}
+
+/// lib.rs lists the modules in floor order, so that it reads like the picture.
+fn order_faults(source: &Source, faults: &mut Vec<Fault>) {
+    let mut highest = 0;
+    for pair in source.code.windows(2) {
+        let Word::Name(name) = &pair[1].word else {
+            continue;
+        };
+        if !pair[0].is_name("mod") {
+            continue;
+        }
+        let line = pair[1].line;
+        match floor(name) {
+            Some(own) if own >= highest => highest = own,
+            Some(_) => {
+                let found = format!("`{name}` is out of order");
+                report(
+                    faults,
+                    source,
+                    line,
+                    "picture",
+                    found,
+                    "list the modules in floor order",
+                );
+            }
+            None => {
+                let found = format!("`{name}` stands on no floor");
+                report(
+                    faults,
+                    source,
+                    line,
+                    "floor",
+                    found,
+                    "give it a row in FLOORS",
+                );
+            }
+        }
+    }
+}
+
+/// Every verb that the table of verbs knows has its line in the protocol page.
+fn verb_faults(house: &House, faults: &mut Vec<Fault>) {
+    if !house.sources.iter().any(|source| source.room() == "ftp") {
+        return;
+    }
+    let mut fault = |place: &str, line: usize, found: String, cure: &'static str| {
+        faults.push(Fault {
+            place: place.to_owned(),
+            line,
+            rule: "verbs",
+            found,
+            cure,
+        });
+    };
+    let Some(table) = house
+        .sources
+        .iter()
+        .find(|source| source.place == "ftp/verb.rs")
+    else {
+        return fault(
+            "ftp/verb.rs",
+            0,
+            "the table of verbs is missing".to_owned(),
+            "keep all verbs in this one table",
+        );
+    };
+    let Some(protocol) = &house.protocol else {
+        return fault(
+            "docs/PROTOCOL.md",
+            0,
+            "the page is missing".to_owned(),
+            "write it: clause, what we do, file",
+        );
+    };
+    let is_verb = |text: &str| {
+        (3..=5).contains(&text.len())
+            && text
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+    };
+    let verbs: Vec<(usize, &String)> = table
+        .code
+        .iter()
+        .filter_map(|token| match &token.word {
+            Word::Text(text) if is_verb(text) => Some((token.line, text)),
+            _ => None,
+        })
+        .collect();
+    if verbs.is_empty() {
+        fault(
+            "ftp/verb.rs",
+            0,
+            "no verb found".to_owned(),
+            "name each verb as a string of capitals, or teach this rule",
+        );
+    }
+    for (line, verb) in verbs {
+        if !protocol.contains(&format!("`{verb}`")) {
+            fault(
+                "ftp/verb.rs",
+                line,
+                format!("`{verb}` is not in docs/PROTOCOL.md"),
+                "add its line there, in backticks",
+            );
+        }
+    }
+}
