@@ -1,8 +1,11 @@
 //! The house rules as a test: floors, waterline, sizes, names, words, contracts, and what must be documented.
 //!
 //! `cargo test --test house` prints every fault with its place, its rule and its cure. The tables stand here; the rules
-//! are in `house/rules.rs`, the scanner in `house/source.rs`, and the proofs that each rule can fail in `house/trials.rs`.
+//! are in `house/rules.rs`, the scanner in `house/source.rs`, the comparison of the
+//! pages with the code in `house/page.rs`, and the proofs that each rule can fail in `house/trials.rs`.
 
+#[path = "house/page.rs"]
+mod page;
 #[path = "house/rules.rs"]
 mod rules;
 #[path = "house/source.rs"]
@@ -13,7 +16,8 @@ mod trials;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rules::{Fault, House, inspect};
+use page::{link_faults, page_faults};
+use rules::{Fault, inspect};
 use source::Source;
 
 /// The floors, ground first, as lib.rs draws them.
@@ -49,16 +53,10 @@ const DOORS: &[(&str, &[&str], &str)] = &[
         &["limits"],
         "it offers system calls; what they are used for is not its concern",
     ),
-    (
-        "net",
-        &["sys", "limits"],
-        "a socket knows neither FTP nor policy",
-    ),
+    ("net", &["sys", "limits"], "a socket knows neither FTP nor policy"),
     (
         "relay",
-        &[
-            "leg", "tls", "net", "sys", "dialog", "policy", "ftp", "limits",
-        ],
+        &["leg", "tls", "net", "sys", "dialog", "policy", "ftp", "limits"],
         "it returns a Report; counting is done above",
     ),
 ];
@@ -88,20 +86,41 @@ const EXCEPTIONS: &[Exception] = &[];
 fn the_house_stands() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let sources = read_sources(&root.join("src"));
-    assert!(
-        sources.len() > 2,
-        "nothing was read, so nothing was checked"
-    );
-    let house = House {
-        sources,
-        protocol: fs::read_to_string(root.join("docs/PROTOCOL.md")).ok(),
-    };
-    let faults = judge(inspect(&house), EXCEPTIONS);
+    assert!(sources.len() > 2, "nothing was read, so nothing was checked");
+    demand_none(&judge(inspect(&sources), EXCEPTIONS));
+}
+
+#[test]
+fn the_protocol_page_says_what_the_table_of_verbs_says() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/PROTOCOL.md");
+    let page = fs::read_to_string(page).expect("docs/PROTOCOL.md can be read");
+    demand_none(&page_faults(&page, sluicegate::ftp::Verb::TABLE));
+}
+
+#[test]
+fn the_pages_name_only_files_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = ["", "docs", "docs/decisions"].into_iter().flat_map(|folder| {
+        let entries = fs::read_dir(root.join(folder)).expect("the folders of pages can be listed");
+        entries.map(move |entry| (folder, entry.expect("an entry can be read").file_name()))
+    });
+    let mut faults = Vec::new();
+    for (folder, name) in pages {
+        let place = Path::new(folder).join(name).to_string_lossy().into_owned();
+        if place.ends_with(".md") {
+            let page = fs::read_to_string(root.join(&place)).expect("pages are UTF-8");
+            faults.extend(link_faults(&place, &page, |path| root.join(path).exists()));
+        }
+    }
+    demand_none(&faults);
+}
+
+fn demand_none(faults: &[Fault]) {
     assert!(
         faults.is_empty(),
         "{} fault(s) in the house\n{}",
         faults.len(),
-        listing(&faults)
+        listing(faults)
     );
 }
 
@@ -156,10 +175,7 @@ fn read_sources(src: &Path) -> Vec<Source> {
             .expect("it was found below src")
             .to_string_lossy()
             .replace('\\', "/");
-        Source::new(
-            &place,
-            &fs::read_to_string(path).expect("sources are UTF-8"),
-        )
+        Source::new(&place, &fs::read_to_string(path).expect("sources are UTF-8"))
     };
     files.iter().map(read).collect()
 }

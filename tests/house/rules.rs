@@ -21,18 +21,11 @@ pub(crate) struct Fault {
     pub(crate) cure: &'static str,
 }
 
-/// What the rules look at.
-pub(crate) struct House {
-    pub(crate) sources: Vec<Source>,
-    /// `docs/PROTOCOL.md`, where there is one.
-    pub(crate) protocol: Option<String>,
-}
-
 /// Every fault that every rule finds, in the order of the files.
-pub(crate) fn inspect(house: &House) -> Vec<Fault> {
-    let test_files: Vec<String> = house.sources.iter().flat_map(Source::test_files).collect();
+pub(crate) fn inspect(sources: &[Source]) -> Vec<Fault> {
+    let test_files: Vec<String> = sources.iter().flat_map(Source::test_files).collect();
     let mut faults = Vec::new();
-    for source in &house.sources {
+    for source in sources {
         word_faults(source, &mut faults);
         name_faults(source, &mut faults);
         unsafe_faults(source, &mut faults);
@@ -50,7 +43,6 @@ pub(crate) fn inspect(house: &House) -> Vec<Fault> {
             order_faults(source, &mut faults);
         }
     }
-    verb_faults(house, &mut faults);
     faults
 }
 
@@ -100,11 +92,7 @@ fn import_faults(source: &Source, faults: &mut Vec<Fault>) {
         if target == room {
             continue;
         }
-        let found = format!(
-            "{room} (floor {}) names `{}`",
-            FLOORS[own].0,
-            path.segments.join("::")
-        );
+        let found = format!("{room} (floor {}) names `{}`", FLOORS[own].0, path.segments.join("::"));
         match floor(target) {
             None => report(
                 faults,
@@ -115,7 +103,8 @@ fn import_faults(source: &Source, faults: &mut Vec<Fault>) {
                 "name a module that stands on a floor, never the root itself",
             ),
             Some(other) if other >= own => {
-                let cure = "imports go strictly down: move the type to the lowest floor that needs it, or the caller up";
+                let cure =
+                    "imports go strictly down: move the type to the lowest floor that needs it, or the caller up";
                 report(faults, source, path.line, "import", found, cure);
             }
             Some(_) => door_fault(source, &path, target, faults),
@@ -182,22 +171,16 @@ const WORLD: &[&[&str]] = &[
 ];
 
 fn waterline_faults(source: &Source, faults: &mut Vec<Fault>) {
-    if floor(source.room())
-        .is_none_or(|own| FLOORS[own].0.parse::<u32>().map_or(true, |n| n > WATERLINE))
-    {
+    if floor(source.room()).is_none_or(|own| FLOORS[own].0.parse::<u32>().map_or(true, |n| n > WATERLINE)) {
         return;
     }
     let cure = "floors below the waterline have no I/O, clock or runtime: take the value as an argument, act above";
     for path in source.paths() {
         let named = |world: &&&[&str]| {
-            let from_start = matches!(
-                world[0],
-                "glommio" | "rustls" | "socket2" | "libc" | "tokio" | "std"
-            );
+            let from_start = matches!(world[0], "glommio" | "rustls" | "socket2" | "libc" | "tokio" | "std");
             let mut places = path.segments.windows(world.len()).enumerate();
-            places.any(|(at, names)| {
-                (at == 0 || !from_start) && names.iter().zip(**world).all(|(own, name)| own == name)
-            })
+            places
+                .any(|(at, names)| (at == 0 || !from_start) && names.iter().zip(**world).all(|(own, name)| own == name))
         };
         if WORLD.iter().any(|world| named(&world)) {
             report(
@@ -212,29 +195,17 @@ fn waterline_faults(source: &Source, faults: &mut Vec<Fault>) {
     }
     for token in &source.code {
         if token.is_name("async") || token.is_name("await") {
-            report(
-                faults,
-                source,
-                token.line,
-                "waterline",
-                "async code".to_owned(),
-                cure,
-            );
+            report(faults, source, token.line, "waterline", "async code".to_owned(), cure);
         }
     }
 }
 
 fn runtime_faults(source: &Source, faults: &mut Vec<Fault>) {
-    let below = floor(source.room())
-        .is_some_and(|own| FLOORS[own].0.parse::<u32>().is_ok_and(|n| n <= WATERLINE));
+    let below = floor(source.room()).is_some_and(|own| FLOORS[own].0.parse::<u32>().is_ok_and(|n| n <= WATERLINE));
     if below || RUNTIME_ROOMS.contains(&source.room()) {
         return;
     }
-    for path in source
-        .paths()
-        .iter()
-        .filter(|path| path.segments[0] == "glommio")
-    {
+    for path in source.paths().iter().filter(|path| path.segments[0] == "glommio") {
         let found = format!("`{}` outside {RUNTIME_ROOMS:?}", path.segments.join("::"));
         report(
             faults,
@@ -253,14 +224,7 @@ fn size_faults(source: &Source, faults: &mut Vec<Fault>) {
             "{} lines before tests, {CODE_LINES_MAX} are allowed",
             source.production_lines
         );
-        report(
-            faults,
-            source,
-            0,
-            "size",
-            found,
-            "split it by noun, not into a part 2",
-        );
+        report(faults, source, 0, "size", found, "split it by noun, not into a part 2");
     }
 }
 
@@ -281,11 +245,9 @@ fn unsafe_faults(source: &Source, faults: &mut Vec<Fault>) {
             );
         }
         let statement = source.tokens[..index].iter().rev();
-        let mut statement =
-            statement.take_while(|token| !matches!(token.word, Word::Mark(';' | '{' | '}')));
+        let mut statement = statement.take_while(|token| !matches!(token.word, Word::Mark(';' | '{' | '}')));
         let says_why = |text: &str| text.contains("SAFETY:") || text.contains("# Safety");
-        let reasoned =
-            statement.any(|token| matches!(&token.word, Word::Comment(text) if says_why(text)));
+        let reasoned = statement.any(|token| matches!(&token.word, Word::Comment(text) if says_why(text)));
         if token.is_name("unsafe") && !reasoned {
             let cure = "write `// SAFETY:` and why it holds directly before it";
             report(
@@ -301,9 +263,7 @@ fn unsafe_faults(source: &Source, faults: &mut Vec<Fault>) {
 }
 
 /// Names that say nothing.
-const EMPTY_NAMES: &[&str] = &[
-    "utils", "util", "helpers", "helper", "common", "misc", "manager",
-];
+const EMPTY_NAMES: &[&str] = &["utils", "util", "helpers", "helper", "common", "misc", "manager"];
 
 fn name_faults(source: &Source, faults: &mut Vec<Fault>) {
     let cure = "name it after the noun it is about";
@@ -350,14 +310,7 @@ fn word_faults(source: &Source, faults: &mut Vec<Fault>) {
         let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
         if let Some(note) = words.find(|word| NOTES.contains(word)) {
             let cure = "do it, or open an issue and say nothing here";
-            report(
-                faults,
-                source,
-                token.line,
-                "word",
-                format!("{note} in a comment"),
-                cure,
-            );
+            report(faults, source, token.line, "word", format!("{note} in a comment"), cure);
         }
     }
     for pair in source.tokens.windows(2) {
@@ -365,14 +318,7 @@ fn word_faults(source: &Source, faults: &mut Vec<Fault>) {
             && UNFINISHED.contains(&name.as_str())
             && pair[1].is_mark('!')
         {
-            report(
-                faults,
-                source,
-                pair[0].line,
-                "word",
-                format!("{name}!"),
-                "finish it",
-            );
+            report(faults, source, pair[0].line, "word", format!("{name}!"), "finish it");
         }
     }
 }
@@ -433,10 +379,7 @@ fn drawn_rooms(source: &Source) -> Vec<(&str, &str)> {
         let Some(line) = text.strip_prefix("//!") else {
             continue;
         };
-        let mut columns = line
-            .split("  ")
-            .map(str::trim)
-            .filter(|column| !column.is_empty());
+        let mut columns = line.split("  ").map(str::trim).filter(|column| !column.is_empty());
         let Some(head) = columns.next() else { continue };
         // "3b sys" stands closer together than the others.
         let (number, first) = head.split_once(' ').unwrap_or((head, ""));
@@ -477,83 +420,8 @@ fn order_faults(source: &Source, faults: &mut Vec<Fault>) {
             }
             None => {
                 let found = format!("`{name}` stands on no floor");
-                report(
-                    faults,
-                    source,
-                    line,
-                    "floor",
-                    found,
-                    "give it a row in FLOORS",
-                );
+                report(faults, source, line, "floor", found, "give it a row in FLOORS");
             }
-        }
-    }
-}
-
-/// Every verb that the table of verbs knows has its line in the protocol page.
-fn verb_faults(house: &House, faults: &mut Vec<Fault>) {
-    if !house.sources.iter().any(|source| source.room() == "ftp") {
-        return;
-    }
-    let mut fault = |place: &str, line: usize, found: String, cure: &'static str| {
-        faults.push(Fault {
-            place: place.to_owned(),
-            line,
-            rule: "verbs",
-            found,
-            cure,
-        });
-    };
-    let Some(table) = house
-        .sources
-        .iter()
-        .find(|source| source.place == "ftp/verb.rs")
-    else {
-        return fault(
-            "ftp/verb.rs",
-            0,
-            "the table of verbs is missing".to_owned(),
-            "keep all verbs in this one table",
-        );
-    };
-    let Some(protocol) = &house.protocol else {
-        return fault(
-            "docs/PROTOCOL.md",
-            0,
-            "the page is missing".to_owned(),
-            "write it: clause, what we do, file",
-        );
-    };
-    let is_verb = |text: &str| {
-        (3..=5).contains(&text.len())
-            && text
-                .chars()
-                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
-    };
-    let verbs: Vec<(usize, &String)> = table
-        .code
-        .iter()
-        .filter_map(|token| match &token.word {
-            Word::Text(text) if is_verb(text) => Some((token.line, text)),
-            _ => None,
-        })
-        .collect();
-    if verbs.is_empty() {
-        fault(
-            "ftp/verb.rs",
-            0,
-            "no verb found".to_owned(),
-            "name each verb as a string of capitals, or teach this rule",
-        );
-    }
-    for (line, verb) in verbs {
-        if !protocol.contains(&format!("`{verb}`")) {
-            fault(
-                "ftp/verb.rs",
-                line,
-                format!("`{verb}` is not in docs/PROTOCOL.md"),
-                "add its line there, in backticks",
-            );
         }
     }
 }

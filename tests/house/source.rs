@@ -71,11 +71,7 @@ impl Source {
     pub(crate) fn new(place: &str, text: &str) -> Self {
         let tokens = scan(text);
         let lines = text.lines().count();
-        let code: Vec<Token> = tokens
-            .iter()
-            .filter(|token| token.is_code())
-            .cloned()
-            .collect();
+        let code: Vec<Token> = tokens.iter().filter(|token| token.is_code()).cloned().collect();
         let (spans, test_modules) = test_items(&code);
         let test_lines: usize = spans
             .iter()
@@ -122,12 +118,7 @@ impl Source {
             None if matches!(stem, "lib" | "main") => String::new(),
             _ => format!("{stem}/"),
         };
-        let both = |name: &String| {
-            [
-                format!("{folder}{name}.rs"),
-                format!("{folder}{name}/mod.rs"),
-            ]
-        };
+        let both = |name: &String| [format!("{folder}{name}.rs"), format!("{folder}{name}/mod.rs")];
         self.test_modules.iter().flat_map(both).collect()
     }
 
@@ -181,9 +172,7 @@ fn next_word(chars: &[char], at: usize) -> (Option<Word>, usize) {
     match chars[at] {
         c if c.is_whitespace() => (None, at + 1),
         '/' if peek(1) == '/' => {
-            let end = (at..chars.len())
-                .find(|i| chars[*i] == '\n')
-                .unwrap_or(chars.len());
+            let end = (at..chars.len()).find(|i| chars[*i] == '\n').unwrap_or(chars.len());
             (Some(Word::Comment(slice(at..end))), end)
         }
         '/' if peek(1) == '*' => {
@@ -213,9 +202,7 @@ fn name_or_prefixed(chars: &[char], at: usize) -> (Option<Word>, usize) {
     let behind = chars.get(end + hashes).copied().unwrap_or('\0');
     if matches!(name.as_str(), "r" | "br" | "cr") && behind == '"' {
         let start = end + hashes + 1;
-        let closes = |i: &usize| {
-            chars[*i] == '"' && chars[i + 1..].iter().take_while(|c| **c == '#').count() >= hashes
-        };
+        let closes = |i: &usize| chars[*i] == '"' && chars[i + 1..].iter().take_while(|c| **c == '#').count() >= hashes;
         let close = (start..chars.len())
             .find(closes)
             .unwrap_or_else(|| chars.len().saturating_sub(hashes + 1));
@@ -226,10 +213,7 @@ fn name_or_prefixed(chars: &[char], at: usize) -> (Option<Word>, usize) {
     }
     if matches!(name.as_str(), "b" | "c") && next == '"' {
         let close = string_end(chars, end + 1);
-        return (
-            Some(Word::Text(chars[end + 1..close - 1].iter().collect())),
-            close,
-        );
+        return (Some(Word::Text(chars[end + 1..close - 1].iter().collect())), close);
     }
     if name == "b" && next == '\'' {
         return (Some(Word::Other), quote_end(chars, end));
@@ -258,9 +242,7 @@ fn quote_end(chars: &[char], at: usize) -> usize {
         return at + 3;
     }
     let is_part = |i: &usize| chars[*i].is_alphanumeric() || chars[*i] == '_';
-    (at + 1..chars.len())
-        .find(|i| !is_part(i))
-        .unwrap_or(chars.len())
+    (at + 1..chars.len()).find(|i| !is_part(i)).unwrap_or(chars.len())
 }
 
 /// Behind a number; a dot belongs to it only before another digit (`0..9` is a range).
@@ -308,8 +290,7 @@ fn test_items(code: &[Token]) -> (Vec<Range<usize>>, Vec<String>) {
         if let Some(place) = (at..end).find(|i| code[*i].is_name("mod"))
             && code[end - 1].is_mark(';')
             && let Some(Token {
-                word: Word::Name(name),
-                ..
+                word: Word::Name(name), ..
             }) = code.get(place + 1)
         {
             modules.push(name.clone());
@@ -323,16 +304,16 @@ fn test_items(code: &[Token]) -> (Vec<Range<usize>>, Vec<String>) {
 /// `#[cfg(test)]` or `#[cfg(all(test, …))]`.
 fn is_test_attribute(code: &[Token], at: usize) -> bool {
     let words = |names: &[&str]| {
-        names.iter().enumerate().all(|(offset, name)| {
-            match code.get(at + offset).map(|token| &token.word) {
+        names
+            .iter()
+            .enumerate()
+            .all(|(offset, name)| match code.get(at + offset).map(|token| &token.word) {
                 Some(Word::Name(own)) => own == name,
                 Some(Word::Mark(mark)) => name.len() == 1 && name.starts_with(*mark),
                 _ => false,
-            }
-        })
+            })
     };
-    words(&["#", "[", "cfg", "(", "test", ")", "]"])
-        || words(&["#", "[", "cfg", "(", "all", "(", "test"])
+    words(&["#", "[", "cfg", "(", "test", ")", "]"]) || words(&["#", "[", "cfg", "(", "all", "(", "test"])
 }
 
 /// The index of the bracket that closes the one at `at`.
