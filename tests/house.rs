@@ -1,17 +1,21 @@
 //! The house rules as a test: floors, waterline, sizes, names, words, contracts, and what must be documented.
 //!
 //! `cargo test --test house` prints every fault with its place, its rule and its cure. The tables stand here; the rules
-//! are in `house/rules.rs`, the scanner in `house/source.rs`, the comparison of the
-//! pages with the code in `house/page.rs`, and the proofs that each rule can fail in `house/trials.rs`.
+//! are in `house/rules.rs`, the reading of sources in `house/source.rs`, the comparison of pages with code in
+//! `house/page.rs`, and the proofs that each rule can fail in `house/trials.rs`.
 
 #[path = "house/page.rs"]
 mod page;
+#[path = "house/picture.rs"]
+mod picture;
 #[path = "house/rules.rs"]
 mod rules;
 #[path = "house/source.rs"]
 mod source;
 #[path = "house/trials.rs"]
 mod trials;
+#[path = "house/words.rs"]
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,10 +57,16 @@ const DOORS: &[(&str, &[&str], &str)] = &[
         &["limits"],
         "it offers system calls; what they are used for is not its concern",
     ),
-    ("net", &["sys", "limits"], "a socket knows neither FTP nor policy"),
+    (
+        "net",
+        &["sys", "limits"],
+        "a socket knows neither FTP nor policy",
+    ),
     (
         "relay",
-        &["leg", "tls", "net", "sys", "dialog", "policy", "ftp", "limits"],
+        &[
+            "leg", "tls", "net", "sys", "dialog", "policy", "ftp", "limits",
+        ],
         "it returns a Report; counting is done above",
     ),
 ];
@@ -86,7 +96,10 @@ const EXCEPTIONS: &[Exception] = &[];
 fn the_house_stands() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let sources = read_sources(&root.join("src"));
-    assert!(sources.len() > 2, "nothing was read, so nothing was checked");
+    assert!(
+        sources.len() > 2,
+        "nothing was read, so nothing was checked"
+    );
     demand_none(&judge(inspect(&sources), EXCEPTIONS));
 }
 
@@ -100,10 +113,13 @@ fn the_protocol_page_says_what_the_table_of_verbs_says() {
 #[test]
 fn the_pages_name_only_files_that_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let pages = ["", "docs", "docs/decisions"].into_iter().flat_map(|folder| {
-        let entries = fs::read_dir(root.join(folder)).expect("the folders of pages can be listed");
-        entries.map(move |entry| (folder, entry.expect("an entry can be read").file_name()))
-    });
+    let pages = ["", "docs", "docs/decisions"]
+        .into_iter()
+        .flat_map(|folder| {
+            let entries =
+                fs::read_dir(root.join(folder)).expect("the folders of pages can be listed");
+            entries.map(move |entry| (folder, entry.expect("an entry can be read").file_name()))
+        });
     let mut faults = Vec::new();
     for (folder, name) in pages {
         let place = Path::new(folder).join(name).to_string_lossy().into_owned();
@@ -175,7 +191,10 @@ fn read_sources(src: &Path) -> Vec<Source> {
             .expect("it was found below src")
             .to_string_lossy()
             .replace('\\', "/");
-        Source::new(&place, &fs::read_to_string(path).expect("sources are UTF-8"))
+        Source::new(
+            &place,
+            &fs::read_to_string(path).expect("sources are UTF-8"),
+        )
     };
     files.iter().map(read).collect()
 }

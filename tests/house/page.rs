@@ -60,7 +60,10 @@ pub(crate) fn page_faults(page: &str, table: &[Row]) -> Vec<Fault> {
         }
     }
     for (line, cells) in &rows {
-        if !table.iter().any(|row| cells[0] == format!("`{}`", row.word)) {
+        if !table
+            .iter()
+            .any(|row| cells[0] == format!("`{}`", row.word))
+        {
             fault(
                 *line,
                 format!("{} is no verb of src/ftp/verb.rs", cells[0]),
@@ -91,9 +94,13 @@ pub(crate) fn link_faults(place: &str, page: &str, exists: impl Fn(&str) -> bool
         let quoted = quoted
             .filter_map(|text| text.split_whitespace().next())
             .map(str::to_owned);
-        let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let targets = line
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
         let inside = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
-        let links = inside.map(|target| format!("{folder}{}", target.split('#').next().unwrap_or(target)));
+        let links =
+            inside.map(|target| format!("{folder}{}", target.split('#').next().unwrap_or(target)));
         for path in quoted.chain(links).filter(|path| !exists(path)) {
             faults.push(Fault {
                 place: place.to_owned(),

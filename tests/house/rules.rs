@@ -3,7 +3,9 @@
 //! `tests/house.rs` runs them over `src`, and over small faulty sources to prove that each can fail. A rule never
 //! stops at its first find: the reader gets the whole list with a cure for each line.
 
-use crate::source::{Path, Source, Word};
+use crate::picture::{order_faults, picture_faults};
+use crate::source::{Path, Source};
+use crate::words::Word;
 use crate::{CODE_LINES_MAX, DOORS, FLOORS, RUNTIME_ROOMS, UNSAFE_ROOM, WATERLINE};
 
 /// One thing to put right.
@@ -47,11 +49,11 @@ pub(crate) fn inspect(sources: &[Source]) -> Vec<Fault> {
 }
 
 /// How high a room stands: its place in `FLOORS`, ground first.
-fn floor(room: &str) -> Option<usize> {
+pub(crate) fn floor(room: &str) -> Option<usize> {
     FLOORS.iter().position(|(_, rooms)| rooms.contains(&room))
 }
 
-fn report(
+pub(crate) fn report(
     faults: &mut Vec<Fault>,
     source: &Source,
     line: usize,
@@ -92,7 +94,11 @@ fn import_faults(source: &Source, faults: &mut Vec<Fault>) {
         if target == room {
             continue;
         }
-        let found = format!("{room} (floor {}) names `{}`", FLOORS[own].0, path.segments.join("::"));
+        let found = format!(
+            "{room} (floor {}) names `{}`",
+            FLOORS[own].0,
+            path.segments.join("::")
+        );
         match floor(target) {
             None => report(
                 faults,
@@ -103,8 +109,7 @@ fn import_faults(source: &Source, faults: &mut Vec<Fault>) {
                 "name a module that stands on a floor, never the root itself",
             ),
             Some(other) if other >= own => {
-                let cure =
-                    "imports go strictly down: move the type to the lowest floor that needs it, or the caller up";
+                let cure = "imports go strictly down: move the type to the lowest floor that needs it, or the caller up";
                 report(faults, source, path.line, "import", found, cure);
             }
             Some(_) => door_fault(source, &path, target, faults),
@@ -171,16 +176,22 @@ const WORLD: &[&[&str]] = &[
 ];
 
 fn waterline_faults(source: &Source, faults: &mut Vec<Fault>) {
-    if floor(source.room()).is_none_or(|own| FLOORS[own].0.parse::<u32>().map_or(true, |n| n > WATERLINE)) {
+    if floor(source.room())
+        .is_none_or(|own| FLOORS[own].0.parse::<u32>().map_or(true, |n| n > WATERLINE))
+    {
         return;
     }
     let cure = "floors below the waterline have no I/O, clock or runtime: take the value as an argument, act above";
     for path in source.paths() {
         let named = |world: &&&[&str]| {
-            let from_start = matches!(world[0], "glommio" | "rustls" | "socket2" | "libc" | "tokio" | "std");
+            let from_start = matches!(
+                world[0],
+                "glommio" | "rustls" | "socket2" | "libc" | "tokio" | "std"
+            );
             let mut places = path.segments.windows(world.len()).enumerate();
-            places
-                .any(|(at, names)| (at == 0 || !from_start) && names.iter().zip(**world).all(|(own, name)| own == name))
+            places.any(|(at, names)| {
+                (at == 0 || !from_start) && names.iter().zip(**world).all(|(own, name)| own == name)
+            })
         };
         if WORLD.iter().any(|world| named(&world)) {
             report(
@@ -195,17 +206,29 @@ fn waterline_faults(source: &Source, faults: &mut Vec<Fault>) {
     }
     for token in &source.code {
         if token.is_name("async") || token.is_name("await") {
-            report(faults, source, token.line, "waterline", "async code".to_owned(), cure);
+            report(
+                faults,
+                source,
+                token.line,
+                "waterline",
+                "async code".to_owned(),
+                cure,
+            );
         }
     }
 }
 
 fn runtime_faults(source: &Source, faults: &mut Vec<Fault>) {
-    let below = floor(source.room()).is_some_and(|own| FLOORS[own].0.parse::<u32>().is_ok_and(|n| n <= WATERLINE));
+    let below = floor(source.room())
+        .is_some_and(|own| FLOORS[own].0.parse::<u32>().is_ok_and(|n| n <= WATERLINE));
     if below || RUNTIME_ROOMS.contains(&source.room()) {
         return;
     }
-    for path in source.paths().iter().filter(|path| path.segments[0] == "glommio") {
+    for path in source
+        .paths()
+        .iter()
+        .filter(|path| path.segments[0] == "glommio")
+    {
         let found = format!("`{}` outside {RUNTIME_ROOMS:?}", path.segments.join("::"));
         report(
             faults,
@@ -224,7 +247,14 @@ fn size_faults(source: &Source, faults: &mut Vec<Fault>) {
             "{} lines before tests, {CODE_LINES_MAX} are allowed",
             source.production_lines
         );
-        report(faults, source, 0, "size", found, "split it by noun, not into a part 2");
+        report(
+            faults,
+            source,
+            0,
+            "size",
+            found,
+            "split it by noun, not into a part 2",
+        );
     }
 }
 
@@ -245,9 +275,11 @@ fn unsafe_faults(source: &Source, faults: &mut Vec<Fault>) {
             );
         }
         let statement = source.tokens[..index].iter().rev();
-        let mut statement = statement.take_while(|token| !matches!(token.word, Word::Mark(';' | '{' | '}')));
+        let mut statement =
+            statement.take_while(|token| !matches!(token.word, Word::Mark(';' | '{' | '}')));
         let says_why = |text: &str| text.contains("SAFETY:") || text.contains("# Safety");
-        let reasoned = statement.any(|token| matches!(&token.word, Word::Comment(text) if says_why(text)));
+        let reasoned =
+            statement.any(|token| matches!(&token.word, Word::Comment(text) if says_why(text)));
         if token.is_name("unsafe") && !reasoned {
             let cure = "write `// SAFETY:` and why it holds directly before it";
             report(
@@ -263,7 +295,9 @@ fn unsafe_faults(source: &Source, faults: &mut Vec<Fault>) {
 }
 
 /// Names that say nothing.
-const EMPTY_NAMES: &[&str] = &["utils", "util", "helpers", "helper", "common", "misc", "manager"];
+const EMPTY_NAMES: &[&str] = &[
+    "utils", "util", "helpers", "helper", "common", "misc", "manager",
+];
 
 fn name_faults(source: &Source, faults: &mut Vec<Fault>) {
     let cure = "name it after the noun it is about";
@@ -310,7 +344,14 @@ fn word_faults(source: &Source, faults: &mut Vec<Fault>) {
         let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
         if let Some(note) = words.find(|word| NOTES.contains(word)) {
             let cure = "do it, or open an issue and say nothing here";
-            report(faults, source, token.line, "word", format!("{note} in a comment"), cure);
+            report(
+                faults,
+                source,
+                token.line,
+                "word",
+                format!("{note} in a comment"),
+                cure,
+            );
         }
     }
     for pair in source.tokens.windows(2) {
@@ -318,7 +359,14 @@ fn word_faults(source: &Source, faults: &mut Vec<Fault>) {
             && UNFINISHED.contains(&name.as_str())
             && pair[1].is_mark('!')
         {
-            report(faults, source, pair[0].line, "word", format!("{name}!"), "finish it");
+            report(
+                faults,
+                source,
+                pair[0].line,
+                "word",
+                format!("{name}!"),
+                "finish it",
+            );
         }
     }
 }
@@ -348,80 +396,5 @@ fn contract_faults(source: &Source, faults: &mut Vec<Fault>) {
             found,
             "three: what it is, who uses it, what it never does",
         );
-    }
-}
-
-/// The picture in lib.rs and `FLOORS` say the same.
-fn picture_faults(source: &Source, faults: &mut Vec<Fault>) {
-    let drawn = drawn_rooms(source);
-    let rows = FLOORS
-        .iter()
-        .flat_map(|(number, rooms)| rooms.iter().map(|room| (*number, *room)));
-    let table: Vec<(&str, &str)> = rows.collect();
-    let cure = "lib.rs and FLOORS (tests/house.rs) must show the same floors";
-    for (number, room) in table.iter().filter(|row| !drawn.contains(row)) {
-        let found = format!("`{room}` on floor {number} is not in the picture");
-        report(faults, source, 0, "picture", found, cure);
-    }
-    for (number, room) in drawn.iter().filter(|row| !table.contains(row)) {
-        let found = format!("the picture shows `{room}` on floor {number}");
-        report(faults, source, 0, "picture", found, cure);
-    }
-}
-
-/// Number and name of each room in the picture of lib.rs; the last column of a line says what it is for.
-fn drawn_rooms(source: &Source) -> Vec<(&str, &str)> {
-    let mut drawn = Vec::new();
-    for token in &source.tokens {
-        let Word::Comment(text) = &token.word else {
-            continue;
-        };
-        let Some(line) = text.strip_prefix("//!") else {
-            continue;
-        };
-        let mut columns = line.split("  ").map(str::trim).filter(|column| !column.is_empty());
-        let Some(head) = columns.next() else { continue };
-        // "3b sys" stands closer together than the others.
-        let (number, first) = head.split_once(' ').unwrap_or((head, ""));
-        if !number.starts_with(|c: char| c.is_ascii_digit()) {
-            continue;
-        }
-        let mut names: Vec<&str> = columns.collect();
-        names.pop();
-        names.extend(Some(first).filter(|first| !first.is_empty()));
-        drawn.extend(names.iter().map(|name| (number, *name)));
-    }
-    drawn
-}
-
-/// lib.rs lists the modules in floor order, so that it reads like the picture.
-fn order_faults(source: &Source, faults: &mut Vec<Fault>) {
-    let mut highest = 0;
-    for pair in source.code.windows(2) {
-        let Word::Name(name) = &pair[1].word else {
-            continue;
-        };
-        if !pair[0].is_name("mod") {
-            continue;
-        }
-        let line = pair[1].line;
-        match floor(name) {
-            Some(own) if own >= highest => highest = own,
-            Some(_) => {
-                let found = format!("`{name}` is out of order");
-                report(
-                    faults,
-                    source,
-                    line,
-                    "picture",
-                    found,
-                    "list the modules in floor order",
-                );
-            }
-            None => {
-                let found = format!("`{name}` stands on no floor");
-                report(faults, source, line, "floor", found, "give it a row in FLOORS");
-            }
-        }
     }
 }

@@ -7,21 +7,28 @@ use sluicegate::ftp::{Answer, Row, Verb};
 
 use crate::page::{link_faults, page_faults};
 use crate::rules::{Fault, inspect};
-use crate::source::{Source, Word, scan};
+use crate::source::Source;
+use crate::words::{Word, scan};
 use crate::{CODE_LINES_MAX, Exception, judge};
 
 /// A contract for files that are about something else.
 const CONTRACT: &str = "//! What it is. Who uses it. What it never does.\n";
 
 fn faults_of(files: &[(&str, &str)]) -> Vec<Fault> {
-    let sources: Vec<Source> = files.iter().map(|(place, text)| Source::new(place, text)).collect();
+    let sources: Vec<Source> = files
+        .iter()
+        .map(|(place, text)| Source::new(place, text))
+        .collect();
     inspect(&sources)
 }
 
 /// Rule names and lines found in one file that has a contract as its first line.
 fn found(place: &str, text: &str) -> Vec<(&'static str, usize)> {
     let faults = faults_of(&[(place, &format!("{CONTRACT}{text}"))]);
-    faults.iter().map(|fault| (fault.rule, fault.line)).collect()
+    faults
+        .iter()
+        .map(|fault| (fault.rule, fault.line))
+        .collect()
 }
 
 #[test]
@@ -33,7 +40,10 @@ fn a_room_without_a_floor_is_found() {
 
 #[test]
 fn imports_that_do_not_go_down_are_found() {
-    assert_eq!(found("ftp/line.rs", "use crate::dialog::Dialog;"), [("import", 2)]);
+    assert_eq!(
+        found("ftp/line.rs", "use crate::dialog::Dialog;"),
+        [("import", 2)]
+    );
     assert_eq!(
         found("policy/mod.rs", "use crate::pool::Pool;"),
         [("import", 2)],
@@ -44,7 +54,10 @@ fn imports_that_do_not_go_down_are_found() {
         [("import", 3)]
     );
     assert_eq!(
-        found("ftp/line.rs", "use crate::{\n    limits::A,\n    leg::{Leg, B},\n};"),
+        found(
+            "ftp/line.rs",
+            "use crate::{\n    limits::A,\n    leg::{Leg, B},\n};"
+        ),
         [("import", 4), ("import", 4)]
     );
     assert_eq!(
@@ -53,7 +66,10 @@ fn imports_that_do_not_go_down_are_found() {
     );
     assert_eq!(found("limits.rs", "use super::ftp::Verb;"), [("import", 2)]);
     assert_eq!(found("ftp/line.rs", "use crate::*;"), [("import", 2)]);
-    assert_eq!(found("gate/mod.rs", "pub(in crate::rig) fn f() {}"), [("import", 2)]);
+    assert_eq!(
+        found("gate/mod.rs", "pub(in crate::rig) fn f() {}"),
+        [("import", 2)]
+    );
 }
 
 #[test]
@@ -90,7 +106,10 @@ fn imports_that_go_down_are_fine() {
 
 #[test]
 fn closed_doors_are_found() {
-    assert_eq!(found("dialog/mod.rs", "use crate::metrics::Counter;"), [("door", 2)]);
+    assert_eq!(
+        found("dialog/mod.rs", "use crate::metrics::Counter;"),
+        [("door", 2)]
+    );
     assert_eq!(found("sys/mod.rs", "use crate::ftp::Verb;"), [("door", 2)]);
     assert_eq!(found("relay/mod.rs", "use crate::dialog::Report;"), []);
 }
@@ -116,12 +135,18 @@ fn the_world_below_the_waterline_is_found() {
         ),
         []
     );
-    assert_eq!(found("tls/mod.rs", "use rustls::ServerConfig;\nasync fn f() {}"), []);
+    assert_eq!(
+        found("tls/mod.rs", "use rustls::ServerConfig;\nasync fn f() {}"),
+        []
+    );
 }
 
 #[test]
 fn the_runtime_in_the_wrong_room_is_found() {
-    assert_eq!(found("leg/mod.rs", "use glommio::net::TcpStream;"), [("runtime", 2)]);
+    assert_eq!(
+        found("leg/mod.rs", "use glommio::net::TcpStream;"),
+        [("runtime", 2)]
+    );
     assert_eq!(found("net/mod.rs", "use glommio::net::TcpStream;"), []);
 }
 
@@ -130,32 +155,64 @@ fn long_files_are_found_and_tests_do_not_count() {
     let lines = |count: usize| "const A: u8 = 1;\n".repeat(count);
     let tests = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", lines(CODE_LINES_MAX));
     let contract = CONTRACT.lines().count();
-    assert_eq!(found("net/listen.rs", &lines(CODE_LINES_MAX)), [("size", 0)]);
-    assert_eq!(found("net/listen.rs", &lines(CODE_LINES_MAX - contract)), []);
+    assert_eq!(
+        found("net/listen.rs", &lines(CODE_LINES_MAX)),
+        [("size", 0)]
+    );
+    assert_eq!(
+        found("net/listen.rs", &lines(CODE_LINES_MAX - contract)),
+        []
+    );
     let fits = format!("{tests}{}", lines(CODE_LINES_MAX - contract));
     assert_eq!(found("net/listen.rs", &fits), []);
-    assert_eq!(found("net/listen.rs", &format!("{fits}{}", lines(1))), [("size", 0)]);
+    assert_eq!(
+        found("net/listen.rs", &format!("{fits}{}", lines(1))),
+        [("size", 0)]
+    );
 }
 
 #[test]
 fn tests_may_do_what_code_may_not() {
-    let text =
-        "#[cfg(test)]\n#[allow(dead_code)]\nmod tests {\n    use crate::session::Session;\n    use std::fs;\n}\n";
+    let text = "#[cfg(test)]\n#[allow(dead_code)]\nmod tests {\n    use crate::session::Session;\n    use std::fs;\n}\n";
     assert_eq!(found("ftp/line.rs", text), []);
     assert_eq!(
-        found("ftp/line.rs", "#[cfg(test)]\nuse crate::{net, leg};\nuse crate::tls;"),
+        found(
+            "ftp/line.rs",
+            "#[cfg(test)]\nuse crate::{net, leg};\nuse crate::tls;"
+        ),
         [("import", 4)]
     );
     let files = [
-        ("net/mod.rs", &*format!("{CONTRACT}#[cfg(test)]\nmod tests;\n")),
+        (
+            "net/mod.rs",
+            &*format!("{CONTRACT}#[cfg(test)]\nmod tests;\n"),
+        ),
         ("net/tests.rs", "use crate::gate::Gate;"),
     ];
-    assert_eq!(faults_of(&files).len(), 0, "a test module in a file of its own");
+    assert_eq!(
+        faults_of(&files).len(),
+        0,
+        "a test module in a file of its own"
+    );
+    let named = format!("{CONTRACT}#[cfg(test)]\n#[path = \"listen_tests.rs\"]\nmod tests;\n");
+    let files = [
+        ("net/listen.rs", &*named),
+        ("net/listen_tests.rs", "use crate::gate::Gate;"),
+    ];
+    assert_eq!(faults_of(&files).len(), 0, "and under another name");
+    assert_ne!(
+        faults_of(&files[1..]).len(),
+        0,
+        "but only where it is declared"
+    );
 }
 
 #[test]
 fn unsafe_without_reason_or_out_of_place_is_found() {
-    assert_eq!(found("sys/clock.rs", "fn f() { unsafe { g() } }"), [("safety", 2)]);
+    assert_eq!(
+        found("sys/clock.rs", "fn f() { unsafe { g() } }"),
+        [("safety", 2)]
+    );
     assert_eq!(
         found(
             "sys/clock.rs",
@@ -166,10 +223,16 @@ fn unsafe_without_reason_or_out_of_place_is_found() {
     let second = "fn f() {\n    // SAFETY: it holds.\n    unsafe { g() };\n    unsafe { g() };\n}";
     assert_eq!(found("sys/clock.rs", second), [("safety", 5)]);
     assert_eq!(
-        found("net/listen.rs", "// SAFETY: it holds.\nunsafe impl Send for A {}"),
+        found(
+            "net/listen.rs",
+            "// SAFETY: it holds.\nunsafe impl Send for A {}"
+        ),
         [("unsafe", 3)]
     );
-    assert_eq!(found("net/listen.rs", "#![allow(unsafe_code)]"), [("unsafe", 2)]);
+    assert_eq!(
+        found("net/listen.rs", "#![allow(unsafe_code)]"),
+        [("unsafe", 2)]
+    );
 }
 
 #[test]
@@ -180,10 +243,16 @@ fn empty_names_and_notes_are_found() {
     assert_eq!(found("net/mod.rs", "// FIXME later"), [("word", 2)]);
     assert_eq!(found("net/mod.rs", "fn f() { dbg!(1); }"), [("word", 2)]);
     assert_eq!(
-        found("net/mod.rs", "#[cfg(test)]\nmod tests {\n    fn f() { todo!() }\n}"),
+        found(
+            "net/mod.rs",
+            "#[cfg(test)]\nmod tests {\n    fn f() { todo!() }\n}"
+        ),
         [("word", 4)]
     );
-    assert_eq!(found("net/mod.rs", "const A: &str = \"FIXME\"; fn todo() {}"), []);
+    assert_eq!(
+        found("net/mod.rs", "const A: &str = \"FIXME\"; fn todo() {}"),
+        []
+    );
 }
 
 #[test]
@@ -194,7 +263,10 @@ fn missing_contracts_are_found() {
             .map(|fault| fault.rule)
             .collect::<Vec<_>>()
     };
-    assert_eq!(rules("net/mod.rs", "//! Sockets. Used by all.\n"), ["contract"]);
+    assert_eq!(
+        rules("net/mod.rs", "//! Sockets. Used by all.\n"),
+        ["contract"]
+    );
     assert_eq!(
         rules(
             "net/mod.rs",
@@ -203,12 +275,16 @@ fn missing_contracts_are_found() {
         ["contract"]
     );
     assert_eq!(rules("net/listen.rs", "use crate::limits;\n"), ["contract"]);
-    assert_eq!(rules("net/listen.rs", "//! Listeners\n"), Vec::<&str>::new());
+    assert_eq!(
+        rules("net/listen.rs", "//! Listeners\n"),
+        Vec::<&str>::new()
+    );
 }
 
 #[test]
 fn a_wrong_picture_is_found() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs")).expect("lib.rs can be read");
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs"))
+        .expect("lib.rs can be read");
     let rules = |text: &str| {
         faults_of(&[("lib.rs", text)])
             .iter()
@@ -219,7 +295,10 @@ fn a_wrong_picture_is_found() {
     let renamed = text.replacen(" relay ", " delay ", 1);
     assert_ne!(renamed, text);
     assert_eq!(rules(&renamed), ["picture", "picture"]);
-    assert_eq!(rules(&format!("{text}\npub mod gate;\npub mod ftp;\n")), ["picture"]);
+    assert_eq!(
+        rules(&format!("{text}\npub mod gate;\npub mod ftp;\n")),
+        ["picture"]
+    );
     assert_eq!(rules(&format!("{text}\npub mod cellar;\n")), ["floor"]);
 }
 
@@ -228,15 +307,25 @@ fn a_page_that_differs_from_the_table_of_verbs_is_found() {
     let table = Verb::TABLE;
     let refused = |row: &&Row| row.answer == Answer::Refused;
     let count = |page: &str, rows: &[Row]| page_faults(page, rows).len();
-    let retr = table.iter().position(|row| row.word == "RETR").expect("RETR is known");
+    let retr = table
+        .iter()
+        .position(|row| row.word == "RETR")
+        .expect("RETR is known");
     let retr = &table[retr..=retr];
-    assert_eq!(count("| `RETR` | RFC 959 4.1.3 | download | bytes |", retr), 0);
+    assert_eq!(
+        count("| `RETR` | RFC 959 4.1.3 | download | bytes |", retr),
+        0
+    );
     assert_eq!(
         count("| `RETR` | RFC 959 4.1.3 | backend | bytes |", retr),
         1,
         "who answers"
     );
-    assert_eq!(count("| `RETR` | RFC 959 | download | bytes |", retr), 1, "the source");
+    assert_eq!(
+        count("| `RETR` | RFC 959 | download | bytes |", retr),
+        1,
+        "the source"
+    );
     assert_eq!(count("RETR is described elsewhere", retr), 1, "no row");
     assert_eq!(
         count(
@@ -250,7 +339,10 @@ fn a_page_that_differs_from_the_table_of_verbs_is_found() {
     let at = row.verb as usize;
     let page = |reason: &str| format!("| `{}` | {} | refused | {reason} |", row.word, row.source);
     assert_eq!(count(&page(""), &table[at..=at]), 1, "no reason");
-    assert_eq!(count(&page("for a reason that is given"), &table[at..=at]), 0);
+    assert_eq!(
+        count(&page("for a reason that is given"), &table[at..=at]),
+        0
+    );
 }
 
 #[test]
@@ -258,7 +350,9 @@ fn a_page_that_names_a_missing_file_is_found() {
     let exists = |path: &str| matches!(path, "src/lib.rs" | "docs/TRUST.md" | "scripts/demo");
     let missing = |text: &str| link_faults("docs/A.md", text, exists).len();
     assert_eq!(
-        missing("see `src/lib.rs`, `scripts/demo --stay`, [trust](TRUST.md#whom) and https://a.example"),
+        missing(
+            "see `src/lib.rs`, `scripts/demo --stay`, [trust](TRUST.md#whom) and https://a.example"
+        ),
         0
     );
     assert_eq!(missing("see [there](https://a.example/x) and `dialog`"), 0);
@@ -273,7 +367,16 @@ fn a_page_that_names_a_missing_file_is_found() {
 #[test]
 fn exceptions_only_shrink() {
     let faults = || faults_of(&[("net/utils.rs", CONTRACT)]);
-    let except = |place, rule, reason| judge(faults(), &[Exception { place, rule, reason }]);
+    let except = |place, rule, reason| {
+        judge(
+            faults(),
+            &[Exception {
+                place,
+                rule,
+                reason,
+            }],
+        )
+    };
     assert_eq!(
         except("net/utils.rs", "name", "the name is prescribed elsewhere").len(),
         0
