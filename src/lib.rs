@@ -27,3 +27,11 @@ pub mod limits;
 pub mod ftp;
 
 pub mod policy;
+
+pub mod sys;
+
+pub mod net;
+
+pub mod tls;
+
+pub mod leg;
