@@ -48,3 +48,17 @@ impl fmt::Display for Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
+
+/// Runs a test's future on an executor of its own.
+#[cfg(test)]
+pub(crate) fn on_core<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F + Send + 'static) {
+    glommio::LocalExecutorBuilder::default()
+        .io_memory(crate::limits::RING_MEMORY_BYTES)
+        .spawn(move || async move { test().await })
+        .unwrap()
+        .join()
+        .unwrap();
+}

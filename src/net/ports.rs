@@ -56,7 +56,7 @@ impl PortRange {
     }
 
     /// Leases the port at `index`, if it is free.
-    fn lease(self: &Rc<Self>, index: usize) -> Option<PortLease> {
+    pub(super) fn lease(self: &Rc<Self>, index: usize) -> Option<PortLease> {
         let taken = self
             .leased
             .borrow_mut()
