@@ -56,8 +56,8 @@ pub const CLIENT_TICKETS_KEPT_MAX: usize = 32;
 /// Servers whose sessions one backend leg remembers: its own, in rustls' unit of eight tickets each.
 pub const BACKEND_TICKETS_KEPT_MAX: usize = 8;
 
-/// Alert records got out of rustls after a fatal error: it queues one, so more would be its defect, not our loop.
-pub const ALERTS_AFTER_FAULT_MAX: usize = 4;
+/// Turns to get the alert out of rustls after a fatal error: it queues one, so more would be its defect, not our loop.
+pub const ALERT_TURNS_MAX: usize = 8;
 
 /// Records without application data (tickets, key updates, empty ones) read in one turn before the core goes on.
 pub const SILENT_READS_PER_TURN_MAX: usize = 16;

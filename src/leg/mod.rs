@@ -309,3 +309,6 @@ impl AsFd for Leg {
         self.stream.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,6 +91,12 @@ impl Buffer {
         assert!(self.start <= self.end, "more was taken than there was");
     }
 
+    /// Bytes of memory that this holds now.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Gives the memory back when nothing is in it: a connection at rest holds none.
     pub fn release_if_empty(&mut self) {
         if self.is_empty() {
@@ -153,7 +159,7 @@ mod tests {
         }
         assert_eq!(buffer.len(), 100);
         buffer.discard(100);
-        assert_eq!(buffer.bytes.capacity(), 0);
+        assert_eq!(buffer.held(), 0);
     }
 
     #[test]

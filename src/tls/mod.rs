@@ -9,3 +9,6 @@ mod resume;
 pub use fault::Fault;
 pub use records::{Progress, Records, TlsFacts, TlsVersion};
 pub use resume::{ClientResume, ServerResume};
+
+#[cfg(test)]
+pub(crate) mod tests;

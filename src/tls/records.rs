@@ -230,6 +230,11 @@ impl Records {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.incoming.held() + self.outgoing.held() + self.early.capacity()
+    }
+
     fn common(&self) -> &CommonState {
         match &self.side {
             Side::Server(connection) => connection,
@@ -276,12 +281,16 @@ impl Records {
     }
 
     /// After a fatal error rustls has an alert for the peer: it comes out before anything else is looked at.
+    ///
+    /// Only as long as there is one: rustls asserts that it fails once, so looking at the same bad bytes a second time
+    /// is a panic that a peer could bring about.
     fn fetch_alert(&mut self, plain: &mut Vec<u8>) {
-        for _ in 0..2 * limits::ALERTS_AFTER_FAULT_MAX {
-            match self.turn(&mut Order::Receive, plain) {
-                Ok(Turn::Again) => {}
-                _ => break,
-            }
+        let mut turns = limits::ALERT_TURNS_MAX;
+        while self.common().wants_write()
+            && turns > 0
+            && self.turn(&mut Order::Receive, plain).is_ok()
+        {
+            turns -= 1;
         }
     }
 
