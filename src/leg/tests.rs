@@ -307,7 +307,7 @@ fn lines_are_heard_and_said_and_the_upgrade_is_in_place() {
         server.say(b"234 go on\r\n").unwrap();
         server.secure_as_server(Arc::new(for_server)).unwrap();
         poll_fn(|cx| {
-            let _ = server.leg_mut().poll_handshake(cx);
+            let _pending = server.leg_mut().poll_handshake(cx);
             Poll::Ready(())
         })
         .await;

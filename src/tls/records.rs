@@ -282,8 +282,7 @@ impl Records {
 
     /// After a fatal error rustls has an alert for the peer: it comes out before anything else is looked at.
     ///
-    /// Only as long as there is one: rustls asserts that it fails once, so looking at the same bad bytes a second time
-    /// is a panic that a peer could bring about.
+    /// Only as long as there is one: rustls does not expect to look at the same bad bytes a second time.
     fn fetch_alert(&mut self, plain: &mut Vec<u8>) {
         let mut turns = limits::ALERT_TURNS_MAX;
         while self.common().wants_write()
