@@ -126,6 +126,11 @@ impl ControlLeg {
         }
     }
 
+    /// Resets the connection now.
+    pub fn abort(self) {
+        self.leg.abort();
+    }
+
     /// The leg beneath.
     #[must_use]
     pub const fn leg(&self) -> &Leg {
