@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 
-use super::line_reader::{Cut, LineReader};
 use super::{Fault, Leg, Read};
+use crate::ftp::{Cut, LineReader, Telnet};
 use crate::limits;
 
 /// A leg that speaks in lines. The reader of its lines stays with it, so that plaintext behind AUTH cannot be lost
@@ -22,7 +22,7 @@ pub struct ControlLeg {
 pub enum Heard {
     /// A whole line without its end.
     Line(Vec<u8>),
-    /// A line longer than allowed; what is left of it is skipped.
+    /// A line longer than allowed. Nothing behind it can be trusted to be where a line begins: this ends the session.
     TooLong,
     /// The peer's direction has ended.
     End {
@@ -32,12 +32,13 @@ pub enum Heard {
 }
 
 impl ControlLeg {
-    /// Speaks in lines of at most `line_bytes_max` over `leg`.
+    /// Speaks in lines over `leg`: commands of a client (`Telnet::Strip`) or replies of a backend (`Telnet::Keep`), of
+    /// at most `line_bytes_max` bytes.
     #[must_use]
-    pub const fn new(leg: Leg, line_bytes_max: usize) -> Self {
+    pub const fn new(leg: Leg, line_bytes_max: usize, telnet: Telnet) -> Self {
         Self {
             leg,
-            lines: LineReader::new(line_bytes_max),
+            lines: LineReader::new(line_bytes_max, telnet),
         }
     }
 
@@ -48,7 +49,7 @@ impl ControlLeg {
     pub fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Result<Heard, Fault>> {
         let mut bytes = Vec::new();
         loop {
-            match self.lines.next() {
+            match self.lines.next_line() {
                 Cut::Line(line) => return Poll::Ready(Ok(Heard::Line(line))),
                 Cut::TooLong => return Poll::Ready(Ok(Heard::TooLong)),
                 Cut::Incomplete => {}

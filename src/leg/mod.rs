@@ -4,7 +4,6 @@
 
 mod control;
 mod fault;
-mod line_reader;
 mod secure;
 
 pub use control::{ControlLeg, Heard};

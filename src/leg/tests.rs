@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustls::SupportedProtocolVersion;
 
 use super::*;
+use crate::ftp::Telnet;
 use crate::net::{Alarm, Dial, Listener, on_core};
 use crate::tls;
 use crate::tls::tests::{VERSIONS, configs, name};
@@ -294,8 +295,8 @@ fn draining_is_bounded_over_all_its_polls() {
 fn lines_are_heard_and_said_and_the_upgrade_is_in_place() {
     on_core(|| async {
         let (server, client) = plain_pair().await;
-        let mut server = ControlLeg::new(server, 100);
-        let mut client = ControlLeg::new(client, 100);
+        let mut server = ControlLeg::new(server, 100, Telnet::Strip);
+        let mut client = ControlLeg::new(client, 100, Telnet::Strip);
         client.say(b"FEAT\r\nAUTH TLS\r\n").unwrap();
         poll_fn(|cx| client.poll_flush(cx)).await.unwrap();
         for expected in ["FEAT", "AUTH TLS"] {
@@ -348,7 +349,7 @@ fn plaintext_behind_auth_is_refused_cut_or_not() {
     on_core(|| async {
         for injected in ["AUTH TLS\r\nUSER mallory\r\n", "AUTH TLS\r\nU"] {
             let (server, mut client) = rough_pair().await;
-            let mut server = ControlLeg::new(server, 100);
+            let mut server = ControlLeg::new(server, 100, Telnet::Strip);
             client.write_all(injected.as_bytes()).unwrap();
             pause().await;
             let heard = poll_fn(|cx| server.poll_line(cx)).await.unwrap();
@@ -363,7 +364,7 @@ fn plaintext_behind_auth_is_refused_cut_or_not() {
 fn plaintext_that_comes_later_than_auth_is_no_command_either() {
     on_core(|| async {
         let (server, mut client) = rough_pair().await;
-        let mut server = ControlLeg::new(server, 100);
+        let mut server = ControlLeg::new(server, 100, Telnet::Strip);
         client.write_all(b"AUTH TLS\r\n").unwrap();
         let _auth = poll_fn(|cx| server.poll_line(cx)).await.unwrap();
         client.write_all(b"USER mallory\r\n").unwrap();
