@@ -261,6 +261,20 @@ impl Leg {
         Ok(self.stream.finish()?)
     }
 
+    /// The whole of a polite close: close_notify on a private leg, everything flushed, FIN, and the peer's direction read
+    /// to its end. May be begun at any time and polled again and again; only a deadline bounds how long the peer takes.
+    ///
+    /// # Errors
+    /// As the steps: a fault after our FIN says nothing about what the peer has received before.
+    pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<Ended, Fault>> {
+        if !self.is_finished() {
+            self.queue_close_notify()?;
+            ready!(self.poll_flush(cx))?;
+            self.finish()?;
+        }
+        self.poll_end(cx)
+    }
+
     /// Resets the connection now.
     pub fn abort(self) {
         self.stream.abort();

@@ -94,6 +94,9 @@ fn a_mebibyte_goes_through_any_leg_whole() {
         let mut pairs = vec![plain_pair().await];
         for version in VERSIONS {
             pairs.push(private_pair(version).await);
+            // The other way round, the sender has tickets to read before it may close.
+            let (server, client) = private_pair(version).await;
+            pairs.push((client, server));
         }
         for (mut from, mut to) in pairs {
             let sent: Vec<u8> = (0..1 << 20).map(|at: u32| (at / 3) as u8).collect();
@@ -123,10 +126,82 @@ fn a_mebibyte_goes_through_any_leg_whole() {
             assert_eq!(ended, Ok(expected));
             assert_eq!(read(&mut to, &mut got).await, Ok(expected));
             assert_eq!(end(&mut to).await, Ok(Ended::Clean));
-            to.queue_close_notify().unwrap();
-            flush(&mut to).await.unwrap();
-            to.finish().unwrap();
+            assert_eq!(poll_fn(|cx| to.poll_close(cx)).await, Ok(Ended::Clean));
             assert_eq!(end(&mut from).await, Ok(Ended::Clean));
+        }
+    });
+}
+
+#[test]
+fn a_polite_close_of_both_sides_at_once_is_clean() {
+    on_core(|| async {
+        for version in VERSIONS {
+            let (mut server, mut client) = private_pair(version).await;
+            let (mut by_server, mut by_client) = (None, None);
+            poll_fn(|cx| {
+                if by_server.is_none()
+                    && let Poll::Ready(ended) = server.poll_close(cx)
+                {
+                    by_server = Some(ended);
+                }
+                if by_client.is_none()
+                    && let Poll::Ready(ended) = client.poll_close(cx)
+                {
+                    by_client = Some(ended);
+                }
+                if by_server.is_some() && by_client.is_some() {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+            assert_eq!(
+                (by_server, by_client),
+                (Some(Ok(Ended::Clean)), Some(Ok(Ended::Clean)))
+            );
+        }
+    });
+}
+
+#[test]
+fn the_tickets_of_a_control_connection_serve_its_data_connections() {
+    on_core(|| async {
+        for version in VERSIONS {
+            let (for_server, for_client) = configs(&[version]);
+            let ours = tls::ServerResume::new(&for_server);
+            let theirs = tls::ClientResume::new(&for_client);
+            let (mut server, mut client) = plain_pair().await;
+            server.secure_as_server(ours.control()).unwrap();
+            client.secure_as_client(theirs.config(), name()).unwrap();
+            assert_eq!(handshake(&mut server, &mut client).await, (Ok(()), Ok(())));
+            // The tickets stand before the first reply, and are read with it.
+            server.queue(b"230 in\r\n").unwrap();
+            flush(&mut server).await.unwrap();
+            assert_eq!(read(&mut client, &mut Vec::new()).await, Ok(Read::Bytes(8)));
+            for upload in [true, false].repeat(20) {
+                let (mut data_server, mut data_client) = plain_pair().await;
+                data_server.secure_as_server(ours.data()).unwrap();
+                data_client
+                    .secure_as_client(theirs.config(), name())
+                    .unwrap();
+                let both = handshake(&mut data_server, &mut data_client).await;
+                assert_eq!(both, (Ok(()), Ok(())));
+                assert!(data_client.facts().unwrap().resumed);
+                let (mut from, mut to) = if upload {
+                    (data_client, data_server)
+                } else {
+                    (data_server, data_client)
+                };
+                from.queue(b"a file").unwrap();
+                from.queue_close_notify().unwrap();
+                flush(&mut from).await.unwrap();
+                from.finish().unwrap();
+                assert_eq!(read(&mut to, &mut Vec::new()).await, Ok(Read::Bytes(6)));
+                assert_eq!(poll_fn(|cx| to.poll_close(cx)).await, Ok(Ended::Clean));
+                // Here the upload's client reads its new tickets, and no reset answers the server's end.
+                assert_eq!(end(&mut from).await, Ok(Ended::Clean));
+            }
         }
     });
 }

@@ -259,6 +259,54 @@ fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count() / 250
 }
 
+/// Descriptors are the process's, so this test runs in a process of its own: itself, with few of them.
+#[test]
+fn out_of_descriptors_is_said_and_nobody_is_lost() {
+    if std::env::var_os("SLUICEGATE_TEST_FEW_DESCRIPTORS").is_none() {
+        let name = "net::tests::out_of_descriptors_is_said_and_nobody_is_lost";
+        let status = std::process::Command::new("sh")
+            .args(["-c", r#"ulimit -n 100 && exec "$0" --exact "$1""#])
+            .arg(std::env::current_exe().unwrap())
+            .arg(name)
+            .env("SLUICEGATE_TEST_FEW_DESCRIPTORS", "1")
+            .stdout(std::process::Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
+        return;
+    }
+    on_core(|| async {
+        let mut listener = listener();
+        let mut peers = Vec::new();
+        while let Ok(peer) = TcpStream::connect(listener.local()) {
+            peers.push(peer);
+            // Room for the reading end of a few of them.
+            if peers.len() == 50 {
+                break;
+            }
+        }
+        let mut streams = Vec::new();
+        let fault = loop {
+            match poll_fn(|cx| listener.poll_accept(cx)).await {
+                Ok(stream) => streams.push(stream),
+                Err(fault) => break fault,
+            }
+        };
+        assert!(matches!(fault, Fault::OutOfDescriptors(_)), "{fault}");
+        assert!(!streams.is_empty() && streams.len() < peers.len());
+        let mut taken = streams.len();
+        while taken < peers.len() {
+            streams.pop();
+            match poll_fn(|cx| listener.poll_accept(cx)).await {
+                Ok(stream) => {
+                    taken += 1;
+                    drop(stream);
+                }
+                Err(fault) => assert!(matches!(fault, Fault::OutOfDescriptors(_)), "{fault}"),
+            }
+        }
+    });
+}
+
 #[test]
 fn a_dropped_listener_is_gone_at_once_and_its_port_free() {
     on_core(|| async {
