@@ -29,3 +29,11 @@ pub mod ftp;
 pub mod policy;
 
 pub mod dialog;
+
+pub mod sys;
+
+pub mod net;
+
+pub mod tls;
+
+pub mod leg;

@@ -60,6 +60,21 @@ pub const DATA_TICKETS: usize = 2;
 /// Sessions remembered for one client's resumption; its newest tickets are the ones it uses.
 pub const CLIENT_TICKETS_KEPT_MAX: usize = 32;
 
+/// Servers whose sessions one backend leg remembers: its own, in rustls' unit of eight tickets each.
+pub const BACKEND_TICKETS_KEPT_MAX: usize = 8;
+
+/// Turns to get the alert out of rustls after a fatal error: it queues one, so more would be its defect, not our loop.
+pub const ALERT_TURNS_MAX: usize = 8;
+
+/// Records without application data (tickets, key updates, empty ones) read in one turn before the core goes on.
+pub const SILENT_READS_PER_TURN_MAX: usize = 16;
+
+/// Buffers from this size on are kept for reuse; smaller ones cost less to allocate than to keep.
+pub const BUFFER_POOLED_BYTES_MIN: usize = 32 * 1024;
+
+/// Larger buffers are not kept: an outlier must not stay.
+pub const BUFFER_POOLED_BYTES_MAX: usize = 1024 * 1024;
+
 // --- data connections ----------------------------------------------------------------------------------------
 
 /// Plain bytes read from a source in one turn: large enough to batch records, small enough to share a core.
@@ -90,6 +105,15 @@ pub const RING_MEMORY_BYTES: usize = 64 * 1024;
 
 /// Locked memory the ring of one core needs (measured: the builder fails below 512 KiB).
 pub const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
+
+/// Oldest kernel with io_uring as glommio needs it (its own minimum).
+pub const KERNEL_RELEASE_MIN: (u32, u32) = (5, 8);
+
+/// From this kernel on rings are charged to the memory cgroup, no longer to RLIMIT_MEMLOCK.
+pub const KERNEL_RELEASE_RINGS_UNCHARGED: (u32, u32) = (5, 12);
+
+/// Descriptors beside the sessions': rings, event descriptors, listeners with their probes, of a shard or the gate.
+pub const DESCRIPTORS_PER_SHARD: u64 = 64;
 
 /// Descriptors a session holds at most: two control, two data, one listener with its probe, and one dying.
 pub const DESCRIPTORS_PER_SESSION: u64 = 7;
