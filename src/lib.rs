@@ -29,3 +29,4 @@ pub mod ftp;
 pub mod policy;
 
 pub mod dialog;
+pub mod config;

@@ -77,6 +77,26 @@ pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 /// Random ports tried before a passive range is called exhausted and searched from one end to the other.
 pub const PASSIVE_PORT_TRIES: u32 = 8;
 
+// --- configuration -------------------------------------------------------------------------------------------
+
+/// Longest name of a listener or pool: names stand in every log line and metric of theirs.
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// Longest banner: a line of text, not a page; RFC 959 sets no bound.
+pub const BANNER_BYTES_MAX: usize = 200;
+
+/// Default of `limits.sessions`: what a host carries whose descriptor limit is raised (7 for each session).
+pub const SESSIONS: usize = 10_000;
+
+/// Most sessions an operator can ask for: a mistyped number should be a complaint, not an attempt.
+pub const SESSIONS_MAX: usize = 1_000_000;
+
+/// Sessions that may share one passive port before the start warns: one session in ten transferring is usual.
+pub const SESSIONS_PER_PASSIVE_PORT: usize = 10;
+
+/// Longest of `[timeouts]`: a day; a longer bound bounds nothing.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 // --- the process ---------------------------------------------------------------------------------------------
 
 /// Connections the kernel holds for a listener whose core is busy.
@@ -143,4 +163,12 @@ const _: () = assert!(
 const _: () = assert!(
     LINGER_TIMEOUT.as_secs() < DATA_COMPLETION_TIMEOUT.as_secs(),
     "waiting for politeness must not eat the time for completion"
+);
+const _: () = assert!(
+    SESSIONS <= SESSIONS_MAX,
+    "a default must be within its range"
+);
+const _: () = assert!(
+    IDLE_TIMEOUT.as_secs() <= TIMEOUT_MAX.as_secs(),
+    "a default must be within its range"
 );
