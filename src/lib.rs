@@ -30,3 +30,5 @@ pub mod policy;
 
 pub mod dialog;
 pub mod config;
+
+pub mod tls;

@@ -60,6 +60,9 @@ pub const DATA_TICKETS: usize = 2;
 /// Sessions remembered for one client's resumption; its newest tickets are the ones it uses.
 pub const CLIENT_TICKETS_KEPT_MAX: usize = 32;
 
+/// Longest PEM file: the authorities of a whole operating system take 220 KiB; a wrong path may name anything.
+pub const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 // --- data connections ----------------------------------------------------------------------------------------
 
 /// Plain bytes read from a source in one turn: large enough to batch records, small enough to share a core.

@@ -1,0 +1,6 @@
+//! TLS without sockets: configurations, the record layer as bytes in and bytes out, and resumption per session.
+//! Used by `leg`, which moves the bytes, and by the gate, which loads certificates and checks configurations.
+//! It never touches a socket, never waits, and never decides whether a peer's resumption is demanded.
+
+mod certs;
+pub mod setup;
