@@ -26,6 +26,7 @@ pub mod limits;
 
 pub mod ftp;
 
+pub mod metrics;
 pub mod policy;
 
 pub mod dialog;

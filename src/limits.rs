@@ -120,6 +120,20 @@ pub const DESCRIPTORS_PER_SESSION: u64 = 7;
 /// Messages waiting for a shard; the gate sends a handful a second.
 pub const MAILBOX_MESSAGES_MAX: usize = 64;
 
+/// Log lines waiting for the disk or the journal; beyond it lines are dropped and counted, never waited for.
+pub const LOG_LINES_MAX: usize = 16 * 1024;
+
+// --- measuring -----------------------------------------------------------------------------------------------
+
+/// Shortest time a histogram tells from zero: a reply within one core takes tens of microseconds.
+pub const HISTOGRAM_MIN: Duration = Duration::from_micros(1);
+
+/// Longest time a histogram tells: an hour, at which a transfer is a long one whatever it says beyond.
+pub const HISTOGRAM_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Significant digits of a histogram: 0.1 % at some 200 KiB for each phase and core.
+pub const HISTOGRAM_DIGITS: u8 = 3;
+
 // --- time: defaults of `[timeouts]` ----------------------------------------------------------------------------
 
 /// Control connection: TLS handshake, either leg.
@@ -174,4 +188,20 @@ const _: () = assert!(
 const _: () = assert!(
     IDLE_TIMEOUT.as_secs() <= TIMEOUT_MAX.as_secs(),
     "a default must be within its range"
+);
+const _: () = assert!(
+    HISTOGRAM_MIN.as_micros() >= 1,
+    "a histogram begins at one unit"
+);
+const _: () = assert!(
+    HISTOGRAM_MAX.as_micros() >= 2 * HISTOGRAM_MIN.as_micros(),
+    "a histogram needs some reach"
+);
+const _: () = assert!(
+    HISTOGRAM_MAX.as_micros() < u32::MAX as u128,
+    "microseconds of a histogram fit every integer used"
+);
+const _: () = assert!(
+    HISTOGRAM_DIGITS <= 5,
+    "more digits than a histogram can keep"
 );
