@@ -33,3 +33,5 @@ pub mod dialog;
 pub mod config;
 
 pub mod tls;
+
+pub mod gate;

@@ -82,6 +82,9 @@ pub const PASSIVE_PORT_TRIES: u32 = 8;
 
 // --- configuration -------------------------------------------------------------------------------------------
 
+/// Longest configuration file: ten thousand listeners fit; a wrong path may name anything.
+pub const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 /// Longest name of a listener or pool: names stand in every log line and metric of theirs.
 pub const NAME_BYTES_MAX: usize = 64;
 
