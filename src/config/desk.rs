@@ -120,13 +120,8 @@ impl Desk<'_> {
         }
     }
 
-    /// Whether a pool can know its backends' certificates, and whether it wants to.
-    pub(super) fn trust(
-        &mut self,
-        tls: BackendTls,
-        verify: Option<&Located<Verify>>,
-        ca_written: bool,
-    ) {
+    /// Whether a pool can know its backends' certificates, and whether it wants to; `told` if there is nothing to add.
+    pub(super) fn trust(&mut self, tls: BackendTls, verify: Option<&Located<Verify>>, told: bool) {
         match verify {
             _ if tls == BackendTls::Off => {}
             Some(verify) if verify.value == Verify::Off => {
@@ -135,7 +130,7 @@ impl Desk<'_> {
                     .warnings
                     .push(verify.complaint(problem, "verify = \"ca\" and ca = FILE"));
             }
-            _ if ca_written => {}
+            _ if told => {}
             _ => {
                 let cure =
                     "ca = \"inside-ca.pem\"; for a trial without certificates: verify = \"off\"";

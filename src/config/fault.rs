@@ -133,19 +133,15 @@ impl Findings {
         });
     }
 
-    /// The faults, in the order of the text; what was not written comes last.
-    pub(super) fn into_faults(mut self) -> Vec<Complaint> {
-        in_order(&mut self.faults);
-        self.faults
-    }
-
-    /// The warnings, in the order of the text.
-    pub(super) fn into_warnings(mut self) -> Vec<Complaint> {
-        in_order(&mut self.warnings);
-        self.warnings
+    /// Faults and warnings, each in the order of the text.
+    pub(super) fn into_parts(self) -> (Vec<Complaint>, Vec<Complaint>) {
+        (in_order(self.faults), in_order(self.warnings))
     }
 }
 
-fn in_order(complaints: &mut [Complaint]) {
+/// Complaints in the order of the text they are about; what was not written comes last.
+#[must_use]
+pub fn in_order(mut complaints: Vec<Complaint>) -> Vec<Complaint> {
     complaints.sort_by_key(|complaint| (complaint.place.is_none(), complaint.place));
+    complaints
 }

@@ -15,7 +15,7 @@ use core::time::Duration;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-pub use fault::{Complaint, Located, Place};
+pub use fault::{Complaint, Located, Place, in_order};
 pub use file::known_keys;
 
 use crate::policy::{
@@ -25,15 +25,35 @@ use crate::policy::{
 
 /// Reads a configuration, or says everything that is wrong with it, in the order of the text.
 pub fn read(text: &str) -> Result<Config, Vec<Complaint>> {
-    let mut findings = fault::Findings::new(text);
-    let config = file::parse(text, &mut findings).map(|file| resolve::resolve(file, &mut findings));
-    match config {
-        Some(mut config) if findings.faults.is_empty() => {
-            config.warnings = findings.into_warnings();
-            Ok(config)
-        }
-        _ => Err(findings.into_faults()),
+    match survey(text) {
+        Survey {
+            config: Some(config),
+            faults,
+        } if faults.is_empty() => Ok(config),
+        Survey { faults, .. } => Err(faults),
     }
+}
+
+/// A text as far as it can be understood.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// Nothing if the text is not TOML. With faults, what could not be read is missing or meaningless here, and only
+    /// the files that it names are worth looking at, so that their faults can be told as well.
+    pub config: Option<Config>,
+    /// What is wrong, in the order of the text.
+    pub faults: Vec<Complaint>,
+}
+
+/// Reads as much of a configuration as can be read.
+pub fn survey(text: &str) -> Survey {
+    let mut findings = fault::Findings::new(text);
+    let file = file::parse(text, &mut findings);
+    let mut config = file.map(|file| resolve::resolve(file, &mut findings));
+    let (faults, warnings) = findings.into_parts();
+    if let Some(config) = &mut config {
+        config.warnings = warnings;
+    }
+    Survey { config, faults }
 }
 
 /// The whole configuration, resolved. Keys that were not written have their defaults.

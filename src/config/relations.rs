@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::Limits;
 use super::fault::{Findings, Located};
 use super::resolve::{ListenerDraft, PoolDraft};
+use super::{Limits, PortSpan};
 use crate::limits;
 use crate::policy::{BackendProtection, BackendTls, ClientTls};
 
@@ -15,8 +15,14 @@ pub(super) fn check(
     limits: Limits,
     findings: &mut Findings,
 ) {
-    unique(listeners.iter().map(|draft| &draft.name), findings);
-    unique(pools.iter().map(|draft| &draft.name), findings);
+    unique(
+        listeners.iter().filter_map(|draft| draft.name.as_ref()),
+        findings,
+    );
+    unique(
+        pools.iter().filter_map(|draft| draft.name.as_ref()),
+        findings,
+    );
     members(pools, findings);
     addresses(listeners, findings);
     ports(listeners, findings);
@@ -69,14 +75,11 @@ fn addresses(listeners: &[ListenerDraft], findings: &mut Findings) {
                     .faults
                     .push(addresses.complaint(problem, "another address or port"));
             }
-            let passive = listeners
-                .iter()
-                .find(|other| other.ports.contains(address.port()));
+            let passive = spans(listeners).find(|span| span.contains(address.port()));
             if let Some(passive) = passive {
-                let problem = format!("{address} is within the ports of {}", passive.ports.key);
-                findings
-                    .faults
-                    .push(addresses.complaint(problem, "a port outside of all passive ports"));
+                let problem = format!("{address} is within the ports of {}", passive.key);
+                let cure = "a port outside of all passive ports";
+                findings.faults.push(addresses.complaint(problem, cure));
             }
         }
     }
@@ -84,43 +87,37 @@ fn addresses(listeners: &[ListenerDraft], findings: &mut Findings) {
 
 /// Each listener has passive ports of its own, so that one cannot starve another.
 fn ports(listeners: &[ListenerDraft], findings: &mut Findings) {
-    for (index, draft) in listeners.iter().enumerate() {
-        let earlier = &listeners[..index];
-        if let Some(other) = earlier
-            .iter()
-            .find(|other| other.ports.overlaps(draft.ports.value))
-        {
-            let span = other.ports.value;
-            let problem = format!(
-                "overlaps {} ({}-{})",
-                other.ports.key, span.first, span.last
-            );
-            findings.faults.push(
-                draft
-                    .ports
-                    .complaint(problem, "ranges that have no port in common"),
-            );
+    for (index, own) in spans(listeners).enumerate() {
+        let mut earlier = spans(listeners).take(index);
+        if let Some(other) = earlier.find(|other| other.overlaps(own.value)) {
+            let problem = format!("overlaps {} ({}-{})", other.key, other.first, other.last);
+            let cure = "ranges that have no port in common";
+            findings.faults.push(own.complaint(problem, cure));
         }
     }
 }
 
 /// Too few passive ports show only under load, as transfers refused with 425.
 fn enough_ports(listeners: &[ListenerDraft], limits: Limits, findings: &mut Findings) {
-    let total: usize = listeners.iter().map(|draft| draft.ports.count()).sum();
+    let total: usize = spans(listeners).map(|span| span.count()).sum();
+    let sessions = limits.sessions;
     let share = limits::SESSIONS_PER_PASSIVE_PORT;
     let (Some(last), true) = (
-        listeners.last(),
-        total.saturating_mul(share) < limits.sessions,
+        spans(listeners).last(),
+        total.saturating_mul(share) < sessions,
     ) else {
         return;
     };
     let problem = format!(
-        "{total} passive ports in all for {} sessions: under load, transfers will be refused",
-        limits.sessions
+        "{total} passive ports in all for {sessions} sessions: under load, transfers will be refused"
     );
-    let wanted = limits.sessions.div_ceil(share);
+    let wanted = sessions.div_ceil(share);
     let cure = format!("{wanted} ports or more in all, or fewer limits.sessions");
-    findings.warnings.push(last.ports.complaint(problem, cure));
+    findings.warnings.push(last.complaint(problem, cure));
+}
+
+fn spans(listeners: &[ListenerDraft]) -> impl Iterator<Item = &Located<PortSpan>> {
+    listeners.iter().filter_map(|draft| draft.ports.as_ref())
 }
 
 /// A pool that always wants private data connections cannot serve clients whose plain control connection it matches.
@@ -142,7 +139,7 @@ fn protection(listeners: &[ListenerDraft], pools: &[PoolDraft], findings: &mut F
             (BackendTls::Match, BackendProtection::Private, Some(listener)) => {
                 let problem = format!(
                     "\"private\" beside tls = \"match\": clients of {:?} without TLS could log in and never transfer",
-                    listener.name.value
+                    listener.listener.name
                 );
                 findings.faults.push(written.complaint(
                     problem,
@@ -157,16 +154,14 @@ fn protection(listeners: &[ListenerDraft], pools: &[PoolDraft], findings: &mut F
 /// A pool that nobody uses is most likely a listener forgotten.
 fn unused(listeners: &[ListenerDraft], pools: &[PoolDraft], findings: &mut Findings) {
     for draft in pools {
-        if !listeners
+        let used = listeners
             .iter()
-            .any(|other| other.listener.pool == draft.index)
-        {
-            let problem = format!("{:?} is used by no listener", draft.name.value);
-            findings.warnings.push(
-                draft
-                    .name
-                    .complaint(problem, "name it as a listener's pool, or leave it out"),
-            );
+            .any(|other| other.listener.pool == draft.index);
+        if let (false, Some(name)) = (used, &draft.name) {
+            let problem = format!("{:?} is used by no listener", name.value);
+            findings
+                .warnings
+                .push(name.complaint(problem, "name it as a listener's pool, or leave it out"));
         }
     }
 }

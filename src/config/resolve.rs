@@ -20,11 +20,12 @@ use crate::policy::{
     PasvAddress,
 };
 
-/// A listener, and the places of the keys that must fit those of other sections.
+/// A listener, and those keys that must fit other sections, as far as they could be read. What could not be read has
+/// something meaningless in its place: the fault is noted, and the rest is still worth looking at.
 pub(super) struct ListenerDraft {
     pub(super) listener: Listener,
-    pub(super) name: Located<String>,
-    pub(super) ports: Located<PortSpan>,
+    pub(super) name: Option<Located<String>>,
+    pub(super) ports: Option<Located<PortSpan>>,
 }
 
 /// A pool, likewise.
@@ -32,7 +33,7 @@ pub(super) struct PoolDraft {
     /// Its index in the file, by which listeners name it.
     pub(super) index: usize,
     pub(super) pool: Pool,
-    pub(super) name: Located<String>,
+    pub(super) name: Option<Located<String>>,
     /// `data_protection`, if it was written.
     pub(super) protection: Option<Located<BackendProtection>>,
 }
@@ -57,7 +58,7 @@ pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
         .collect();
     let pools: Vec<PoolDraft> = (0..)
         .zip(file.pool)
-        .filter_map(|(index, keys)| pool(index, keys, findings))
+        .map(|(index, keys)| pool(index, keys, findings))
         .collect();
     let listeners: Vec<ListenerDraft> = (0..)
         .zip(file.listener)
@@ -201,17 +202,17 @@ fn listener(
         OneLine("FTP gateway ready".to_owned()),
     );
     let steering = desk.or("steering", keys.steering, Steering::Cpu);
-    let (name, ports) = (name?.map(|name| name.0), ports?);
+    let name = name.map(|name| name.map(|name| name.0));
     let listener = Listener {
-        name: name.value.clone(),
-        address: address?.map(|list| list.0),
-        pool: pool?,
+        name: value_or(&name, String::new()),
+        address: address.map_or_else(nothing, |list| list.map(|list| list.0)),
+        pool: pool.unwrap_or(usize::MAX),
         tls,
         certificate: certificate?,
         key: key?,
         tls_versions,
         data_protection,
-        passive_ports: ports.value,
+        passive_ports: value_or(&ports, PortSpan { first: 0, last: 0 }),
         advertise: advertise.map(|address| address.value),
         data_peer,
         unfinished,
@@ -226,26 +227,31 @@ fn listener(
     })
 }
 
-fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Option<PoolDraft> {
+fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> PoolDraft {
     let (mut desk, keys) = one_of_many("pool", index, section, findings);
     let name = desk.need("name", keys.name, "\"inside\"");
     let members = desk.need("members", keys.members, "[\"10.0.0.10:21\"]");
     let tls = desk.or("tls", keys.tls, BackendTls::Explicit);
     let tls_versions = desk.versions(keys.tls_versions);
-    let ca_written = keys.ca.0.is_some();
+    // A `ca` that cannot be read is not missing, and where `verify` cannot be read it may not be wanted.
+    let (ca_written, verify_written) = (keys.ca.0.is_some(), keys.verify.0.is_some());
     let verify = desk.located("verify", keys.verify);
     let ca = desk.located("ca", keys.ca);
     let server_name = desk.located("server_name", keys.server_name);
-    desk.trust(tls, verify.as_ref(), ca_written);
+    desk.trust(
+        tls,
+        verify.as_ref(),
+        ca_written || (verify_written && verify.is_none()),
+    );
     let protection = desk.located("data_protection", keys.data_protection);
     let passive = desk.or("passive", keys.passive, PassiveStyle::Auto);
     let pasv_address = desk.or("pasv_address", keys.pasv_address, PasvAddress::Ignore);
     let empty = desk.or("empty", keys.empty, OnEmpty::Complete);
     let unfinished = desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror);
-    let name = name?.map(|name| name.0);
+    let name = name.map(|name| name.map(|name| name.0));
     let pool = Pool {
-        name: name.value.clone(),
-        members: members?.map(|list| list.0),
+        name: value_or(&name, String::new()),
+        members: members.map_or_else(nothing, |list| list.map(|list| list.0)),
         tls,
         tls_versions,
         verify: verify.map_or(Verify::Ca, |verify| verify.value),
@@ -262,10 +268,24 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Op
         empty,
         unfinished,
     };
-    Some(PoolDraft {
+    PoolDraft {
         index,
         pool,
         name,
         protection,
-    })
+    }
+}
+
+fn value_or<T: Clone>(written: &Option<Located<T>>, otherwise: T) -> T {
+    written
+        .as_ref()
+        .map_or(otherwise, |written| written.value.clone())
+}
+
+fn nothing<T>() -> Located<Vec<T>> {
+    Located {
+        value: Vec::new(),
+        place: None,
+        key: String::new(),
+    }
 }

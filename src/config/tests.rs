@@ -139,7 +139,6 @@ empty = { a = 1 }
             "17:16  listener[0].bare_uploads: is the text \"no\", not a yes or no",
             "18:10  listener[0].banner: does not fit one line of a reply",
             "19:1  listener[0].ca: is not known",
-            "21:1  pool[0].ca: is missing, and verify = \"ca\" needs it",
             "23:11  pool[0].members: is an empty list",
             "24:10  pool[0].verify: \"maybe\" is not a choice",
             "25:9  pool[0].empty: is a table, not a word",
@@ -289,5 +288,22 @@ fn members_are_hosts_with_ports() {
         "[\"a:1\", \"a:1\"]",
     ] {
         assert!(members(wrong).is_err(), "{wrong}");
+    }
+}
+
+proptest::proptest! {
+    /// Whatever is put into the reference, every fault has a place in the text or none, and nothing panics.
+    #[test]
+    fn no_text_is_too_strange(cuts in proptest::collection::vec((0..10_000_usize, 0..40_usize, "[-=\\[\\]\"a-z0-9.\\nä]{0,6}"), 1..4)) {
+        let mut text = REFERENCE.to_owned();
+        for (at, length, insert) in cuts {
+            let at = text.floor_char_boundary(at % text.len().max(1));
+            let end = text.floor_char_boundary((at + length).min(text.len()));
+            text.replace_range(at..end, &insert);
+        }
+        for fault in survey(&text).faults {
+            proptest::prop_assert!(fault.place.is_none_or(|place| place.line <= text.lines().count() + 1));
+            proptest::prop_assert!(!fault.problem.is_empty() && !fault.cure.is_empty());
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use rustls::ServerConfig;
 
-use crate::config::{self, Complaint, Config, Listener, Place, Pool, TlsVersions, Verify};
+use crate::config::{self, Complaint, Config, Listener, Place, Pool, Survey, TlsVersions, Verify};
 use crate::limits;
 use crate::policy::{BackendTls, ClientTls};
 use crate::tls::setup::{self, PoolTls};
@@ -28,8 +28,14 @@ pub struct Prepared {
 pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
     let text = read(file).map_err(|complaint| vec![complaint])?;
     let directory = file.parent().unwrap_or_else(|| Path::new(""));
-    let config = config::read(&text)?.relative_to(directory);
-    let mut complaints = Vec::new();
+    let Survey {
+        config,
+        faults: mut complaints,
+    } = config::survey(&text);
+    let Some(config) = config else {
+        return Err(complaints);
+    };
+    let config = config.relative_to(directory);
     let mut keep = |mut faults: Vec<Complaint>| complaints.append(&mut faults);
     let listeners: Vec<_> = config
         .listeners
@@ -47,7 +53,7 @@ pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
             listeners,
             pools,
         }),
-        false => Err(complaints),
+        false => Err(config::in_order(complaints)),
     }
 }
 
@@ -232,6 +238,31 @@ mod tests {
                 "gate.toml:14:6  pool[0].ca: inside-ca.pem: there is no such file",
                 "gate.toml: 3 complaints",
             ]
+        );
+    }
+
+    #[test]
+    fn faults_of_files_stand_among_those_of_the_text() {
+        let text = MINIMAL
+            .replace("50000-50999", "50999")
+            .replace("inside-ca.pem", "");
+        let (_, _, faults) = checked(&text, &[("gate.pem", ""), ("gate.key", "")]);
+        let keys: Vec<&str> = faults
+            .split("  ")
+            .filter_map(|part| part.split_once(": "))
+            .map(|(key, _)| key)
+            .collect();
+        let expected = [
+            "listener[0].certificate",
+            "listener[0].key",
+            "listener[0].passive_ports",
+            "pool[0].ca",
+        ];
+        assert_eq!(
+            keys.iter()
+                .filter(|key| key.contains('['))
+                .collect::<Vec<_>>(),
+            expected.iter().collect::<Vec<_>>()
         );
     }
 
