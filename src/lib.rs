@@ -29,8 +29,8 @@ pub mod ftp;
 pub mod metrics;
 pub mod policy;
 
-pub mod dialog;
 pub mod config;
+pub mod dialog;
 
 pub mod tls;
 

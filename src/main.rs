@@ -1,4 +1,3 @@
-fn main() {}
 //! The command line: which configuration, and what to do with it.
 
 use std::io;

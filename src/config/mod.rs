@@ -20,7 +20,7 @@ pub use file::known_keys;
 
 use crate::policy::{
     BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, OnEmpty, OnUnfinished,
-    PassiveStyle, PasvAddress,
+    PassiveStyle, PasvAddress, Patience, SiteRules,
 };
 
 /// Reads a configuration, or says everything that is wrong with it, in the order of the text.
@@ -88,6 +88,37 @@ impl Config {
             path.value = directory.join(&path.value);
         }
         self
+    }
+}
+
+impl Config {
+    /// The rules by which sessions of a listener are led.
+    pub fn rules(&self, listener: &Listener) -> SiteRules {
+        let pool = &self.pools[listener.pool];
+        let timeouts = &self.timeouts;
+        SiteRules {
+            banner: listener.banner.clone(),
+            client_tls: listener.tls,
+            client_protection: listener.data_protection,
+            backend_tls: pool.tls,
+            backend_protection: pool.data_protection,
+            on_empty: pool.empty,
+            client_unfinished: listener.unfinished,
+            backend_unfinished: pool.unfinished,
+            bare_uploads: listener.bare_uploads,
+            passive: pool.passive,
+            pasv_address: pool.pasv_address,
+            patience: Patience {
+                handshake: timeouts.handshake,
+                login: timeouts.login,
+                idle: timeouts.idle,
+                backend_connect: timeouts.backend_connect,
+                backend_reply: timeouts.backend_reply,
+                data_connect: timeouts.data_connect,
+                data_handshake: timeouts.data_handshake,
+                data_completion: timeouts.data_completion,
+            },
+        }
     }
 }
 
