@@ -26,8 +26,10 @@ pub mod limits;
 
 pub mod ftp;
 
+pub mod metrics;
 pub mod policy;
 
+pub mod config;
 pub mod dialog;
 
 pub mod sys;
@@ -37,3 +39,5 @@ pub mod net;
 pub mod tls;
 
 pub mod leg;
+
+pub mod gate;

@@ -75,6 +75,9 @@ pub const BUFFER_POOLED_BYTES_MIN: usize = 32 * 1024;
 /// Larger buffers are not kept: an outlier must not stay.
 pub const BUFFER_POOLED_BYTES_MAX: usize = 1024 * 1024;
 
+/// Longest PEM file: the authorities of a whole operating system take 220 KiB; a wrong path may name anything.
+pub const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 // --- data connections ----------------------------------------------------------------------------------------
 
 /// Plain bytes read from a source in one turn: large enough to batch records, small enough to share a core.
@@ -91,6 +94,29 @@ pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 
 /// Random ports tried before a passive range is called exhausted and searched from one end to the other.
 pub const PASSIVE_PORT_TRIES: u32 = 8;
+
+// --- configuration -------------------------------------------------------------------------------------------
+
+/// Longest configuration file: ten thousand listeners fit; a wrong path may name anything.
+pub const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Longest name of a listener or pool: names stand in every log line and metric of theirs.
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// Longest banner: a line of text, not a page; RFC 959 sets no bound.
+pub const BANNER_BYTES_MAX: usize = 200;
+
+/// Default of `limits.sessions`: what a host carries whose descriptor limit is raised (7 for each session).
+pub const SESSIONS: usize = 10_000;
+
+/// Most sessions an operator can ask for: a mistyped number should be a complaint, not an attempt.
+pub const SESSIONS_MAX: usize = 1_000_000;
+
+/// Sessions that may share one passive port before the start warns: one session in ten transferring is usual.
+pub const SESSIONS_PER_PASSIVE_PORT: usize = 10;
+
+/// Longest of `[timeouts]`: a day; a longer bound bounds nothing.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 // --- the process ---------------------------------------------------------------------------------------------
 
@@ -120,6 +146,20 @@ pub const DESCRIPTORS_PER_SESSION: u64 = 7;
 
 /// Messages waiting for a shard; the gate sends a handful a second.
 pub const MAILBOX_MESSAGES_MAX: usize = 64;
+
+/// Log lines waiting for the disk or the journal; beyond it lines are dropped and counted, never waited for.
+pub const LOG_LINES_MAX: usize = 16 * 1024;
+
+// --- measuring -----------------------------------------------------------------------------------------------
+
+/// Shortest time a histogram tells from zero: a reply within one core takes tens of microseconds.
+pub const HISTOGRAM_MIN: Duration = Duration::from_micros(1);
+
+/// Longest time a histogram tells: an hour, at which a transfer is a long one whatever it says beyond.
+pub const HISTOGRAM_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Significant digits of a histogram: 0.1 % at some 200 KiB for each phase and core.
+pub const HISTOGRAM_DIGITS: u8 = 3;
 
 // --- time: defaults of `[timeouts]` ----------------------------------------------------------------------------
 
@@ -167,4 +207,28 @@ const _: () = assert!(
 const _: () = assert!(
     LINGER_TIMEOUT.as_secs() < DATA_COMPLETION_TIMEOUT.as_secs(),
     "waiting for politeness must not eat the time for completion"
+);
+const _: () = assert!(
+    SESSIONS <= SESSIONS_MAX,
+    "a default must be within its range"
+);
+const _: () = assert!(
+    IDLE_TIMEOUT.as_secs() <= TIMEOUT_MAX.as_secs(),
+    "a default must be within its range"
+);
+const _: () = assert!(
+    HISTOGRAM_MIN.as_micros() >= 1,
+    "a histogram begins at one unit"
+);
+const _: () = assert!(
+    HISTOGRAM_MAX.as_micros() >= 2 * HISTOGRAM_MIN.as_micros(),
+    "a histogram needs some reach"
+);
+const _: () = assert!(
+    HISTOGRAM_MAX.as_micros() < u32::MAX as u128,
+    "microseconds of a histogram fit every integer used"
+);
+const _: () = assert!(
+    HISTOGRAM_DIGITS <= 5,
+    "more digits than a histogram can keep"
 );
