@@ -57,7 +57,9 @@ fn lftp_and_servers() {
         server.put("nothing", b"");
         target.write("up", &noise(1 << 20));
         // With TLS 1.3 lftp leaves the server's tickets unread, so its close becomes a reset and the upload is cut.
-        target.lftp("set ssl:priority NORMAL:-VERS-TLS1.3; put up; get nothing; ls").ok();
+        target
+            .lftp("set ssl:priority NORMAL:-VERS-TLS1.3; put up; get nothing; ls")
+            .ok();
         assert!(server.get("up").unwrap() == noise(1 << 20));
         assert_eq!(target.read("nothing"), b"");
     }
@@ -154,15 +156,29 @@ fn rude_sees_how_uploads_end() {
     let mut client = Strict::open(rude.address(), &scene.authority, Versions::Both);
     for (command, manner, ended, codes) in [
         ("STOR clean", Manner::Polite, Ended::Clean, &[226][..]),
-        ("STOR unfinished", Manner::Unfinished, Ended::Unfinished, &[426]),
+        (
+            "STOR unfinished",
+            Manner::Unfinished,
+            Ended::Unfinished,
+            &[426],
+        ),
         // The reset may overtake the end of the handshake.
-        ("STOR reset", Manner::ResetAfterBytes, Ended::Reset, &[425, 426]),
+        (
+            "STOR reset",
+            Manner::ResetAfterBytes,
+            Ended::Reset,
+            &[425, 426],
+        ),
         ("STOR bare", Manner::BareClose, Ended::Bare, &[425]),
         ("STOR plain", Manner::PlainBytes, Ended::Bare, &[425]),
     ] {
-        client.upload_as(command, b"payload", manner).reply.expect(codes);
+        client
+            .upload_as(command, b"payload", manner)
+            .reply
+            .expect(codes);
         assert_eq!(rude.seen(command)[0].ended, ended, "{manner:?}");
     }
+    assert_eq!(rude.seen("STOR clean")[0].bytes, 7);
     assert_eq!(rude.stored("clean").unwrap(), b"payload");
     assert!(rude.stored("unfinished").is_none());
 }

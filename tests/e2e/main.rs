@@ -14,6 +14,13 @@
     reason = "a broken premise fails the test, as it should"
 )]
 
+mod apar;
+mod bounds;
 mod direct;
+mod empties;
+mod limits;
+mod login;
+mod panics;
+mod servers;
 #[path = "../support/mod.rs"]
 mod support;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -18,6 +18,7 @@ pub(crate) struct Setup {
     keys: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
     environment: Vec<(&'static str, &'static str)>,
     passive_ports: u16,
+    ipv6: bool,
 }
 
 impl Setup {
@@ -25,8 +26,8 @@ impl Setup {
     pub(crate) fn new() -> Self {
         Self::default()
             .process("cores", "[0, 1]")
-            .with("log", "level", "\"debug\"")
-            .with("log", "format", "\"json\"")
+            .log("level", "\"debug\"")
+            .log("format", "\"json\"")
             .listener("name", "\"outside\"")
             .listener("pool", "\"inside\"")
             .pool("name", "\"inside\"")
@@ -42,6 +43,10 @@ impl Setup {
 
     pub(crate) fn process(self, key: &'static str, value: &str) -> Self {
         self.with("process", key, value)
+    }
+
+    pub(crate) fn log(self, key: &'static str, value: &str) -> Self {
+        self.with("log", key, value)
     }
 
     pub(crate) fn limit(self, key: &'static str, value: &str) -> Self {
@@ -72,6 +77,20 @@ impl Setup {
         self
     }
 
+    /// Listens on the IPv6 loopback address instead.
+    pub(crate) fn ipv6(mut self) -> Self {
+        self.ipv6 = true;
+        self
+    }
+
+    fn ip(&self) -> IpAddr {
+        if self.ipv6 {
+            Ipv6Addr::LOCALHOST.into()
+        } else {
+            Ipv4Addr::LOCALHOST.into()
+        }
+    }
+
     fn text(&self) -> String {
         let mut text = String::new();
         for (table, keys) in &self.keys {
@@ -96,7 +115,7 @@ impl Gate {
     pub(crate) fn start(scene: &Scene, backend: SocketAddr, setup: Setup) -> Self {
         // Ten ports of a block are not passive ones.
         let ports = Ports::reserve_for(setup.passive_ports.max(1) + 10);
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.control()));
+        let address = SocketAddr::new(setup.ip(), ports.control());
         let quoted = |path: &std::path::Path| format!("\"{}\"", path.display());
         let passive = ports.passive();
         let mut setup = setup

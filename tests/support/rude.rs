@@ -426,7 +426,12 @@ impl<'a> Session<'a> {
         let handshake = data.secure_as_server(&self.config);
         if let Err(error) = &handshake {
             let reset = error.kind() == ErrorKind::ConnectionReset;
-            self.note(line, 0, if reset { Ended::Reset } else { Ended::Bare }, false);
+            self.note(
+                line,
+                0,
+                if reset { Ended::Reset } else { Ended::Bare },
+                false,
+            );
         }
         handshake.is_ok()
     }

@@ -56,12 +56,11 @@ impl FtpServer {
         self.address
     }
 
-    /// Puts a file into the served directory.
+    /// Puts a file into the served directory, for everybody to read.
     pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
         let path = self.root.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, bytes).unwrap();
-        give_to_account(&self.root);
     }
 
     /// Makes a directory in the served directory.

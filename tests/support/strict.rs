@@ -158,17 +158,21 @@ pub(crate) struct Strict {
 impl Strict {
     /// Connects and hears the greeting.
     pub(crate) fn greet(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
-        let control = Wire::connect(address).unwrap();
-        let mut client = Self {
-            control,
+        let mut client = Self::connect(address, config);
+        client.hear().expect(&[220]);
+        client
+    }
+
+    /// Connects; the greeting is still to be heard.
+    pub(crate) fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
+        Self {
+            control: Wire::connect(address).unwrap(),
             heard: Vec::new(),
             config,
             name: ServerName::from(address.ip()),
             pasv: false,
             private: false,
-        };
-        client.hear().expect(&[220]);
-        client
+        }
     }
 
     /// A private session, logged in, its data connections private.
@@ -184,9 +188,12 @@ impl Strict {
     /// AUTH TLS and the handshake.
     pub(crate) fn auth(&mut self) {
         self.say("AUTH TLS").expect(&[234]);
-        self.control
-            .secure_as_client(&self.config, &self.name)
-            .unwrap();
+        self.secure().unwrap();
+    }
+
+    /// The handshake of the control connection.
+    pub(crate) fn secure(&mut self) -> io::Result<()> {
+        self.control.secure_as_client(&self.config, &self.name)
     }
 
     pub(crate) fn login(&mut self) {
@@ -336,8 +343,23 @@ impl Strict {
     }
 
     fn transfer(&mut self, command: &str, upload: Option<&[u8]>, manner: Manner) -> Transfer {
-        let began = Instant::now();
         let address = self.passive();
+        self.transfer_to(address, command, upload, manner)
+    }
+
+    /// A download over a data port that was asked for before.
+    pub(crate) fn transfer_at(&mut self, address: SocketAddr, command: &str) -> Transfer {
+        self.transfer_to(address, command, None, Manner::Polite)
+    }
+
+    fn transfer_to(
+        &mut self,
+        address: SocketAddr,
+        command: &str,
+        upload: Option<&[u8]>,
+        manner: Manner,
+    ) -> Transfer {
+        let began = Instant::now();
         self.tell(command);
         let mut journal = Journal::default();
         let mut data = self.open_data(address, manner, &mut journal);
@@ -350,7 +372,7 @@ impl Strict {
             data = data.and_then(|wire| end_upload(wire, manner));
         }
         self.watch(data, manner, &mut journal);
-        let reply = journal.last.unwrap_or(Reply {
+        let reply = journal.last.unwrap_or_else(|| Reply {
             code: 0,
             text: "the control connection ended".into(),
         });

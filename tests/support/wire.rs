@@ -4,12 +4,14 @@
 //! sent at the end, and in which order, is what those two are for.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, Connection, HandshakeKind, ProtocolVersion, ServerConfig};
+
+use socket2::{Domain, Socket, Type};
 
 use super::deadline;
 
@@ -36,6 +38,14 @@ pub(crate) struct Wire {
 impl Wire {
     pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
         TcpStream::connect_timeout(&address, super::PATIENCE).map(Self::new)
+    }
+
+    /// Connects from an address of ours that is not the usual one.
+    pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+        socket.connect(&address.into())?;
+        Ok(Self::new(socket.into()))
     }
 
     pub(crate) fn new(tcp: TcpStream) -> Self {
@@ -212,7 +222,7 @@ impl Wire {
     }
 
     /// Sends FIN.
-    pub(crate) fn fin(&mut self) -> io::Result<()> {
+    pub(crate) fn fin(&self) -> io::Result<()> {
         self.tcp.shutdown(Shutdown::Write)
     }
 
