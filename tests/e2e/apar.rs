@@ -7,16 +7,16 @@ use std::time::Duration;
 use crate::support::certs::Versions;
 use crate::support::clients::Target;
 use crate::support::gate::{Gate, Setup};
-use crate::support::rude::Rude;
-use crate::support::scripts::{Act, Script};
+use crate::support::rude::{Act, Rude, Script};
 use crate::support::strict::{Event, Manner, Strict};
 use crate::support::{Scene, noise};
 
 /// The ways in which a backend that reports success can leave out the data connection.
-const EMPTY_ACTS: [Act; 4] = [
+const EMPTY_ACTS: [Act; 5] = [
     Act::BareClose,
     Act::BareReset,
     Act::NeverTake,
+    Act::LeaveWaiting,
     Act::NoPreliminary,
 ];
 /// The downloads that can be empty, as the backend with `script` answers them with the act.

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
-use crate::support::rude::Rude;
-use crate::support::scripts::{Act, Script};
+use crate::support::rude::{Act, Rude, Script};
 use crate::support::strict::{Event, Manner, Strict};
 use crate::support::{Scene, USER, noise};
 

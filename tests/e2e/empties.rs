@@ -4,8 +4,7 @@
 
 use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
-use crate::support::rude::{Ended, Rude};
-use crate::support::scripts::{Act, Script};
+use crate::support::rude::{Act, Ended, Rude, Script};
 use crate::support::strict::{Event, Manner, Strict};
 use crate::support::wire::Wire;
 use crate::support::{Scene, eventually, noise};

@@ -7,8 +7,7 @@ use std::thread;
 
 use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
-use crate::support::rude::Rude;
-use crate::support::scripts::Script;
+use crate::support::rude::{Rude, Script};
 use crate::support::strict::Strict;
 use crate::support::{Scene, USER, eventually, noise};
 

@@ -4,8 +4,7 @@
 
 use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
-use crate::support::rude::Rude;
-use crate::support::scripts::{Act, Script};
+use crate::support::rude::{Act, Rude, Script};
 use crate::support::strict::Strict;
 use crate::support::wire::Got;
 use crate::support::{PASSWORD, Scene, USER};

@@ -5,8 +5,7 @@
 
 use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
-use crate::support::rude::Rude;
-use crate::support::scripts::Script;
+use crate::support::rude::{Rude, Script};
 use crate::support::strict::Strict;
 use crate::support::{Scene, eventually};
 

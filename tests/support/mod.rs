@@ -9,7 +9,6 @@ pub(crate) mod gate;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod rude;
-pub(crate) mod scripts;
 pub(crate) mod servers;
 pub(crate) mod strict;
 pub(crate) mod wire;

@@ -1,6 +1,6 @@
 //! What a rude backend is told to do: one act per command, everything else as a good server does it.
 
-use super::certs::Versions;
+use crate::support::certs::Versions;
 
 /// How the backend answers one command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +12,10 @@ pub(crate) enum Act {
     BareClose,
     /// The same with RST.
     BareReset,
-    /// 150 and 226, without ever taking the data connection.
+    /// 150 and 226, without ever taking the data connection; the data port is closed then.
     NeverTake,
+    /// The same, but the data port stays open: who connected to it waits for an answer in vain.
+    LeaveWaiting,
     /// 226 alone, the data port closed.
     NoPreliminary,
     /// 550, the data port closed before.
