@@ -13,42 +13,54 @@ use std::time::Instant;
 
 use super::{deadline, eventually};
 
-/// What a child printed so far, from both of its outputs.
+#[derive(Default)]
+struct Output {
+    text: String,
+    /// Outputs that the child has not closed: none when it has ended.
+    open: usize,
+}
+
+/// What a child printed so far, on both of its outputs.
 #[derive(Clone, Default)]
-struct Printed(Arc<(Mutex<String>, Condvar)>);
+struct Printed(Arc<(Mutex<Output>, Condvar)>);
 
 impl Printed {
-    fn collect(&self, output: impl Read + Send + 'static) {
+    fn collect(&self, pipe: impl Read + Send + 'static) {
+        self.0.0.lock().unwrap().open += 1;
         let printed = self.clone();
         thread::spawn(move || {
-            let mut lines = BufReader::new(output);
+            let mut lines = BufReader::new(pipe);
             let mut line = Vec::new();
+            let (output, changed) = &*printed.0;
             while matches!(lines.read_until(b'\n', &mut line), Ok(length) if length > 0) {
-                let (text, grown) = &*printed.0;
-                text.lock()
-                    .unwrap()
-                    .push_str(&String::from_utf8_lossy(&line));
-                grown.notify_all();
+                let text = String::from_utf8_lossy(&line).into_owned();
+                output.lock().unwrap().text.push_str(&text);
+                changed.notify_all();
                 line.clear();
             }
+            output.lock().unwrap().open -= 1;
+            changed.notify_all();
         });
     }
 
     fn text(&self) -> String {
-        self.0.0.lock().unwrap().clone()
+        self.0.0.lock().unwrap().text.clone()
     }
 
-    /// Waits until a line was printed for which `wanted` holds; `None` when it never is.
+    /// Waits until a line was printed for which `wanted` holds; `None` when it never will be.
     fn wait_for(&self, wanted: impl Fn(&str) -> bool) -> Option<String> {
         let deadline = deadline();
-        let (text, grown) = &*self.0;
-        let mut text = text.lock().unwrap();
+        let (output, changed) = &*self.0;
+        let mut output = output.lock().unwrap();
         loop {
-            if let Some(line) = text.lines().find(|line| wanted(line)) {
+            if let Some(line) = output.text.lines().find(|line| wanted(line)) {
                 return Some(line.to_owned());
             }
             let left = deadline.checked_duration_since(Instant::now())?;
-            text = grown.wait_timeout(text, left).unwrap().0;
+            if output.open == 0 {
+                return None;
+            }
+            output = changed.wait_timeout(output, left).unwrap().0;
         }
     }
 }
