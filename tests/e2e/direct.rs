@@ -184,3 +184,20 @@ fn rude_sees_how_uploads_end() {
     assert_eq!(rude.stored("clean").unwrap(), b"payload");
     assert!(rude.stored("unfinished").is_none());
 }
+
+/// Why the gate must be able to use a ticket of its control connection more than once.
+#[test]
+fn proftpd_gives_no_tickets_for_uploads() {
+    let scene = Scene::new();
+    let server = FtpServer::start(Kind::Proftpd, &scene);
+    let mut client = Strict::open(server.address(), &scene.authority, Versions::Only13);
+    // The control connection brought two tickets, and a rustls client uses each of them once.
+    client.upload("STOR first", b"payload").reply.expect(&[226]);
+    client
+        .upload("STOR second", b"payload")
+        .reply
+        .expect(&[226]);
+    let third = client.upload("STOR third", b"payload");
+    assert!(!third.resumed);
+    third.reply.expect(&[425]);
+}

@@ -5,7 +5,7 @@
 use crate::support::certs::Versions;
 use crate::support::clients::Target;
 use crate::support::gate::{Gate, Setup};
-use crate::support::rude::{Rude, Script};
+use crate::support::rude::{Ended, Rude, Script};
 use crate::support::servers::{FtpServer, Kind};
 use crate::support::strict::Strict;
 use crate::support::{Scene, noise};
@@ -218,4 +218,19 @@ fn tls_versions_are_those_of_the_config() {
     let mut newer = Strict::greet(gate.address(), scene.authority.client(Versions::Only13));
     newer.say("AUTH TLS").expect(&[234]);
     newer.secure().unwrap_err();
+}
+
+#[test]
+fn uploads_are_whole_when_the_client_leaves_tickets_unread() {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, Script::new());
+    let gate = Gate::start(&scene, rude.address(), setup("1.3"));
+    let target = Target::new(&scene, gate.address());
+    for n in 0..8 {
+        // lftp closes without reading: any ticket that lies there then makes a reset of its end.
+        target.write(&format!("up-{n}"), &noise(1 << 20));
+        target.lftp(&format!("put up-{n}")).ok();
+        assert!(rude.stored(&format!("up-{n}")).unwrap() == noise(1 << 20));
+        assert_eq!(rude.seen(&format!("STOR up-{n}"))[0].ended, Ended::Clean);
+    }
 }
