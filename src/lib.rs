@@ -23,3 +23,21 @@
 //! The library exists for the binary, the tests and the benches: it makes no promise of semantic versions.
 
 pub mod limits;
+
+pub mod ftp;
+
+pub mod metrics;
+pub mod policy;
+
+pub mod config;
+pub mod dialog;
+
+pub mod sys;
+
+pub mod net;
+
+pub mod tls;
+
+pub mod leg;
+
+pub mod gate;

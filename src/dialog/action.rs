@@ -1,0 +1,303 @@
+//! What goes in and what comes out of a step: inputs, actions, and the facts that both sides of the seam share.
+
+use std::net::SocketAddr;
+
+use crate::ftp::{Code, Direction, Verb};
+
+/// One of the two legs of a session; for control and for data connections alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Towards the trading partner.
+    Client,
+    /// Towards the FTP server inside.
+    Backend,
+}
+
+impl Side {
+    /// The leg that the bytes come from.
+    #[must_use]
+    pub const fn source(direction: Direction) -> Self {
+        match direction {
+            Direction::Download => Self::Backend,
+            Direction::Upload => Self::Client,
+        }
+    }
+
+    /// The leg that the bytes go to.
+    #[must_use]
+    pub const fn sink(direction: Direction) -> Self {
+        match direction {
+            Direction::Download => Self::Client,
+            Direction::Upload => Self::Backend,
+        }
+    }
+}
+
+/// A phase of a data leg that has a deadline (rule 4 of the contract).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// TCP: connecting or being connected to.
+    Connect,
+    /// TLS.
+    Handshake,
+    /// From both legs up to the first byte.
+    FirstByte,
+    /// No byte has moved.
+    Stall,
+    /// Flushing and closing.
+    Completion,
+}
+
+/// How a data leg ended: the words of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum End {
+    /// close_notify then FIN on a private leg, FIN on a clear one.
+    Clean,
+    /// FIN without close_notify on a private leg.
+    Unfinished,
+    /// A private leg closed before any byte of a handshake.
+    Bare,
+    /// RST, or a record that does not verify: what came before is all that can be believed.
+    Reset,
+    /// TCP was never there.
+    Refused,
+    /// TLS began and failed.
+    HandshakeFailed,
+    /// A phase overran.
+    TimedOut(Phase),
+    /// The gate gave it up: ABOR, a policy, the end of the session.
+    Aborted,
+}
+
+impl End {
+    /// Whether the leg was ready for bytes when it ended; what it never was is a 425, what broke is a 426.
+    #[must_use]
+    pub const fn was_established(self) -> bool {
+        !matches!(
+            self,
+            Self::Refused
+                | Self::Bare
+                | Self::HandshakeFailed
+                | Self::TimedOut(Phase::Connect | Phase::Handshake)
+        )
+    }
+}
+
+/// How the gate ends a data leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Close {
+    /// close_notify, FIN, then read to the end within bounds: an authenticated end of file.
+    Clean,
+    /// FIN alone: what was sent arrives, and a private peer sees that the end is not authenticated.
+    Unfinished,
+    /// RST: nobody takes it for an end of file.
+    Reset,
+}
+
+/// Whether a data leg is protected (PROT, RFC 2228 section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protection {
+    /// PROT C.
+    Clear,
+    /// PROT P.
+    Private,
+}
+
+/// Where the backend awaits the data connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// This port at the address of its control connection.
+    Port(u16),
+    /// This address, believed because the pool says so.
+    Address(SocketAddr),
+}
+
+/// Everything needed to open the two legs of a transfer; the client's listener is already open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DataPlan {
+    /// Which way the bytes go.
+    pub direction: Direction,
+    /// The client leg's protection.
+    pub client: Protection,
+    /// The backend leg's protection.
+    pub backend: Protection,
+    /// Where to connect.
+    pub target: Target,
+}
+
+/// News of a running transfer. Each leg gives `Connected`, `Up`, `Ended` in this order, some perhaps never;
+/// when both are up the bytes flow, and `Flowed` comes exactly once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataNews {
+    /// TCP is there.
+    Connected(Side),
+    /// The leg is ready for bytes.
+    Up(Side),
+    /// The leg is over: it failed to open, or was ended as ordered.
+    Ended(Side, End),
+    /// The bytes have stopped; all that were taken from the source have been handed to the sink's socket,
+    /// unless it was the sink that failed.
+    Flowed {
+        /// Plain bytes moved.
+        bytes: u64,
+        /// The leg whose end stopped them; it is over.
+        side: Side,
+        /// How it ended.
+        end: End,
+    },
+}
+
+/// Why a control connection is no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The peer closed it.
+    Closed,
+    /// It broke.
+    Broken,
+    /// Its TLS handshake failed.
+    Handshake,
+    /// Bytes stood in clear text behind the command that starts TLS (CVE-2011-0411 and its kin).
+    Injection,
+}
+
+/// News of the client's control connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromClient {
+    /// A command line, without its end.
+    Line(Vec<u8>),
+    /// A line beyond the bound.
+    TooLong,
+    /// The TLS handshake is complete.
+    Secured,
+    /// The connection is no more.
+    Lost(Loss),
+}
+
+/// News of the backend's control connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FromBackend {
+    /// TCP is there; the greeting is still to come.
+    Reached,
+    /// No member of the pool could be reached.
+    Unreachable,
+    /// A reply line, without its end.
+    Line(Vec<u8>),
+    /// A line beyond the bound.
+    TooLong,
+    /// The TLS handshake is complete.
+    Secured,
+    /// The connection is no more.
+    Lost(Loss),
+}
+
+/// Exactly one thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// On the client's control connection.
+    Client(FromClient),
+    /// On the backend's control connection.
+    Backend(FromBackend),
+    /// The passive port that was asked for: the address to tell the client, or none was free.
+    Passive(Option<SocketAddr>),
+    /// On a data connection.
+    Data(DataNews),
+    /// The time that [`deadline`](super::Dialog::deadline) named has come.
+    Deadline,
+    /// The process is told to stop: end at the next quiet moment.
+    Drain,
+}
+
+/// One thing to do, in the order given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Send to the client.
+    ToClient(Vec<u8>),
+    /// Send to the backend.
+    ToBackend(Vec<u8>),
+    /// Start TLS on the client's control connection when what was sent has left.
+    SecureClient,
+    /// Reach a member of the pool.
+    ConnectBackend,
+    /// Start TLS on the backend's control connection.
+    SecureBackend,
+    /// Listen for the client's data connection; closes the listener before.
+    OpenPassive,
+    /// Close the listener, if there is one.
+    ClosePassive,
+    /// Open both data legs and let the bytes flow.
+    OpenData(DataPlan),
+    /// End a data leg; answered by `Ended`, or by `Flowed` when the bytes were still flowing from it.
+    EndData(Side, Close),
+    /// The transfer is over: nothing of it remains.
+    CloseData,
+    /// For metrics, log and audit.
+    Note(Note),
+    /// End the session; nothing comes after it.
+    Close,
+}
+
+/// What happened, for those who count and record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// The client's control connection is protected.
+    ClientSecured,
+    /// A login succeeded; the name is the client's bytes.
+    LoggedIn(Vec<u8>),
+    /// A login was refused.
+    LoginFailed,
+    /// A transfer has had its final reply.
+    Transferred(Account),
+    /// A success without a byte was completed as an empty stream; how the backend's leg had ended.
+    EmptyCompleted(End),
+    /// A client's upload that ended like this was not passed on as an empty file.
+    FalseEmptyRefused(End),
+    /// An unfinished stream came from this side, and a policy was applied.
+    Unfinished(Side),
+    /// A phase of a data leg of this side overran.
+    Overran(Side, Phase),
+    /// Clear text stood behind AUTH, or behind the backend's 234.
+    Injected(Side),
+    /// The backend's replies were out of step after a failed transfer, and are in step again.
+    Resynchronised,
+    /// The backend said something that belongs to no command.
+    Unsolicited(Code),
+}
+
+/// One transfer, accounted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    /// The command.
+    pub verb: Verb,
+    /// Which way.
+    pub direction: Direction,
+    /// Plain bytes moved.
+    pub bytes: u64,
+    /// How the client's leg ended.
+    pub client: End,
+    /// How the backend's leg ended.
+    pub backend: End,
+    /// The client's final reply.
+    pub code: Code,
+}
+
+/// Who ended a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// The client, by QUIT, by leaving, or by breaking the rules.
+    Client,
+    /// The backend.
+    Backend,
+    /// A deadline.
+    Clock,
+    /// The operator.
+    Operator,
+}
+
+/// Why a session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// Who ended it.
+    pub by: Blame,
+    /// For the log, one phrase.
+    pub why: &'static str,
+}

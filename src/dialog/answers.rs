@@ -1,0 +1,147 @@
+//! What the gate answers itself: small commands, FEAT, and every refusal with its reason.
+
+use super::action::Blame;
+use super::phase::{BackendStage, Work};
+use super::timers::Timer;
+use super::{Dialog, Turn};
+use crate::ftp::{Command, Features, Malformed, Reply, ReplyLine, Verb, occasion};
+use crate::limits::FEATURE_LINES_MAX;
+
+impl Dialog {
+    /// The verbs with a behaviour of their own.
+    pub(super) fn answer_own(&mut self, turn: &mut Turn, command: Command) {
+        match command.verb {
+            Verb::Auth => self.auth(turn, &command.argument),
+            Verb::Pbsz => self.pbsz(turn),
+            Verb::Prot => self.prot(turn, &command.argument),
+            Verb::User => self.user(turn, command),
+            Verb::Pass | Verb::Acct => self.credential(turn, &command),
+            Verb::Feat => self.feat(turn),
+            Verb::Pasv => self.pasv(turn),
+            Verb::Epsv => self.epsv(turn, &command.argument),
+            Verb::Mode => self.mode(turn, &command),
+            Verb::Rest => self.rest_marker(turn, &command),
+            Verb::Noop if self.client.logged_in => self.forward(turn, &command),
+            Verb::Noop => turn.answer(&Reply::new(occasion::OKAY, "Fine")),
+            Verb::Help => turn.answer(&help()),
+            // A transfer hears ABOR itself; here nothing runs.
+            Verb::Abor => {
+                turn.answer(&Reply::new(occasion::NOTHING_TO_ABORT, "Nothing to abort"));
+            }
+            Verb::Quit => {
+                let goodbye = Reply::new(occasion::GOODBYE, "Goodbye");
+                self.leave(turn, Some(&goodbye), Blame::Client, "QUIT");
+            }
+            other => turn.answer(&refused(other)),
+        }
+    }
+
+    /// FEAT (RFC 2389 section 3): our own before login, what both can do after it.
+    fn feat(&mut self, turn: &mut Turn) {
+        if !self.client.logged_in || self.backend.stage != BackendStage::There {
+            return turn.answer(&Features::own().reply());
+        }
+        turn.ask(&Command::new(Verb::Feat, ""));
+        self.timers
+            .arm(Timer::Work, turn.now + self.rules.patience.backend_reply);
+        self.work = Work::Features(Vec::new());
+    }
+
+    pub(super) fn features_replied(&mut self, turn: &mut Turn, line: ReplyLine) {
+        let Work::Features(lines) = &mut self.work else {
+            return;
+        };
+        if !line.last {
+            // The first line announces, it lists nothing; neither does one with the code before it.
+            if line.raw.first() == Some(&b' ') && lines.len() < FEATURE_LINES_MAX {
+                lines.push(line.raw);
+            }
+            return;
+        }
+        let features = match line.code {
+            occasion::FEATURES => Features::with_backend(lines.iter().map(Vec::as_slice)),
+            occasion::CLOSING => return self.lose_backend(turn, "backend said 421"),
+            _ => Features::own(),
+        };
+        self.rest();
+        turn.answer(&features.reply());
+    }
+
+    /// MODE: only stream; the others would make byte counts and SIZE meaningless (field notes, section 3 and P31).
+    fn mode(&mut self, turn: &mut Turn, command: &Command) {
+        if command.argument.eq_ignore_ascii_case(b"S") {
+            self.forward(turn, command);
+        } else {
+            turn.answer(&Reply::new(
+                occasion::NOT_THIS_PARAMETER,
+                "Only MODE S is offered",
+            ));
+        }
+    }
+
+    /// REST (RFC 3659 section 5): in stream mode the marker is an offset in digits.
+    fn rest_marker(&mut self, turn: &mut Turn, command: &Command) {
+        if command.argument.iter().all(u8::is_ascii_digit) {
+            self.forward(turn, command);
+        } else {
+            turn.answer(&Reply::new(
+                occasion::BAD_ARGUMENT,
+                "REST takes an offset in digits",
+            ));
+        }
+    }
+}
+
+fn help() -> Reply {
+    let words: Vec<_> = Verb::TABLE
+        .iter()
+        .filter(|row| row.answer != crate::ftp::Answer::Refused)
+        .map(|row| row.word)
+        .collect();
+    let lines = words.chunks(10).map(|words| words.join(" "));
+    Reply::block(occasion::HELP, "Commands:", lines, "End")
+}
+
+/// Why a line is not taken as a command.
+pub(super) fn malformed(malformed: Malformed) -> Reply {
+    match malformed {
+        Malformed::Unknown | Malformed::Foreign => {
+            Reply::new(occasion::NOT_UNDERSTOOD, "Command not understood")
+        }
+        Malformed::ArgumentMissing(verb) => Reply::new(
+            occasion::BAD_ARGUMENT,
+            format!("{} needs an argument", verb.word()),
+        ),
+        Malformed::ArgumentSurplus(verb) => Reply::new(
+            occasion::BAD_ARGUMENT,
+            format!("{} takes no argument", verb.word()),
+        ),
+        Malformed::Nul => Reply::new(occasion::BAD_ARGUMENT, "A command holds no NUL"),
+    }
+}
+
+/// Why a known command is refused.
+pub(super) fn refused(verb: Verb) -> Reply {
+    let (code, text) = match verb {
+        Verb::Port | Verb::Lprt | Verb::Eprt => (
+            occasion::NOT_OFFERED,
+            "Active mode is not offered: use EPSV or PASV",
+        ),
+        Verb::Lpsv => (occasion::NOT_OFFERED, "Use EPSV or PASV"),
+        Verb::Ccc => (
+            occasion::REFUSED_BY_POLICY,
+            "The control connection stays protected",
+        ),
+        Verb::Mic | Verb::Conf | Verb::Enc => (
+            occasion::PROTECTION_DENIED,
+            "TLS protects the connection, not the command",
+        ),
+        Verb::Adat => (occasion::BAD_SEQUENCE, "AUTH TLS takes no ADAT"),
+        Verb::Sscn | Verb::Cpsv => (
+            occasion::NOT_OFFERED,
+            "Server-to-server transfers are not offered",
+        ),
+        _ => (occasion::NOT_OFFERED, "Not offered by this gate"),
+    };
+    Reply::new(code, text)
+}

@@ -1,0 +1,53 @@
+//! The end of a session: whoever ends it, the client hears a last word where it can still hear one (rule 13 of the contract).
+
+use super::action::{Action, Blame, Ending};
+use super::phase::{BackendStage, Work};
+use super::timers::Timers;
+use super::{Dialog, Turn};
+use crate::ftp::{Command, Reply, Verb, occasion};
+
+impl Dialog {
+    /// The backend cannot be used any more: the client hears it as 421, whatever it waits for.
+    pub(super) fn lose_backend(&mut self, turn: &mut Turn, why: &'static str) {
+        self.backend.stage = BackendStage::Lost;
+        self.leave_closing(
+            turn,
+            "The connection to the server is lost",
+            Blame::Backend,
+            why,
+        );
+    }
+
+    pub(super) fn leave_closing(
+        &mut self,
+        turn: &mut Turn,
+        text: &str,
+        by: Blame,
+        why: &'static str,
+    ) {
+        self.leave(turn, Some(&Reply::new(occasion::CLOSING, text)), by, why);
+    }
+
+    /// Ends the session, with last words where the client can still hear them.
+    pub(super) fn leave(
+        &mut self,
+        turn: &mut Turn,
+        words: Option<&Reply>,
+        by: Blame,
+        why: &'static str,
+    ) {
+        if let Work::Transferring(_) = self.work {
+            turn.push(Action::CloseData);
+        }
+        if let Some(words) = words {
+            turn.answer(words);
+        }
+        if self.backend.stage == BackendStage::There {
+            turn.ask(&Command::new(Verb::Quit, ""));
+        }
+        turn.push(Action::Close);
+        self.work = Work::Idle;
+        self.timers = Timers::default();
+        self.ending = Some(Ending { by, why });
+    }
+}

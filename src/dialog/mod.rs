@@ -1,0 +1,380 @@
+//! Whose turn is it: one client's FTP session between two control connections and two data connections, as a pure machine.
+//! `session` feeds it one input at a time and performs the actions it returns, in order; tests feed it a world in memory.
+//! It never performs I/O, never reads a clock, never sees a byte of a transfer, and never lets a failure become a success.
+
+mod action;
+mod answers;
+mod leaving;
+mod login;
+mod phase;
+mod plan;
+mod settling;
+mod timers;
+mod transfer;
+mod verdict;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use action::{
+    Account, Action, Blame, Close, DataNews, DataPlan, End, Ending, FromBackend, FromClient, Input,
+    Loss, Note, Phase, Protection, Side, Target,
+};
+
+use crate::ftp::{
+    Answer, BrokenReply, Command, Malformed, Reply, ReplyLine, Stage, Verb, occasion,
+};
+use crate::limits::{ACTIONS_PER_STEP_MAX, PIPELINE_COMMANDS_MAX, UNKNOWN_COMMANDS_MAX};
+use crate::policy::{ClientTls, SiteRules};
+use phase::{Backend, Client, Work};
+use plan::Plan;
+use timers::{Timer, Timers};
+
+/// The actions of one step, to be performed in order.
+pub type Actions = Vec<Action>;
+
+/// One session's protocol, both legs.
+#[derive(Debug)]
+pub struct Dialog {
+    rules: Arc<SiteRules>,
+    timers: Timers,
+    client: Client,
+    backend: Backend,
+    /// What the session is busy with; commands wait in `inbox` until it is `Idle`.
+    work: Work,
+    inbox: VecDeque<Result<Command, Malformed>>,
+    /// The data connection that the client has asked for and not used yet.
+    plan: Option<Plan>,
+    draining: bool,
+    ending: Option<Ending>,
+}
+
+/// One step under way: what time it is, and what is to be done.
+struct Turn {
+    now: Instant,
+    actions: Actions,
+}
+
+impl Turn {
+    fn push(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+
+    fn answer(&mut self, reply: &Reply) {
+        self.push(Action::ToClient(reply.wire()));
+    }
+
+    fn ask(&mut self, command: &Command) {
+        self.push(Action::ToBackend(command.wire()));
+    }
+
+    fn note(&mut self, note: Note) {
+        self.push(Action::Note(note));
+    }
+}
+
+impl Dialog {
+    /// A session that has just been accepted, and its greeting.
+    #[must_use]
+    pub fn open(rules: Arc<SiteRules>, is_v6: bool, now: Instant) -> (Self, Actions) {
+        let greeting = Reply::new(occasion::GREETING, rules.banner.as_str());
+        let mut dialog = Self {
+            timers: Timers::default(),
+            client: Client {
+                is_v6,
+                ..Client::default()
+            },
+            backend: Backend::default(),
+            work: Work::Idle,
+            inbox: VecDeque::new(),
+            plan: None,
+            draining: false,
+            ending: None,
+            rules,
+        };
+        dialog
+            .timers
+            .arm(Timer::Login, now + dialog.rules.patience.login);
+        (dialog, vec![Action::ToClient(greeting.wire())])
+    }
+
+    /// Takes exactly one input and says what is to be done about it; at most [`ACTIONS_PER_STEP_MAX`] actions.
+    #[must_use]
+    pub fn step(&mut self, now: Instant, input: Input) -> Actions {
+        let mut turn = Turn {
+            now,
+            actions: Vec::new(),
+        };
+        if self.ending.is_none() {
+            match input {
+                Input::Client(news) => self.hear_client(&mut turn, news),
+                Input::Backend(news) => self.hear_backend(&mut turn, news),
+                Input::Passive(address) => self.passive_opened(&mut turn, address),
+                Input::Data(news) => self.hear_data(&mut turn, news),
+                Input::Deadline => self.hear_clock(&mut turn),
+                Input::Drain => self.draining = true,
+            }
+            self.advance(&mut turn);
+        }
+        debug_assert!(
+            turn.actions.len() <= ACTIONS_PER_STEP_MAX,
+            "a step is bounded"
+        );
+        turn.actions
+    }
+
+    /// When [`Input::Deadline`] is due.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.timers.earliest()
+    }
+
+    /// Whether another line of the client can be taken; beyond the bound it waits in its socket.
+    #[must_use]
+    pub fn wants_client(&self) -> bool {
+        self.inbox.len() < PIPELINE_COMMANDS_MAX
+    }
+
+    /// Why the session is over, once it is.
+    #[must_use]
+    pub const fn ending(&self) -> Option<Ending> {
+        self.ending
+    }
+
+    fn hear_client(&mut self, turn: &mut Turn, news: FromClient) {
+        match news {
+            FromClient::Line(line) => self.hear_line(turn, &line),
+            FromClient::TooLong => {
+                let reply = Reply::new(occasion::NOT_UNDERSTOOD, "Line too long");
+                self.leave(turn, Some(&reply), Blame::Client, "command line too long");
+            }
+            FromClient::Secured => self.client_secured(turn),
+            FromClient::Lost(Loss::Injection) => {
+                turn.note(Note::Injected(Side::Client));
+                self.leave(turn, None, Blame::Client, "clear text behind AUTH");
+            }
+            FromClient::Lost(Loss::Handshake) => {
+                self.leave(
+                    turn,
+                    None,
+                    Blame::Client,
+                    "TLS handshake of the client failed",
+                );
+            }
+            FromClient::Lost(Loss::Closed) => {
+                self.leave(turn, None, Blame::Client, "client closed without QUIT");
+            }
+            FromClient::Lost(Loss::Broken) => {
+                self.leave(turn, None, Blame::Client, "client connection broke");
+            }
+        }
+    }
+
+    fn hear_line(&mut self, turn: &mut Turn, line: &[u8]) {
+        let command = Command::read(line);
+        if let Work::Transferring(_) = self.work
+            && command
+                .as_ref()
+                .is_ok_and(|command| command.verb == Verb::Abor)
+        {
+            return self.abort_transfer(turn);
+        }
+        self.inbox.push_back(command);
+    }
+
+    fn hear_backend(&mut self, turn: &mut Turn, news: FromBackend) {
+        match news {
+            FromBackend::Reached => self.backend_reached(turn),
+            FromBackend::Unreachable => {
+                self.leave_closing(turn, "No server is available", Blame::Backend, "no backend");
+            }
+            FromBackend::Secured => self.backend_secured(turn),
+            FromBackend::Line(raw) => match self.backend.replies.read(raw) {
+                Ok(Some(line)) => self.hear_reply(turn, line),
+                Ok(None) => {}
+                Err(BrokenReply::NoCode) => self.lose_backend(turn, "backend speaks no FTP"),
+                Err(BrokenReply::TooManyLines) => {
+                    self.lose_backend(turn, "reply of the backend has too many lines");
+                }
+            },
+            FromBackend::TooLong => self.lose_backend(turn, "reply line of the backend too long"),
+            FromBackend::Lost(Loss::Injection) => {
+                turn.note(Note::Injected(Side::Backend));
+                self.lose_backend(turn, "clear text behind the backend's 234");
+            }
+            FromBackend::Lost(Loss::Handshake) => {
+                self.lose_backend(turn, "TLS handshake with the backend failed");
+            }
+            FromBackend::Lost(Loss::Closed) => self.lose_backend(turn, "backend closed"),
+            FromBackend::Lost(Loss::Broken) => self.lose_backend(turn, "backend connection broke"),
+        }
+    }
+
+    fn hear_reply(&mut self, turn: &mut Turn, line: ReplyLine) {
+        match self.work {
+            Work::Reaching(_) => self.reaching_replied(turn, &line),
+            Work::Forwarding(verb) => self.forwarded_replied(turn, verb, &line),
+            Work::Features(_) => self.features_replied(turn, line),
+            Work::Planning(_) => self.planning_replied(turn, &line),
+            Work::Transferring(_) => self.transfer_replied(turn, &line),
+            Work::Resyncing(_) => self.resync_replied(turn, &line),
+            Work::Idle | Work::SecuringClient => self.unsolicited(turn, &line),
+        }
+    }
+
+    fn hear_clock(&mut self, turn: &mut Turn) {
+        while let Some(timer) = self.timers.take_due(turn.now) {
+            match timer {
+                Timer::Login => {
+                    self.leave_closing(turn, "Login took too long", Blame::Clock, "login deadline");
+                }
+                Timer::Idle => {
+                    self.leave_closing(turn, "Idle for too long", Blame::Clock, "idle deadline");
+                }
+                Timer::Work => self.work_overran(turn),
+                Timer::OpenClient => self.leg_overran(turn, Side::Client),
+                Timer::OpenBackend => self.leg_overran(turn, Side::Backend),
+                Timer::Final => self.final_overran(turn),
+            }
+            if self.ending.is_some() {
+                return;
+            }
+        }
+    }
+
+    fn work_overran(&mut self, turn: &mut Turn) {
+        match self.work {
+            Work::Transferring(_) => self.preliminary_overran(turn),
+            Work::SecuringClient => {
+                self.leave(
+                    turn,
+                    None,
+                    Blame::Clock,
+                    "TLS handshake deadline of the client",
+                );
+            }
+            _ => {
+                let text = "The server did not answer in time";
+                self.leave_closing(turn, text, Blame::Clock, "reply deadline of the backend");
+            }
+        }
+    }
+
+    /// Takes waiting commands while nothing else is going on, and arms the idle clock when none is left.
+    fn advance(&mut self, turn: &mut Turn) {
+        while self.ending.is_none() && matches!(self.work, Work::Idle) {
+            if self.draining {
+                let text = "The gate is being stopped";
+                self.leave_closing(turn, text, Blame::Operator, "drain");
+                return;
+            }
+            let Some(command) = self.inbox.pop_front() else {
+                if self.client.logged_in {
+                    self.timers
+                        .arm(Timer::Idle, turn.now + self.rules.patience.idle);
+                }
+                return;
+            };
+            self.timers.disarm(Timer::Idle);
+            match command {
+                Ok(command) => self.admit(turn, command),
+                Err(malformed) => self.refuse_malformed(turn, malformed),
+            }
+        }
+    }
+
+    /// May it, now? Then whoever answers the verb gets it.
+    fn admit(&mut self, turn: &mut Turn, command: Command) {
+        if let Some(refusal) = self.refusal(&command) {
+            return turn.answer(&refusal);
+        }
+        match command.verb.row().answer {
+            Answer::Gate => self.answer_own(turn, command),
+            Answer::Backend => self.forward(turn, &command),
+            Answer::Transfer(direction) => self.begin_transfer(turn, command, direction),
+            Answer::Refused => turn.answer(&answers::refused(command.verb)),
+        }
+    }
+
+    fn refusal(&self, command: &Command) -> Option<Reply> {
+        let verb = command.verb;
+        let must_secure = self.rules.client_tls == ClientTls::Required && !self.client.secure;
+        let is_login = matches!(verb, Verb::User | Verb::Pass | Verb::Acct);
+        if must_secure && (is_login || verb.row().stage == Stage::Inside) {
+            return Some(Reply::new(
+                occasion::NOT_LOGGED_IN,
+                "Secure the connection first: AUTH TLS",
+            ));
+        }
+        if verb.row().stage == Stage::Inside && !self.client.logged_in {
+            return Some(Reply::new(
+                occasion::NOT_LOGGED_IN,
+                "Log in first: USER and PASS",
+            ));
+        }
+        let opens_otherwise = matches!(
+            verb,
+            Verb::Pasv | Verb::Port | Verb::Eprt | Verb::Lpsv | Verb::Lprt
+        );
+        if self.client.epsv_all && opens_otherwise {
+            return Some(Reply::new(
+                occasion::BAD_SEQUENCE,
+                "EPSV ALL was given: only EPSV opens data connections",
+            ));
+        }
+        None
+    }
+
+    fn refuse_malformed(&mut self, turn: &mut Turn, malformed: Malformed) {
+        if matches!(malformed, Malformed::Foreign) {
+            return self.leave_closing(turn, "This is FTP", Blame::Client, "another protocol");
+        }
+        if matches!(malformed, Malformed::Unknown) {
+            self.client.unknown += 1;
+            if self.client.unknown > UNKNOWN_COMMANDS_MAX {
+                let text = "Too many unknown commands";
+                return self.leave_closing(turn, text, Blame::Client, "too many unknown commands");
+            }
+        }
+        turn.answer(&answers::malformed(malformed));
+    }
+
+    /// Passes a command on; everything the backend replies to it goes to the client.
+    fn forward(&mut self, turn: &mut Turn, command: &Command) {
+        turn.ask(command);
+        self.timers
+            .arm(Timer::Work, turn.now + self.rules.patience.backend_reply);
+        self.work = Work::Forwarding(command.verb);
+    }
+
+    fn forwarded_replied(&mut self, turn: &mut Turn, verb: Verb, line: &ReplyLine) {
+        turn.push(Action::ToClient(line.wire()));
+        if !line.last || line.code.class() == crate::ftp::Class::Preliminary {
+            return;
+        }
+        self.rest();
+        if matches!(verb, Verb::User | Verb::Pass | Verb::Acct) {
+            self.login_replied(turn, line.code);
+        }
+        if line.code == occasion::CLOSING && self.ending.is_none() {
+            self.leave(turn, None, Blame::Backend, "backend said 421");
+        }
+    }
+
+    fn unsolicited(&mut self, turn: &mut Turn, line: &ReplyLine) {
+        if !line.last {
+            return;
+        }
+        turn.note(Note::Unsolicited(line.code));
+        if line.code == occasion::CLOSING {
+            self.lose_backend(turn, "backend said 421");
+        }
+    }
+
+    /// Nothing runs any more.
+    fn rest(&mut self) {
+        self.timers.disarm(Timer::Work);
+        self.work = Work::Idle;
+    }
+}

@@ -1,0 +1,115 @@
+//! What a session knows: of its client, of its backend, and what it is busy with.
+
+use crate::ftp::{Command, ReplyReader, Verb};
+
+use super::action::Protection;
+use super::login::Reaching;
+use super::plan::Planning;
+use super::settling::Resync;
+use super::transfer::Transfer;
+
+/// The client's side of the session.
+#[derive(Debug)]
+pub(super) struct Client {
+    /// It reached us over IPv6: PASV cannot serve it.
+    pub(super) is_v6: bool,
+    /// TLS is on the control connection.
+    pub(super) secure: bool,
+    /// PBSZ was given (RFC 4217 section 8: it comes before PROT).
+    pub(super) pbsz: bool,
+    /// PROT; Clear until it is given (RFC 4217 section 9).
+    pub(super) protection: Protection,
+    /// EPSV ALL was given (RFC 2428 section 4); nothing takes it back.
+    pub(super) epsv_all: bool,
+    pub(super) logged_in: bool,
+    /// The name of the last USER, for the log of a login that succeeds; a password typed as a name never gets there.
+    pub(super) user: Vec<u8>,
+    pub(super) failed_logins: u32,
+    pub(super) unknown: u32,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self {
+            is_v6: false,
+            secure: false,
+            pbsz: false,
+            protection: Protection::Clear,
+            epsv_all: false,
+            logged_in: false,
+            user: Vec::new(),
+            failed_logins: 0,
+            unknown: 0,
+        }
+    }
+}
+
+/// How far the backend's control connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BackendStage {
+    /// Not asked for yet: that is done when USER arrives.
+    Absent,
+    /// It has greeted us.
+    There,
+    /// It is no more; so will be the session.
+    Lost,
+}
+
+/// The backend's side of the session.
+#[derive(Debug)]
+pub(super) struct Backend {
+    pub(super) stage: BackendStage,
+    pub(super) replies: ReplyReader,
+    pub(super) secure: bool,
+    pub(super) pbsz: bool,
+    pub(super) protection: Protection,
+    /// It has said that it does not know EPSV.
+    pub(super) refuses_epsv: bool,
+}
+
+impl Default for Backend {
+    fn default() -> Self {
+        Self {
+            stage: BackendStage::Absent,
+            replies: ReplyReader::default(),
+            secure: false,
+            pbsz: false,
+            protection: Protection::Clear,
+            refuses_epsv: false,
+        }
+    }
+}
+
+/// What the session is busy with. Everything but a transfer is one exchange with one side.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Nothing: the next command may come.
+    Idle,
+    /// 234 is on its way to the client, or its handshake is running.
+    SecuringClient,
+    /// USER has come, and the backend is being reached for it.
+    Reaching(Reaching),
+    /// A command is at the backend.
+    Forwarding(Verb),
+    /// FEAT is at the backend; the lines of its answer so far.
+    Features(Vec<Vec<u8>>),
+    /// A data connection is being arranged on both sides.
+    Planning(Planning),
+    /// Data flows, or is about to, or has just ended.
+    Transferring(Box<Transfer>),
+    /// The gate has given up a transfer and waits for the backend's replies to it to be through.
+    Resyncing(Resync),
+}
+
+impl Work {
+    /// The command that waits while the backend is reached.
+    pub(super) fn take_waiting(&mut self) -> Option<Command> {
+        match std::mem::replace(self, Self::Idle) {
+            Self::Reaching(reaching) => Some(reaching.user),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! PASV and EPSV: a port of ours for the client, and at the same time a port of the backend's for us.
+
+use std::net::SocketAddr;
+
+use super::action::{Action, Protection, Target};
+use super::phase::Work;
+use super::timers::Timer;
+use super::{Dialog, Turn};
+use crate::ftp::{
+    Class, Command, EpsvAsk, Reply, ReplyLine, Verb, occasion, pasv_reply, read_epsv_ask,
+    read_epsv_reply, read_pasv_reply, write_epsv_reply,
+};
+use crate::policy::{BackendProtection, PassiveStyle, PasvAddress};
+
+/// A data connection that has been arranged; one transfer uses it up.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Where the backend listens, or why it does not.
+    pub(super) target: Result<Target, &'static str>,
+}
+
+/// A data connection that is being arranged.
+#[derive(Debug)]
+pub(super) struct Planning {
+    /// How the client asked, until it has been answered.
+    asked: Option<Verb>,
+    /// Whether our own port is open; `None` while it is not known.
+    opened: Option<bool>,
+    step: Step,
+}
+
+/// What the backend has been asked last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Pbsz,
+    Prot,
+    Epsv,
+    Pasv,
+    /// Nothing more will be asked.
+    Done,
+}
+
+impl Dialog {
+    pub(super) fn pasv(&mut self, turn: &mut Turn) {
+        self.arrange(turn, Verb::Pasv);
+    }
+
+    /// EPSV (RFC 2428 section 3); whether the family fits is known when the port is open.
+    pub(super) fn epsv(&mut self, turn: &mut Turn, argument: &[u8]) {
+        match read_epsv_ask(argument) {
+            None => turn.answer(&Reply::new(
+                occasion::WRONG_FAMILY,
+                "Unknown network protocol, use (1,2)",
+            )),
+            Some(EpsvAsk::All) => {
+                self.client.epsv_all = true;
+                turn.answer(&Reply::new(occasion::OKAY, "EPSV ALL noted"));
+            }
+            Some(EpsvAsk::V4) if self.client.is_v6 => {
+                turn.answer(&Reply::new(
+                    occasion::WRONG_FAMILY,
+                    "Network protocol not supported, use (2)",
+                ));
+            }
+            Some(EpsvAsk::V6) if !self.client.is_v6 => {
+                turn.answer(&Reply::new(
+                    occasion::WRONG_FAMILY,
+                    "Network protocol not supported, use (1)",
+                ));
+            }
+            Some(_) => self.arrange(turn, Verb::Epsv),
+        }
+    }
+
+    /// Both halves at once: the client's answer does not wait for the backend's (rule 8 of the contract).
+    fn arrange(&mut self, turn: &mut Turn, asked: Verb) {
+        if asked == Verb::Pasv && self.client.is_v6 {
+            let text = "PASV knows only IPv4: use EPSV";
+            return turn.answer(&Reply::new(occasion::NO_DATA_CONNECTION, text));
+        }
+        self.plan = None;
+        turn.push(Action::OpenPassive);
+        self.work = Work::Planning(Planning {
+            asked: Some(asked),
+            opened: None,
+            step: Step::Done,
+        });
+        let first = if self.backend.protection == self.wanted_protection() {
+            self.passive_step()
+        } else if self.backend.pbsz {
+            Step::Prot
+        } else {
+            Step::Pbsz
+        };
+        self.ask_for_plan(turn, first);
+    }
+
+    /// The backend's protection for what the client has chosen now; never private on a clear control connection.
+    pub(super) fn wanted_protection(&self) -> Protection {
+        match self.rules.backend_protection {
+            _ if !self.backend.secure => Protection::Clear,
+            BackendProtection::Private => Protection::Private,
+            BackendProtection::Clear => Protection::Clear,
+            BackendProtection::Match => self.client.protection,
+        }
+    }
+
+    fn passive_step(&self) -> Step {
+        match self.rules.passive {
+            PassiveStyle::Pasv => Step::Pasv,
+            PassiveStyle::Auto if self.backend.refuses_epsv => Step::Pasv,
+            PassiveStyle::Auto | PassiveStyle::Epsv => Step::Epsv,
+        }
+    }
+
+    fn ask_for_plan(&mut self, turn: &mut Turn, next: Step) {
+        let command = match next {
+            Step::Pbsz => Command::new(Verb::Pbsz, "0"),
+            Step::Prot => match self.wanted_protection() {
+                Protection::Private => Command::new(Verb::Prot, "P"),
+                Protection::Clear => Command::new(Verb::Prot, "C"),
+            },
+            Step::Epsv => Command::new(Verb::Epsv, ""),
+            Step::Pasv => Command::new(Verb::Pasv, ""),
+            Step::Done => return,
+        };
+        turn.ask(&command);
+        self.timers
+            .arm(Timer::Work, turn.now + self.rules.patience.backend_reply);
+        if let Work::Planning(planning) = &mut self.work {
+            planning.step = next;
+        }
+    }
+
+    pub(super) fn passive_opened(&mut self, turn: &mut Turn, address: Option<SocketAddr>) {
+        let Work::Planning(planning) = &mut self.work else {
+            return;
+        };
+        let Some(asked) = planning.asked.take() else {
+            return;
+        };
+        let reply = match (asked, address) {
+            (Verb::Epsv, Some(address)) => Some(write_epsv_reply(address.port())),
+            (_, Some(SocketAddr::V4(address))) => Some(pasv_reply(address)),
+            _ => None,
+        };
+        planning.opened = Some(reply.is_some());
+        let no_port = || {
+            Reply::new(
+                occasion::NO_DATA_CONNECTION,
+                "No passive port is free: try again later",
+            )
+        };
+        turn.answer(&reply.unwrap_or_else(no_port));
+        self.plan_if_done();
+    }
+
+    pub(super) fn planning_replied(&mut self, turn: &mut Turn, line: &ReplyLine) {
+        let Work::Planning(planning) = &self.work else {
+            return;
+        };
+        if !line.last || line.code.class() == Class::Preliminary {
+            return;
+        }
+        if line.code == occasion::CLOSING {
+            return self.lose_backend(turn, "backend said 421");
+        }
+        let is_done = line.code.class() == Class::Completion;
+        match planning.step {
+            // Some servers do not know PBSZ; PROT tells whether it matters.
+            Step::Pbsz => {
+                self.backend.pbsz = true;
+                self.ask_for_plan(turn, Step::Prot);
+            }
+            Step::Prot if is_done => {
+                self.backend.protection = self.wanted_protection();
+                self.ask_for_plan(turn, self.passive_step());
+            }
+            Step::Prot => self.planned(Err(
+                "the server refuses this protection of data connections",
+            )),
+            Step::Epsv if line.code == occasion::EXTENDED_PASSIVE => {
+                let target = read_epsv_reply(line.text()).map(Target::Port);
+                self.planned(target.ok_or("the server's EPSV reply cannot be read"));
+            }
+            Step::Epsv
+                if self.rules.passive == PassiveStyle::Auto
+                    && line.code.class() == Class::Permanent =>
+            {
+                self.backend.refuses_epsv = true;
+                self.ask_for_plan(turn, Step::Pasv);
+            }
+            Step::Pasv if line.code == occasion::PASSIVE => self.planned(self.pasv_target(line)),
+            Step::Epsv | Step::Pasv => self.planned(Err("the server opens no data port")),
+            Step::Done => self.unsolicited(turn, line),
+        }
+    }
+
+    fn pasv_target(&self, line: &ReplyLine) -> Result<Target, &'static str> {
+        let address =
+            read_pasv_reply(line.text()).ok_or("the server's PASV reply cannot be read")?;
+        Ok(match self.rules.pasv_address {
+            PasvAddress::Ignore => Target::Port(address.port()),
+            PasvAddress::Use => Target::Address(address.into()),
+        })
+    }
+
+    fn planned(&mut self, target: Result<Target, &'static str>) {
+        self.plan = Some(Plan { target });
+        self.timers.disarm(Timer::Work);
+        if let Work::Planning(planning) = &mut self.work {
+            planning.step = Step::Done;
+        }
+        self.plan_if_done();
+    }
+
+    /// The next command's turn comes when both halves are in.
+    fn plan_if_done(&mut self) {
+        let Work::Planning(Planning {
+            opened: Some(opened),
+            step: Step::Done,
+            ..
+        }) = self.work
+        else {
+            return;
+        };
+        if !opened {
+            self.plan = None;
+        }
+        self.rest();
+    }
+}

@@ -1,0 +1,200 @@
+//! The end of a transfer: doing what the facts ask for, giving up, answering, and getting the replies back in step.
+
+use super::action::{Action, Blame, Close, End, Note, Phase, Side};
+use super::phase::Work;
+use super::timers::Timer;
+use super::transfer::{Leg, Proof, Transfer, open_timer};
+use super::verdict::{Next, Settled, Why};
+use super::{Dialog, Turn};
+use crate::ftp::{Class, Code, Command, Direction, Reply, ReplyLine, Verb, occasion};
+
+/// The backend's replies belong to a transfer that the gate has given up, until it has answered the `ABOR` and the
+/// `NOOP` that followed it.
+#[derive(Debug)]
+pub(super) struct Resync {
+    /// Final replies that are still to come if each command gets one: the transfer's, ABOR's, NOOP's.
+    owed: u32,
+}
+
+impl Default for Resync {
+    fn default() -> Self {
+        Self { owed: 3 }
+    }
+}
+
+impl Resync {
+    /// Whether the replies are in step again: with the 200 that only NOOP gets, for servers answer ABOR once, twice
+    /// or never; one that does not know NOOP is in step when it has answered as often as it was asked.
+    pub(super) fn hears(&mut self, line: &ReplyLine) -> bool {
+        if !line.last || line.code.class() == Class::Preliminary {
+            return false;
+        }
+        self.owed = self.owed.saturating_sub(1);
+        line.code == occasion::OKAY || (self.owed == 0 && line.code.class() == Class::Permanent)
+    }
+}
+
+impl Dialog {
+    /// Does what the facts ask for until they ask for nothing more.
+    pub(super) fn drive(&mut self, turn: &mut Turn) {
+        while let Work::Transferring(transfer) = &mut self.work {
+            match transfer.next(&self.rules) {
+                Next::Wait => return self.timers.disarm(Timer::Final),
+                Next::AwaitFinal => {
+                    return self
+                        .timers
+                        .arm_once(Timer::Final, turn.now + self.rules.patience.data_completion);
+                }
+                Next::Verify => {
+                    transfer.proof = Proof::Asked;
+                    turn.ask(&Command::new(Verb::Size, transfer.command.argument.clone()));
+                }
+                Next::End(side, close) => {
+                    transfer.set(side, Leg::Ending(close));
+                    self.timers.disarm(open_timer(side));
+                    turn.push(Action::EndData(side, close));
+                }
+                Next::Fail(why) => self.fail(turn, why),
+                Next::Settle(settled) => return self.settle(turn, settled),
+            }
+        }
+    }
+
+    /// The gate's own verdict: it failed. A backend that still owes its reply is told to stop, so that it does not
+    /// commit what it has, and marked where its replies are in step again.
+    pub(super) fn fail(&mut self, turn: &mut Turn, why: Why) {
+        let Work::Transferring(transfer) = &mut self.work else {
+            return;
+        };
+        if transfer.failure.is_some() {
+            return;
+        }
+        transfer.failure = Some(why);
+        if transfer.is_owed() {
+            turn.ask(&Command::new(Verb::Abor, ""));
+            turn.ask(&Command::new(Verb::Noop, ""));
+            transfer.resync = Some(Resync::default());
+        }
+        self.timers.disarm(Timer::Work);
+    }
+
+    fn settle(&mut self, turn: &mut Turn, settled: Settled) {
+        let Work::Transferring(transfer) = std::mem::replace(&mut self.work, Work::Idle) else {
+            return;
+        };
+        self.timers.disarm(Timer::Final);
+        self.timers.disarm(Timer::Work);
+        turn.push(Action::CloseData);
+        let (code, wire) = settled.into_reply();
+        turn.push(Action::ToClient(wire));
+        if transfer.abor {
+            turn.answer(&Reply::new(occasion::DATA_CLOSED, "Aborted"));
+        }
+        self.note_transfer(turn, &transfer, code);
+        if code == occasion::CLOSING {
+            return self.leave(turn, None, Blame::Backend, "backend said 421");
+        }
+        if let Some(resync) = transfer.resync {
+            self.work = Work::Resyncing(resync);
+            self.timers
+                .arm(Timer::Work, turn.now + self.rules.patience.backend_reply);
+        }
+    }
+
+    fn note_transfer(&self, turn: &mut Turn, transfer: &Transfer, code: Code) {
+        let account = transfer.account(code);
+        match account.direction {
+            Direction::Download if account.bytes == 0 && !code.is_failure() => {
+                turn.note(Note::EmptyCompleted(account.backend));
+            }
+            Direction::Upload
+                if account.bytes == 0
+                    && matches!(transfer.failure, Some(Why::Leg(Side::Client, _))) =>
+            {
+                turn.note(Note::FalseEmptyRefused(account.client));
+            }
+            _ => {}
+        }
+        turn.note(Note::Transferred(account));
+    }
+
+    /// ABOR while data flows (RFC 959 section 4.1.3): 426 for the transfer, 226 for itself.
+    pub(super) fn abort_transfer(&mut self, turn: &mut Turn) {
+        let Work::Transferring(transfer) = &mut self.work else {
+            return;
+        };
+        transfer.abor = true;
+        self.fail(turn, Why::Abor);
+        self.drive(turn);
+    }
+
+    pub(super) fn resync_replied(&mut self, turn: &mut Turn, line: &ReplyLine) {
+        if line.last && line.code == occasion::CLOSING {
+            return self.lose_backend(turn, "backend said 421");
+        }
+        let Work::Resyncing(resync) = &mut self.work else {
+            return;
+        };
+        if resync.hears(line) {
+            turn.note(Note::Resynchronised);
+            self.rest();
+        }
+    }
+
+    pub(super) fn preliminary_overran(&mut self, turn: &mut Turn) {
+        let Work::Transferring(transfer) = &self.work else {
+            return;
+        };
+        if transfer.is_flowing() {
+            // The bytes speak for the backend; when they stop, its final reply has a deadline.
+            return;
+        }
+        self.fail(turn, Why::Silence);
+        self.drive(turn);
+    }
+
+    pub(super) fn leg_overran(&mut self, turn: &mut Turn, side: Side) {
+        let Work::Transferring(transfer) = &self.work else {
+            return;
+        };
+        let Leg::Opening { connected } = transfer.leg(side) else {
+            return;
+        };
+        // The backend has called it a success: what is left of its leg is only to be cleared away (rule 2).
+        if side == Side::Backend && transfer.reply.is_some() {
+            return self.end_source(turn);
+        }
+        let phase = if connected {
+            Phase::Handshake
+        } else {
+            Phase::Connect
+        };
+        turn.note(Note::Overran(side, phase));
+        self.fail(turn, Why::Leg(side, End::TimedOut(phase)));
+        self.drive(turn);
+    }
+
+    pub(super) fn final_overran(&mut self, turn: &mut Turn) {
+        let Work::Transferring(transfer) = &self.work else {
+            return;
+        };
+        if transfer.is_owed() {
+            self.fail(turn, Why::Silence);
+            return self.drive(turn);
+        }
+        self.end_source(turn);
+    }
+
+    /// The final reply is there and the source's own end is not coming.
+    fn end_source(&mut self, turn: &mut Turn) {
+        let Work::Transferring(transfer) = &mut self.work else {
+            return;
+        };
+        let source = Side::source(transfer.direction);
+        if transfer.leg(source).is_open() {
+            transfer.set(source, Leg::Ending(Close::Reset));
+            turn.push(Action::EndData(source, Close::Reset));
+        }
+        self.drive(turn);
+    }
+}

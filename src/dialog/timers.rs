@@ -1,0 +1,62 @@
+//! The table of deadlines: nobody owns a sleeping task, the earliest entry is what the session waits for.
+
+use std::time::Instant;
+
+/// A deadline that the dialog watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// When the client has not completed its login.
+    Login,
+    /// When a logged-in client has said nothing while nothing ran.
+    Idle,
+    /// When what the session is busy with has had no answer: a handshake, a backend's reply.
+    Work,
+    /// When the client's data leg is not there or not secured.
+    OpenClient,
+    /// When the backend's data leg is not there or not secured.
+    OpenBackend,
+    /// When data and final reply have not both come to their end.
+    Final,
+}
+
+impl Timer {
+    const ALL: [Self; 6] = [
+        Self::Login,
+        Self::Idle,
+        Self::Work,
+        Self::OpenClient,
+        Self::OpenBackend,
+        Self::Final,
+    ];
+}
+
+/// When each timer fires, if it is armed.
+#[derive(Debug, Default)]
+pub(super) struct Timers([Option<Instant>; Timer::ALL.len()]);
+
+impl Timers {
+    pub(super) fn arm(&mut self, timer: Timer, at: Instant) {
+        self.0[timer as usize] = Some(at);
+    }
+
+    /// Keeps an earlier promise: what is armed is not put off.
+    pub(super) fn arm_once(&mut self, timer: Timer, at: Instant) {
+        self.0[timer as usize].get_or_insert(at);
+    }
+
+    pub(super) fn disarm(&mut self, timer: Timer) {
+        self.0[timer as usize] = None;
+    }
+
+    pub(super) fn earliest(&self) -> Option<Instant> {
+        self.0.iter().flatten().min().copied()
+    }
+
+    /// Takes one timer that is due, if any is.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<Timer> {
+        let due = |timer: &Timer| self.0[*timer as usize].is_some_and(|at| at <= now);
+        let timer = Timer::ALL.into_iter().find(due)?;
+        self.disarm(timer);
+        Some(timer)
+    }
+}

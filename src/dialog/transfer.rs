@@ -1,0 +1,363 @@
+//! One transfer: the facts about its two data legs and its two replies, as they come in.
+
+use super::action::{Account, Action, Close, DataNews, DataPlan, End, Note, Protection, Side};
+use super::phase::Work;
+use super::settling::Resync;
+use super::timers::Timer;
+use super::verdict::Why;
+use super::{Dialog, Turn};
+use crate::ftp::{Class, Code, Command, Direction, Reply, ReplyLine, occasion};
+use crate::limits::REPLY_HELD_BYTES_MAX;
+use crate::policy::{ClientProtection, OnUnfinished};
+
+/// How far a data leg is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leg {
+    Opening {
+        connected: bool,
+    },
+    Up,
+    /// The gate has ended it, and waits for that to be done.
+    Ending(Close),
+    Ended(End),
+}
+
+impl Leg {
+    pub(super) const fn end(self) -> Option<End> {
+        match self {
+            Self::Ended(end) => Some(end),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn is_open(self) -> bool {
+        matches!(self, Self::Opening { .. } | Self::Up)
+    }
+}
+
+/// Where the first reply stands: the client must have seen one 1xx before a 2xx.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Preliminary {
+    Awaited,
+    /// The lines of the backend's 1xx are being passed on.
+    Passing,
+    Told,
+}
+
+/// What SIZE has said about a download without a byte (policy `verify`, rule 2 of the contract).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    NotAsked,
+    Asked,
+    /// Nothing speaks against an empty file.
+    Empty,
+    NotEmpty,
+}
+
+/// The backend's final reply to the transfer, as it will be passed on.
+#[derive(Debug)]
+pub(super) struct FinalReply {
+    pub(super) code: Code,
+    pub(super) wire: Vec<u8>,
+}
+
+/// The facts.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    pub(super) command: Command,
+    pub(super) direction: Direction,
+    pub(super) client_protection: Protection,
+    pub(super) client: Leg,
+    pub(super) backend: Leg,
+    /// Set when the bytes have stopped.
+    pub(super) flowed: Option<u64>,
+    preliminary: Preliminary,
+    /// The lines of a final reply that is not complete yet.
+    held: Vec<u8>,
+    pub(super) reply: Option<FinalReply>,
+    pub(super) proof: Proof,
+    /// The gate's own verdict, once it is one; the first cause is the one that is told.
+    pub(super) failure: Option<Why>,
+    /// The backend has been told to stop, and its replies are not in step yet.
+    pub(super) resync: Option<Resync>,
+    /// ABOR of the client waits for its own reply.
+    pub(super) abor: bool,
+}
+
+impl Transfer {
+    pub(super) const fn leg(&self, side: Side) -> Leg {
+        match side {
+            Side::Client => self.client,
+            Side::Backend => self.backend,
+        }
+    }
+
+    pub(super) fn set(&mut self, side: Side, leg: Leg) {
+        match side {
+            Side::Client => self.client = leg,
+            Side::Backend => self.backend = leg,
+        }
+    }
+
+    /// Both legs are up and the bytes have not stopped.
+    pub(super) fn is_flowing(&self) -> bool {
+        let is_on = |leg| matches!(leg, Leg::Up | Leg::Ending(_));
+        self.flowed.is_none() && is_on(self.client) && is_on(self.backend)
+    }
+
+    /// The backend owes us replies: to the command, or to a SIZE of ours.
+    pub(super) fn is_owed(&self) -> bool {
+        self.reply.is_none() || self.proof == Proof::Asked
+    }
+
+    pub(super) fn account(&self, code: Code) -> Account {
+        Account {
+            verb: self.command.verb,
+            direction: self.direction,
+            bytes: self.flowed.unwrap_or(0),
+            client: self.client.end().unwrap_or(End::Aborted),
+            backend: self.backend.end().unwrap_or(End::Aborted),
+            code,
+        }
+    }
+}
+
+impl Dialog {
+    /// RETR, LIST, NLST, MLSD, STOR, APPE, STOU: both data legs and the command at once (rule 8 of the contract).
+    pub(super) fn begin_transfer(
+        &mut self,
+        turn: &mut Turn,
+        command: Command,
+        direction: Direction,
+    ) {
+        let wants_private = self.rules.client_protection == ClientProtection::Private;
+        if wants_private && self.client.protection == Protection::Clear {
+            let text = "Data connections must be private: PROT P";
+            return turn.answer(&Reply::new(occasion::WRONG_PROTECTION, text));
+        }
+        let Some(plan) = self.plan.take() else {
+            return turn.answer(&Reply::new(
+                occasion::NO_DATA_CONNECTION,
+                "Use EPSV or PASV first",
+            ));
+        };
+        let target = match plan.target {
+            Ok(target) => target,
+            Err(why) => {
+                turn.push(Action::ClosePassive);
+                let text = format!("No data connection: {why}");
+                return turn.answer(&Reply::new(occasion::NO_DATA_CONNECTION, text));
+            }
+        };
+        turn.push(Action::OpenData(DataPlan {
+            direction,
+            client: self.client.protection,
+            backend: self.backend.protection,
+            target,
+        }));
+        turn.ask(&command);
+        let patience = &self.rules.patience;
+        self.timers
+            .arm(Timer::Work, turn.now + patience.backend_reply);
+        self.timers
+            .arm(Timer::OpenBackend, turn.now + patience.data_connect);
+        self.work = Work::Transferring(Box::new(Transfer {
+            command,
+            direction,
+            client_protection: self.client.protection,
+            client: Leg::Opening { connected: false },
+            backend: Leg::Opening { connected: false },
+            flowed: None,
+            preliminary: Preliminary::Awaited,
+            held: Vec::new(),
+            reply: None,
+            proof: Proof::NotAsked,
+            failure: None,
+            resync: None,
+            abor: false,
+        }));
+    }
+
+    pub(super) fn hear_data(&mut self, turn: &mut Turn, news: DataNews) {
+        let Work::Transferring(transfer) = &mut self.work else {
+            return;
+        };
+        match news {
+            DataNews::Connected(side) => {
+                // A leg that is being ended stays so, whatever it still reports.
+                if transfer.leg(side).is_open() {
+                    transfer.set(side, Leg::Opening { connected: true });
+                    self.watch_opening(turn, side);
+                }
+            }
+            DataNews::Up(side) => {
+                if transfer.leg(side).is_open() {
+                    transfer.set(side, Leg::Up);
+                    self.timers.disarm(open_timer(side));
+                }
+            }
+            DataNews::Ended(side, end) => self.leg_ended(turn, side, end),
+            DataNews::Flowed { bytes, side, end } => {
+                transfer.flowed = Some(bytes);
+                self.leg_ended(turn, side, end);
+            }
+        }
+        self.drive(turn);
+    }
+
+    /// Each phase of opening has its deadline; TLS may wait for the 150, and so may a client's TCP.
+    fn watch_opening(&mut self, turn: &Turn, side: Side) {
+        let Work::Transferring(transfer) = &self.work else {
+            return;
+        };
+        let told = transfer.preliminary == Preliminary::Told;
+        let patience = &self.rules.patience;
+        let bound = match transfer.leg(side) {
+            Leg::Opening { connected: true } if told => patience.data_handshake,
+            Leg::Opening { connected: false } if told && side == Side::Client => {
+                patience.data_connect
+            }
+            Leg::Opening { connected: false } if side == Side::Backend => return,
+            _ => return self.timers.disarm(open_timer(side)),
+        };
+        self.timers.arm(open_timer(side), turn.now + bound);
+    }
+
+    fn leg_ended(&mut self, turn: &mut Turn, side: Side, end: End) {
+        self.timers.disarm(open_timer(side));
+        let Work::Transferring(transfer) = &mut self.work else {
+            return;
+        };
+        let ordered = match transfer.leg(side) {
+            Leg::Ending(close) => Some(close),
+            _ => None,
+        };
+        transfer.set(side, Leg::Ended(end));
+        if end == End::Unfinished && ordered.is_none() {
+            turn.note(Note::Unfinished(side));
+        }
+        if let End::TimedOut(phase) = end {
+            turn.note(Note::Overran(side, phase));
+        }
+        let why = Why::Leg(side, end);
+        let is_source = side == Side::source(transfer.direction);
+        let is_accepted = match (side, end) {
+            _ if ordered == Some(Close::Reset) => true,
+            // A sink's end is right if it is the one that was ordered.
+            _ if !is_source => matches!(
+                (ordered, end),
+                (Some(Close::Clean), End::Clean)
+                    | (Some(Close::Unfinished), End::Clean | End::Unfinished)
+            ),
+            (_, End::Clean) => true,
+            (_, End::TimedOut(_)) => false,
+            // What the backend's own end means, its reply decides (rule 2 of the contract).
+            (Side::Backend, _) => true,
+            (Side::Client, End::Unfinished) => self.rules.client_unfinished != OnUnfinished::Reject,
+            (Side::Client, End::Bare) => self.rules.bare_uploads,
+            (Side::Client, _) => false,
+        };
+        // A backend that ends its leg of an upload may be about to say why.
+        let backend_may_explain = side == Side::Backend && !matches!(end, End::TimedOut(_));
+        if !is_accepted && !backend_may_explain {
+            self.fail(turn, why);
+        }
+    }
+
+    pub(super) fn transfer_replied(&mut self, turn: &mut Turn, line: &ReplyLine) {
+        let Work::Transferring(transfer) = &mut self.work else {
+            return;
+        };
+        if let Some(resync) = &mut transfer.resync {
+            // What comes now answers our own ABOR; the first cause has been recorded.
+            if line.last && line.code == occasion::CLOSING {
+                self.lose_backend(turn, "backend said 421");
+            } else if resync.hears(line) {
+                transfer.resync = None;
+                turn.note(Note::Resynchronised);
+            }
+            return;
+        }
+        match (line.code.class(), transfer.preliminary) {
+            _ if transfer.reply.is_some() => self.proof_replied(turn, line),
+            (Class::Preliminary, Preliminary::Awaited | Preliminary::Passing) => {
+                turn.push(Action::ToClient(line.wire()));
+                transfer.preliminary = Preliminary::Passing;
+                if line.last {
+                    self.preliminary_told(turn);
+                }
+            }
+            // One 1xx is all that a client expects.
+            (Class::Preliminary, Preliminary::Told) => {}
+            _ => self.final_replied(turn, line),
+        }
+        self.drive(turn);
+    }
+
+    fn final_replied(&mut self, turn: &mut Turn, line: &ReplyLine) {
+        let Work::Transferring(transfer) = &mut self.work else {
+            return;
+        };
+        if line.last || transfer.held.len() + line.raw.len() <= REPLY_HELD_BYTES_MAX {
+            transfer.held.extend_from_slice(&line.wire());
+        }
+        if !line.last {
+            return;
+        }
+        let wire = std::mem::take(&mut transfer.held);
+        transfer.reply = Some(FinalReply {
+            code: line.code,
+            wire,
+        });
+        let must_tell =
+            transfer.preliminary != Preliminary::Told && line.code.class() == Class::Completion;
+        self.timers.disarm(Timer::Work);
+        if must_tell {
+            turn.answer(&Reply::new(
+                occasion::OPENING_DATA,
+                "Opening data connection",
+            ));
+            self.preliminary_told(turn);
+        }
+    }
+
+    fn preliminary_told(&mut self, turn: &Turn) {
+        let Work::Transferring(transfer) = &mut self.work else {
+            return;
+        };
+        transfer.preliminary = Preliminary::Told;
+        self.timers.disarm(Timer::Work);
+        self.watch_opening(turn, Side::Client);
+        self.watch_opening(turn, Side::Backend);
+    }
+
+    fn proof_replied(&mut self, turn: &mut Turn, line: &ReplyLine) {
+        let Work::Transferring(transfer) = &mut self.work else {
+            return;
+        };
+        if transfer.proof != Proof::Asked {
+            return self.unsolicited(turn, line);
+        }
+        if !line.last || line.code.class() == Class::Preliminary {
+            return;
+        }
+        let says_more = line.code == occasion::SIZE
+            && line
+                .text()
+                .trim_ascii()
+                .iter()
+                .any(|byte| (b'1'..=b'9').contains(byte));
+        transfer.proof = if says_more {
+            Proof::NotEmpty
+        } else {
+            Proof::Empty
+        };
+    }
+}
+
+pub(super) const fn open_timer(side: Side) -> Timer {
+    match side {
+        Side::Client => Timer::OpenClient,
+        Side::Backend => Timer::OpenBackend,
+    }
+}

@@ -1,0 +1,146 @@
+//! What a session may do and how it treats each leg: the choices an operator makes, as plain enums.
+//! `config` resolves the words of the file to these, `dialog` and `data` decide by them.
+//! It never reads configuration, never looks at a connection, and knows no defaults but the names of the choices.
+
+use core::time::Duration;
+
+/// Whether clients of a listener must secure their control connection (RFC 4217 section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientTls {
+    /// Nothing but the commands before a login is answered until AUTH TLS is done.
+    Required,
+    /// A client may secure its control connection, or not.
+    Optional,
+}
+
+/// How the gate's own control connections to the members of a pool are secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BackendTls {
+    /// AUTH TLS before USER; a backend that refuses it is not used (never a silent fall-back).
+    Explicit,
+    /// Plain FTP inside.
+    Off,
+    /// Explicit when the client secured its control connection, off when it did not.
+    Match,
+}
+
+/// What a listener asks of its clients' data connections (PROT, RFC 2228 section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientProtection {
+    /// PROT P only: a transfer without it is refused with 521 (RFC 4217 section 9).
+    Private,
+    /// Whatever PROT level the client chose.
+    Any,
+}
+
+/// What the gate asks of its own data connections to a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BackendProtection {
+    /// PROT P, always.
+    Private,
+    /// PROT C, always.
+    Clear,
+    /// The PROT level that the client chose on its own leg.
+    Match,
+}
+
+/// What becomes of a download that the backend calls a success although not one byte came (rule 2 of the contract).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnEmpty {
+    /// The client's data connection is completed as an empty stream.
+    Complete,
+    /// As `Complete`, unless SIZE says that there should have been bytes.
+    Verify,
+    /// 426, unless the backend's data connection ended clean.
+    Reject,
+}
+
+/// What becomes of a stream that ended by FIN without close_notify (rule 5 of the contract).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnUnfinished {
+    /// The other leg ends unfinished too; the backend's reply stands.
+    Mirror,
+    /// The other leg gets its close_notify if the backend's final reply is a success.
+    Repair,
+    /// 426.
+    Reject,
+}
+
+/// How the gate asks a backend for a data port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PassiveStyle {
+    /// EPSV first (RFC 2428 section 3), PASV when the backend does not know it.
+    Auto,
+    /// EPSV only.
+    Epsv,
+    /// PASV only (RFC 959 section 4.1.2).
+    Pasv,
+}
+
+/// Whether the address in a backend's PASV reply counts (rule 10 of the contract).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PasvAddress {
+    /// The port counts, the address is that of the control connection.
+    Ignore,
+    /// The backend is believed.
+    Use,
+}
+
+/// Whose connections a passive port takes (rule 10 of the contract).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DataPeer {
+    /// Only those from the address of the control connection.
+    Same,
+    /// Anyone's: for clients whose connections leave through several addresses.
+    Any,
+}
+
+/// How long each phase that the dialog watches may take (rule 4 of the contract); the relay watches the bytes itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// TLS handshake of a control connection.
+    pub handshake: Duration,
+    /// From the banner to a completed login.
+    pub login: Duration,
+    /// A logged-in client that says nothing while nothing runs.
+    pub idle: Duration,
+    /// Reaching a backend, its greeting included.
+    pub backend_connect: Duration,
+    /// A backend's reply to a command.
+    pub backend_reply: Duration,
+    /// TCP on a data leg: from the command for the backend's, from the 150 for the client's.
+    pub data_connect: Duration,
+    /// TLS on a data leg: from TCP and the 150, whichever is later.
+    pub data_handshake: Duration,
+    /// What may pass between the end of the data and the backend's final reply, either way round.
+    pub data_completion: Duration,
+}
+
+/// Everything that decides how sessions of one listener with one pool behave.
+#[derive(Clone, Debug)]
+pub struct SiteRules {
+    /// The text of the 220 reply.
+    pub banner: String,
+    /// Whether clients must secure their control connection.
+    pub client_tls: ClientTls,
+    /// What the client's data connections must be.
+    pub client_protection: ClientProtection,
+    /// How the control connection to the backend is secured.
+    pub backend_tls: BackendTls,
+    /// How the data connections to the backend are secured.
+    pub backend_protection: BackendProtection,
+    /// What a success without a byte is.
+    pub on_empty: OnEmpty,
+    /// What an unfinished upload of a client is.
+    pub client_unfinished: OnUnfinished,
+    /// What an unfinished download from the backend is.
+    pub backend_unfinished: OnUnfinished,
+    /// Whether a client may end an empty private upload without a handshake (rule 3 of the contract).
+    pub bare_uploads: bool,
+    /// How the backend is asked for a data port.
+    pub passive: PassiveStyle,
+    /// Whether the address in its PASV reply counts.
+    pub pasv_address: PasvAddress,
+    /// The bounds on time.
+    pub patience: Patience,
+}

@@ -1,0 +1,200 @@
+//! The house rules as a test: floors, waterline, sizes, names, words, contracts, and what must be documented.
+//!
+//! `cargo test --test house` prints every fault with its place, its rule and its cure. The tables stand here; the rules
+//! are in `house/rules.rs`, the reading of sources in `house/source.rs`, the comparison of pages with code in
+//! `house/page.rs`, and the proofs that each rule can fail in `house/trials.rs`.
+
+#[path = "house/page.rs"]
+mod page;
+#[path = "house/picture.rs"]
+mod picture;
+#[path = "house/rules.rs"]
+mod rules;
+#[path = "house/source.rs"]
+mod source;
+#[path = "house/trials.rs"]
+mod trials;
+#[path = "house/words.rs"]
+mod words;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use page::{link_faults, page_faults};
+use rules::{Fault, inspect};
+use source::Source;
+
+/// The floors, ground first, as lib.rs draws them.
+const FLOORS: &[(&str, &[&str])] = &[
+    ("0", &["limits"]),
+    ("1", &["ftp"]),
+    ("2", &["policy", "pool", "metrics"]),
+    ("3", &["dialog", "config"]),
+    ("3b", &["sys"]),
+    ("4", &["net"]),
+    ("5", &["tls"]),
+    ("6", &["leg"]),
+    ("7", &["data", "relay", "upstream"]),
+    ("8", &["session"]),
+    ("9", &["shard"]),
+    ("11", &["gate"]),
+    ("12", &["rig"]),
+    ("13", &["main"]),
+];
+
+/// The highest floor without I/O, clock and runtime.
+const WATERLINE: u32 = 3;
+
+/// Rooms that know fewer than all rooms below them: who, whom, why.
+const DOORS: &[(&str, &[&str], &str)] = &[
+    (
+        "dialog",
+        &["policy", "ftp", "limits"],
+        "it says Connect, Count and Record as actions, so that it can be tested alone",
+    ),
+    (
+        "sys",
+        &["limits"],
+        "it offers system calls; what they are used for is not its concern",
+    ),
+    (
+        "net",
+        &["sys", "limits"],
+        "a socket knows neither FTP nor policy",
+    ),
+    (
+        "relay",
+        &[
+            "leg", "tls", "net", "sys", "dialog", "policy", "ftp", "limits",
+        ],
+        "it returns a Report; counting is done above",
+    ),
+];
+
+/// The rooms that may name glommio: another runtime would mean work in these and in no other.
+const RUNTIME_ROOMS: &[&str] = &["net", "session", "shard", "gate", "rig"];
+
+/// The only room with unsafe code.
+const UNSAFE_ROOM: &str = "sys";
+
+/// Longest file, comments included, tests not.
+const CODE_LINES_MAX: usize = 400;
+
+/// A fault that is accepted, and why. The list may only shrink: an exception that no fault needs fails the test.
+struct Exception {
+    /// File below `src`.
+    place: &'static str,
+    /// Name of the rule.
+    rule: &'static str,
+    /// Why the rule makes this file worse.
+    reason: &'static str,
+}
+
+const EXCEPTIONS: &[Exception] = &[];
+
+#[test]
+fn the_house_stands() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = read_sources(&root.join("src"));
+    assert!(
+        sources.len() > 2,
+        "nothing was read, so nothing was checked"
+    );
+    demand_none(&judge(inspect(&sources), EXCEPTIONS));
+}
+
+#[test]
+fn the_protocol_page_says_what_the_table_of_verbs_says() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/PROTOCOL.md");
+    let page = fs::read_to_string(page).expect("docs/PROTOCOL.md can be read");
+    demand_none(&page_faults(&page, sluicegate::ftp::Verb::TABLE));
+}
+
+#[test]
+fn the_pages_name_only_files_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = ["", "docs", "docs/decisions"]
+        .into_iter()
+        .flat_map(|folder| {
+            let entries =
+                fs::read_dir(root.join(folder)).expect("the folders of pages can be listed");
+            entries.map(move |entry| (folder, entry.expect("an entry can be read").file_name()))
+        });
+    let mut faults = Vec::new();
+    for (folder, name) in pages {
+        let place = Path::new(folder).join(name).to_string_lossy().into_owned();
+        if place.ends_with(".md") {
+            let page = fs::read_to_string(root.join(&place)).expect("pages are UTF-8");
+            faults.extend(link_faults(&place, &page, |path| root.join(path).exists()));
+        }
+    }
+    demand_none(&faults);
+}
+
+fn demand_none(faults: &[Fault]) {
+    assert!(
+        faults.is_empty(),
+        "{} fault(s) in the house\n{}",
+        faults.len(),
+        listing(faults)
+    );
+}
+
+/// Takes away what is excepted and adds a fault for each exception that is idle or without reason.
+fn judge(mut faults: Vec<Fault>, exceptions: &[Exception]) -> Vec<Fault> {
+    for exception in exceptions {
+        let before = faults.len();
+        faults.retain(|fault| !(fault.place == exception.place && fault.rule == exception.rule));
+        if faults.len() == before || exception.reason.split_whitespace().count() < 4 {
+            faults.push(Fault {
+                place: exception.place.to_owned(),
+                line: 0,
+                rule: "exception",
+                found: format!(
+                    "an exception from `{}` that is not needed or has no reason",
+                    exception.rule
+                ),
+                cure: "take it out of EXCEPTIONS, or say why it must stay",
+            });
+        }
+    }
+    faults
+}
+
+fn listing(faults: &[Fault]) -> String {
+    let line = |fault: &Fault| {
+        format!(
+            "  {}:{}  [{}] {}\n      cure: {}\n",
+            fault.place, fault.line, fault.rule, fault.found, fault.cure
+        )
+    };
+    faults.iter().map(line).collect()
+}
+
+fn read_sources(src: &Path) -> Vec<Source> {
+    let mut files = Vec::new();
+    let mut folders = vec![src.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("src can be listed") {
+            let path: PathBuf = entry.expect("an entry can be read").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    let read = |path: &PathBuf| {
+        let place = path
+            .strip_prefix(src)
+            .expect("it was found below src")
+            .to_string_lossy()
+            .replace('\\', "/");
+        Source::new(
+            &place,
+            &fs::read_to_string(path).expect("sources are UTF-8"),
+        )
+    };
+    files.iter().map(read).collect()
+}

@@ -1,0 +1,115 @@
+//! The pages against the house: the table of verbs in `docs/PROTOCOL.md`, and every file that any page names.
+//!
+//! A page adds reasons; what it says about the code must be what the code says. Used by the tests in `tests/house.rs`. It
+//! never judges prose: only rows that begin with a verb in backticks, paths in backticks, and links within the repository.
+
+use sluicegate::ftp::{Answer, Direction, Row};
+
+use crate::rules::Fault;
+
+/// The word of the page for who answers.
+fn spelled(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Gate => "gate",
+        Answer::Backend => "backend",
+        Answer::Transfer(Direction::Download) => "download",
+        Answer::Transfer(Direction::Upload) => "upload",
+        Answer::Refused => "refused",
+    }
+}
+
+/// Every verb without a row on the page, every row without a verb, and every row that says something else.
+pub(crate) fn page_faults(page: &str, table: &[Row]) -> Vec<Fault> {
+    let rows: Vec<(usize, Vec<&str>)> = page
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| line.starts_with("| `"))
+        .map(|(at, line)| (at + 1, line.split('|').map(str::trim).skip(1).collect()))
+        .collect();
+    let mut faults = Vec::new();
+    let mut fault = |line: usize, found: String, cure: &'static str| {
+        let place = "docs/PROTOCOL.md".to_owned();
+        faults.push(Fault {
+            place,
+            line,
+            rule: "verbs",
+            found,
+            cure,
+        });
+    };
+    for row in table {
+        let (word, source, answer) = (format!("`{}`", row.word), row.source, spelled(row.answer));
+        let Some((line, cells)) = rows.iter().find(|(_, cells)| cells[0] == word) else {
+            let cure = "add its row: verb, source, who answers, and why";
+            fault(0, format!("{word} of src/ftp/verb.rs has no row"), cure);
+            continue;
+        };
+        if cells.get(1..3) != Some(&[source, answer]) {
+            fault(
+                *line,
+                format!("{word} is `{source} | {answer}` in src/ftp/verb.rs"),
+                "the code leads: correct the page",
+            );
+        }
+        if row.answer == Answer::Refused && cells.get(3).is_none_or(|reason| reason.len() < 10) {
+            fault(
+                *line,
+                format!("{word} is refused without a reason"),
+                "say why in the last column",
+            );
+        }
+    }
+    for (line, cells) in &rows {
+        if !table
+            .iter()
+            .any(|row| cells[0] == format!("`{}`", row.word))
+        {
+            fault(
+                *line,
+                format!("{} is no verb of src/ftp/verb.rs", cells[0]),
+                "take the row out, or add the verb",
+            );
+        }
+    }
+    faults
+}
+
+/// Folders of the repository that a path in backticks may begin with.
+const FOLDERS: &[&str] = &[
+    "src/", "tests/", "docs/", "config/", "scripts/", "benches/", "fuzz/", "perf/",
+];
+
+/// Every file that a page names and that is not there; `exists` is asked with paths from the root of the repository.
+pub(crate) fn link_faults(place: &str, page: &str, exists: impl Fn(&str) -> bool) -> Vec<Fault> {
+    let folder = place
+        .rsplit_once('/')
+        .map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    let mut faults = Vec::new();
+    for (at, line) in page.lines().enumerate() {
+        let quoted = line
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|text| FOLDERS.iter().any(|start| text.starts_with(start)));
+        let quoted = quoted
+            .filter_map(|text| text.split_whitespace().next())
+            .map(str::to_owned);
+        let targets = line
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next());
+        let inside = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
+        let links =
+            inside.map(|target| format!("{folder}{}", target.split('#').next().unwrap_or(target)));
+        for path in quoted.chain(links).filter(|path| !exists(path)) {
+            faults.push(Fault {
+                place: place.to_owned(),
+                line: at + 1,
+                rule: "pages",
+                found: format!("names `{path}`, which is not there"),
+                cure: "name the file that does it now",
+            });
+        }
+    }
+    faults
+}

@@ -1,0 +1,408 @@
+//! Proofs that each rule can fail: small faulty houses, and what must be found in them.
+//!
+//! A checker that has never been seen to complain proves nothing. Each trial here is paired with a sound twin where the
+//! difference is fine, so that a rule can neither sleep nor cry wolf.
+
+use sluicegate::ftp::{Answer, Row, Verb};
+
+use crate::page::{link_faults, page_faults};
+use crate::rules::{Fault, inspect};
+use crate::source::Source;
+use crate::words::{Word, scan};
+use crate::{CODE_LINES_MAX, Exception, judge};
+
+/// A contract for files that are about something else.
+const CONTRACT: &str = "//! What it is. Who uses it. What it never does.\n";
+
+fn faults_of(files: &[(&str, &str)]) -> Vec<Fault> {
+    let sources: Vec<Source> = files
+        .iter()
+        .map(|(place, text)| Source::new(place, text))
+        .collect();
+    inspect(&sources)
+}
+
+/// Rule names and lines found in one file that has a contract as its first line.
+fn found(place: &str, text: &str) -> Vec<(&'static str, usize)> {
+    let faults = faults_of(&[(place, &format!("{CONTRACT}{text}"))]);
+    faults
+        .iter()
+        .map(|fault| (fault.rule, fault.line))
+        .collect()
+}
+
+#[test]
+fn a_room_without_a_floor_is_found() {
+    assert_eq!(found("cellar/mod.rs", ""), [("floor", 0)]);
+    assert_eq!(found("cellar.rs", ""), [("floor", 0)]);
+    assert_eq!(found("net/cellar.rs", ""), []);
+}
+
+#[test]
+fn imports_that_do_not_go_down_are_found() {
+    assert_eq!(
+        found("ftp/line.rs", "use crate::dialog::Dialog;"),
+        [("import", 2)]
+    );
+    assert_eq!(
+        found("policy/mod.rs", "use crate::pool::Pool;"),
+        [("import", 2)],
+        "same floor"
+    );
+    assert_eq!(
+        found("ftp/line.rs", "fn f() {\n    crate::net::listen();\n}"),
+        [("import", 3)]
+    );
+    assert_eq!(
+        found(
+            "ftp/line.rs",
+            "use crate::{\n    limits::A,\n    leg::{Leg, B},\n};"
+        ),
+        [("import", 4), ("import", 4)]
+    );
+    assert_eq!(
+        found("ftp/line.rs", "use super::super::session::Session;"),
+        [("import", 2)]
+    );
+    assert_eq!(found("limits.rs", "use super::ftp::Verb;"), [("import", 2)]);
+    assert_eq!(found("ftp/line.rs", "use crate::*;"), [("import", 2)]);
+    assert_eq!(
+        found("gate/mod.rs", "pub(in crate::rig) fn f() {}"),
+        [("import", 2)]
+    );
+}
+
+#[test]
+fn imports_that_go_down_are_fine() {
+    assert_eq!(
+        found(
+            "leg/mod.rs",
+            "use crate::{ftp::line::Cut, tls, net::{self, Stream as S}};"
+        ),
+        []
+    );
+    assert_eq!(
+        found(
+            "ftp/line.rs",
+            "use super::Verb;\nuse crate::ftp::reply::Reply;\npub(crate) fn f() {}"
+        ),
+        []
+    );
+    assert_eq!(
+        found(
+            "main.rs",
+            "use sluicegate::gate;\nfn main() { sluicegate::rig::demo(); }"
+        ),
+        []
+    );
+    assert_eq!(
+        found(
+            "ftp/line.rs",
+            "/// See [`crate::session`].\n// crate::net\nconst A: &str = \"crate::net\";"
+        ),
+        []
+    );
+}
+
+#[test]
+fn closed_doors_are_found() {
+    assert_eq!(
+        found("dialog/mod.rs", "use crate::metrics::Counter;"),
+        [("door", 2)]
+    );
+    assert_eq!(found("sys/mod.rs", "use crate::ftp::Verb;"), [("door", 2)]);
+    assert_eq!(found("relay/mod.rs", "use crate::dialog::Report;"), []);
+}
+
+#[test]
+fn the_world_below_the_waterline_is_found() {
+    for text in [
+        "use glommio::Task;",
+        "use rustls::ServerConfig;",
+        "use std::{fs, mem};",
+        "use std::net::{IpAddr, TcpStream};",
+        "fn f() { let t = std::time::Instant::now(); }",
+        "fn f() { let t = Instant::now(); }",
+        "async fn f() {}",
+        "fn f() { g().await; }",
+    ] {
+        assert_eq!(found("dialog/mod.rs", text), [("waterline", 2)], "{text}");
+    }
+    assert_eq!(
+        found(
+            "dialog/mod.rs",
+            "use std::net::{IpAddr, SocketAddr};\nuse std::time::Instant;"
+        ),
+        []
+    );
+    assert_eq!(
+        found("tls/mod.rs", "use rustls::ServerConfig;\nasync fn f() {}"),
+        []
+    );
+}
+
+#[test]
+fn the_runtime_in_the_wrong_room_is_found() {
+    assert_eq!(
+        found("leg/mod.rs", "use glommio::net::TcpStream;"),
+        [("runtime", 2)]
+    );
+    assert_eq!(found("net/mod.rs", "use glommio::net::TcpStream;"), []);
+}
+
+#[test]
+fn long_files_are_found_and_tests_do_not_count() {
+    let lines = |count: usize| "const A: u8 = 1;\n".repeat(count);
+    let tests = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", lines(CODE_LINES_MAX));
+    let contract = CONTRACT.lines().count();
+    assert_eq!(
+        found("net/listen.rs", &lines(CODE_LINES_MAX)),
+        [("size", 0)]
+    );
+    assert_eq!(
+        found("net/listen.rs", &lines(CODE_LINES_MAX - contract)),
+        []
+    );
+    let fits = format!("{tests}{}", lines(CODE_LINES_MAX - contract));
+    assert_eq!(found("net/listen.rs", &fits), []);
+    assert_eq!(
+        found("net/listen.rs", &format!("{fits}{}", lines(1))),
+        [("size", 0)]
+    );
+}
+
+#[test]
+fn tests_may_do_what_code_may_not() {
+    let text = "#[cfg(test)]\n#[allow(dead_code)]\nmod tests {\n    use crate::session::Session;\n    use std::fs;\n}\n";
+    assert_eq!(found("ftp/line.rs", text), []);
+    assert_eq!(
+        found(
+            "ftp/line.rs",
+            "#[cfg(test)]\nuse crate::{net, leg};\nuse crate::tls;"
+        ),
+        [("import", 4)]
+    );
+    let files = [
+        (
+            "net/mod.rs",
+            &*format!("{CONTRACT}#[cfg(test)]\nmod tests;\n"),
+        ),
+        ("net/tests.rs", "use crate::gate::Gate;"),
+    ];
+    assert_eq!(
+        faults_of(&files).len(),
+        0,
+        "a test module in a file of its own"
+    );
+    let named = format!("{CONTRACT}#[cfg(test)]\n#[path = \"listen_tests.rs\"]\nmod tests;\n");
+    let files = [
+        ("net/listen.rs", &*named),
+        ("net/listen_tests.rs", "use crate::gate::Gate;"),
+    ];
+    assert_eq!(faults_of(&files).len(), 0, "and under another name");
+    assert_ne!(
+        faults_of(&files[1..]).len(),
+        0,
+        "but only where it is declared"
+    );
+}
+
+#[test]
+fn unsafe_without_reason_or_out_of_place_is_found() {
+    assert_eq!(
+        found("sys/clock.rs", "fn f() { unsafe { g() } }"),
+        [("safety", 2)]
+    );
+    assert_eq!(
+        found(
+            "sys/clock.rs",
+            "fn f() {\n    // SAFETY: g has no rules.\n    let a = unsafe { g() };\n}"
+        ),
+        []
+    );
+    let second = "fn f() {\n    // SAFETY: it holds.\n    unsafe { g() };\n    unsafe { g() };\n}";
+    assert_eq!(found("sys/clock.rs", second), [("safety", 5)]);
+    assert_eq!(
+        found(
+            "net/listen.rs",
+            "// SAFETY: it holds.\nunsafe impl Send for A {}"
+        ),
+        [("unsafe", 3)]
+    );
+    assert_eq!(
+        found("net/listen.rs", "#![allow(unsafe_code)]"),
+        [("unsafe", 2)]
+    );
+}
+
+#[test]
+fn empty_names_and_notes_are_found() {
+    assert_eq!(found("net/utils.rs", ""), [("name", 0)]);
+    assert_eq!(found("net/helpers/mod.rs", ""), [("name", 0)]);
+    assert_eq!(found("net/mod.rs", "mod misc { }"), [("name", 2)]);
+    assert_eq!(found("net/mod.rs", "// FIXME later"), [("word", 2)]);
+    assert_eq!(found("net/mod.rs", "fn f() { dbg!(1); }"), [("word", 2)]);
+    assert_eq!(
+        found(
+            "net/mod.rs",
+            "#[cfg(test)]\nmod tests {\n    fn f() { todo!() }\n}"
+        ),
+        [("word", 4)]
+    );
+    assert_eq!(
+        found("net/mod.rs", "const A: &str = \"FIXME\"; fn todo() {}"),
+        []
+    );
+}
+
+#[test]
+fn missing_contracts_are_found() {
+    let rules = |place, text| {
+        faults_of(&[(place, text)])
+            .iter()
+            .map(|fault| fault.rule)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        rules("net/mod.rs", "//! Sockets. Used by all.\n"),
+        ["contract"]
+    );
+    assert_eq!(
+        rules(
+            "net/mod.rs",
+            "//! One.\n//!\n//! ```text\n//! not. a. sentence.\n//! ```\n//! Two.\n"
+        ),
+        ["contract"]
+    );
+    assert_eq!(rules("net/listen.rs", "use crate::limits;\n"), ["contract"]);
+    assert_eq!(
+        rules("net/listen.rs", "//! Listeners\n"),
+        Vec::<&str>::new()
+    );
+}
+
+#[test]
+fn a_wrong_picture_is_found() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/lib.rs"))
+        .expect("lib.rs can be read");
+    let rules = |text: &str| {
+        faults_of(&[("lib.rs", text)])
+            .iter()
+            .map(|fault| fault.rule)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(rules(&text), Vec::<&str>::new());
+    let renamed = text.replacen(" relay ", " delay ", 1);
+    assert_ne!(renamed, text);
+    assert_eq!(rules(&renamed), ["picture", "picture"]);
+    assert_eq!(
+        rules(&format!("{text}\npub mod gate;\npub mod ftp;\n")),
+        ["picture"]
+    );
+    assert_eq!(rules(&format!("{text}\npub mod cellar;\n")), ["floor"]);
+}
+
+#[test]
+fn a_page_that_differs_from_the_table_of_verbs_is_found() {
+    let table = Verb::TABLE;
+    let refused = |row: &&Row| row.answer == Answer::Refused;
+    let count = |page: &str, rows: &[Row]| page_faults(page, rows).len();
+    let retr = table
+        .iter()
+        .position(|row| row.word == "RETR")
+        .expect("RETR is known");
+    let retr = &table[retr..=retr];
+    assert_eq!(
+        count("| `RETR` | RFC 959 4.1.3 | download | bytes |", retr),
+        0
+    );
+    assert_eq!(
+        count("| `RETR` | RFC 959 4.1.3 | backend | bytes |", retr),
+        1,
+        "who answers"
+    );
+    assert_eq!(
+        count("| `RETR` | RFC 959 | download | bytes |", retr),
+        1,
+        "the source"
+    );
+    assert_eq!(count("RETR is described elsewhere", retr), 1, "no row");
+    assert_eq!(
+        count(
+            "| `RETR` | RFC 959 4.1.3 | download | |\n| `BREW` | RFC 2324 | gate | |",
+            retr
+        ),
+        1,
+        "no verb"
+    );
+    let row = table.iter().find(refused).expect("something is refused");
+    let at = row.verb as usize;
+    let page = |reason: &str| format!("| `{}` | {} | refused | {reason} |", row.word, row.source);
+    assert_eq!(count(&page(""), &table[at..=at]), 1, "no reason");
+    assert_eq!(
+        count(&page("for a reason that is given"), &table[at..=at]),
+        0
+    );
+}
+
+#[test]
+fn a_page_that_names_a_missing_file_is_found() {
+    let exists = |path: &str| matches!(path, "src/lib.rs" | "docs/TRUST.md" | "scripts/demo");
+    let missing = |text: &str| link_faults("docs/A.md", text, exists).len();
+    assert_eq!(
+        missing(
+            "see `src/lib.rs`, `scripts/demo --stay`, [trust](TRUST.md#whom) and https://a.example"
+        ),
+        0
+    );
+    assert_eq!(missing("see [there](https://a.example/x) and `dialog`"), 0);
+    assert_eq!(missing("see `src/gone.rs`"), 1);
+    assert_eq!(
+        missing("see [gone](GONE.md) and [trust](docs/TRUST.md)"),
+        2,
+        "links are relative to their page"
+    );
+}
+
+#[test]
+fn exceptions_only_shrink() {
+    let faults = || faults_of(&[("net/utils.rs", CONTRACT)]);
+    let except = |place, rule, reason| {
+        judge(
+            faults(),
+            &[Exception {
+                place,
+                rule,
+                reason,
+            }],
+        )
+    };
+    assert_eq!(
+        except("net/utils.rs", "name", "the name is prescribed elsewhere").len(),
+        0
+    );
+    let idle = except("net/listen.rs", "name", "the name is prescribed elsewhere");
+    assert_eq!(
+        idle.iter().map(|fault| fault.rule).collect::<Vec<_>>(),
+        ["name", "exception"]
+    );
+    assert_eq!(except("net/utils.rs", "name", "").len(), 1, "no reason");
+}
+
+#[test]
+fn the_scanner_tells_code_from_text() {
+    let text = r####"let a = 'x'; let b: &'static str = "a \" // no"; /* /* crate */ */ let c = r#"crate " "#; b'\''; '\u{41}'; r#type"####;
+    let names: Vec<String> = scan(text)
+        .into_iter()
+        .filter_map(|token| match token.word {
+            Word::Name(name) => Some(name),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(names, ["let", "a", "let", "b", "str", "let", "c", "type"]);
+    assert_eq!(
+        scan("\"a\nb\"\nc").last().map(|token| token.line),
+        Some(3),
+        "lines inside strings count"
+    );
+}
