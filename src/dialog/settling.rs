@@ -47,6 +47,8 @@ impl Dialog {
                 }
                 Next::Verify => {
                     transfer.proof = Proof::Asked;
+                    // Another reply is waited for, with a deadline of its own.
+                    self.timers.disarm(Timer::Final);
                     turn.ask(&Command::new(Verb::Size, transfer.command.argument.clone()));
                 }
                 Next::End(side, close) => {
@@ -86,6 +88,7 @@ impl Dialog {
         self.timers.disarm(Timer::Work);
         turn.push(Action::CloseData);
         let (code, wire) = settled.into_reply();
+        self.cut_short(turn);
         turn.push(Action::ToClient(wire));
         if transfer.abor {
             turn.answer(&Reply::new(occasion::DATA_CLOSED, "Aborted"));
@@ -119,11 +122,17 @@ impl Dialog {
     }
 
     /// ABOR while data flows (RFC 959 section 4.1.3): 426 for the transfer, 226 for itself.
-    pub(super) fn abort_transfer(&mut self, turn: &mut Turn) {
+    ///
+    /// It acts at once; it is answered at once only where no other command waits for its reply before it.
+    pub(super) fn abort_transfer(&mut self, turn: &mut Turn, command: Command) {
         let Work::Transferring(transfer) = &mut self.work else {
             return;
         };
-        transfer.abor = true;
+        if transfer.abor || !self.inbox.is_empty() {
+            self.inbox.push_back(Ok(command));
+        } else {
+            transfer.abor = true;
+        }
         self.fail(turn, Why::Abor);
         self.drive(turn);
     }
@@ -160,8 +169,10 @@ impl Dialog {
         let Leg::Opening { connected } = transfer.leg(side) else {
             return;
         };
-        // The backend has called it a success: what is left of its leg is only to be cleared away (rule 2).
-        if side == Side::Backend && transfer.reply.is_some() {
+        // The backend has called it a success: what is left of its source is only to be cleared away (rule 2).
+        // An upload that it never took is no success, whatever it says.
+        let is_source = side == Side::source(transfer.direction);
+        if side == Side::Backend && is_source && transfer.reply.is_some() {
             return self.end_source(turn);
         }
         let phase = if connected {

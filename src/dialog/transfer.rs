@@ -82,6 +82,8 @@ pub(super) struct Transfer {
     pub(super) resync: Option<Resync>,
     /// ABOR of the client waits for its own reply.
     pub(super) abor: bool,
+    /// Where it starts in the file (REST): what is empty from there on may have bytes before.
+    pub(super) offset: u64,
 }
 
 impl Transfer {
@@ -149,6 +151,10 @@ impl Dialog {
                 return turn.answer(&Reply::new(occasion::NO_DATA_CONNECTION, text));
             }
         };
+        if self.backend.protection != self.wanted_protection() {
+            self.inbox.push_front(Ok(command));
+            return self.protect(turn, target);
+        }
         turn.push(Action::OpenData(DataPlan {
             direction,
             client: self.client.protection,
@@ -175,6 +181,7 @@ impl Dialog {
             failure: None,
             resync: None,
             abor: false,
+            offset: std::mem::take(&mut self.client.offset),
         }));
     }
 
@@ -280,9 +287,11 @@ impl Dialog {
         }
         match (line.code.class(), transfer.preliminary) {
             _ if transfer.reply.is_some() => self.proof_replied(turn, line),
+            // Its replies are in step again: nothing more belongs to this transfer.
+            _ if transfer.failure.is_some() => self.unsolicited(turn, line),
             (Class::Preliminary, Preliminary::Awaited | Preliminary::Passing) => {
-                turn.push(Action::ToClient(line.wire()));
                 transfer.preliminary = Preliminary::Passing;
+                self.pass_on(turn, line);
                 if line.last {
                     self.preliminary_told(turn);
                 }
@@ -341,18 +350,24 @@ impl Dialog {
         if !line.last || line.code.class() == Class::Preliminary {
             return;
         }
-        let says_more = line.code == occasion::SIZE
-            && line
-                .text()
-                .trim_ascii()
-                .iter()
-                .any(|byte| (b'1'..=b'9').contains(byte));
-        transfer.proof = if says_more {
+        if line.code == occasion::CLOSING {
+            return self.lose_backend(turn, "backend said 421");
+        }
+        // What cannot be read proves nothing; neither does a size that REST has skipped.
+        let size = read_offset(line.text()).filter(|_| line.code == occasion::SIZE);
+        transfer.proof = if size.is_some_and(|size| size > transfer.offset) {
             Proof::NotEmpty
         } else {
             Proof::Empty
         };
     }
+}
+
+/// A size or an offset, in digits; one too large to count is as large as can be.
+pub(super) fn read_offset(digits: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(digits.trim_ascii()).ok()?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
 pub(super) const fn open_timer(side: Side) -> Timer {

@@ -1,0 +1,500 @@
+//! A model backend: it speaks FTP in lines, and now and then misbehaves in a way that real ones have been seen to.
+
+use sluicegate::dialog::{Close, End, FromBackend, Loss, Phase};
+use sluicegate::ftp::Direction;
+
+use crate::chance::Chance;
+use crate::legs::{Conduct, Secure, When};
+
+/// What is said, so many milliseconds after what was said before.
+pub(crate) type Says = Vec<(u64, FromBackend)>;
+
+/// When the first reply to a transfer comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prelim {
+    At(u64),
+    /// Only when the data TCP connection is there, as vsftpd and ProFTPD do.
+    OnConnect(u64),
+    Never,
+}
+
+/// When its last reply comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Final {
+    At(u64, u16),
+    /// When its data connection is over; a bad end of an upload becomes 426.
+    AfterLeg(u64, u16),
+    Never,
+}
+
+/// How a backend goes about one transfer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plot {
+    pub(crate) name: &'static str,
+    pub(crate) prelim: Prelim,
+    pub(crate) last: Final,
+    pub(crate) leg: Conduct,
+    /// The control connection is lost, or ended by 421, so long after the command.
+    pub(crate) twist: Option<(u64, bool)>,
+    /// Timely enough for every deadline of the gate.
+    pub(crate) is_timely: bool,
+}
+
+impl Plot {
+    fn draw(chance: &mut Chance, direction: Direction) -> Self {
+        let mut plot = Self {
+            name: "well",
+            prelim: chance.pick(&[Prelim::At(0), Prelim::At(2500), Prelim::OnConnect(20)]),
+            last: Final::AfterLeg(chance.delay(3000), chance.pick(&[226, 226, 250])),
+            leg: Conduct::good(chance),
+            twist: None,
+            is_timely: true,
+        };
+        match chance.below(28) {
+            0..=9 => {}
+            10..=17 => plot.spoil_replies(chance),
+            18..=24 => plot.spoil_leg(chance, direction),
+            25 if chance.percent(20) => {
+                plot.name = "lost";
+                plot.twist = Some((chance.delay(9000), chance.percent(50)));
+            }
+            _ => {
+                plot.spoil_replies(chance);
+                plot.spoil_leg(chance, direction);
+                plot.name = "both";
+            }
+        }
+        if plot.prelim == Prelim::Never && plot.leg.secure != Secure::Bare(0) {
+            // A leg that waits for a 150 that never comes would be another plot.
+            if let Secure::Done(When::After150(delay)) = plot.leg.secure {
+                plot.leg.secure = Secure::Done(When::After(delay));
+            }
+        }
+        plot
+    }
+
+    fn spoil_replies(&mut self, chance: &mut Chance) {
+        match chance.below(9) {
+            0 => (self.name, self.prelim) = ("no preliminary", Prelim::Never),
+            1 => {
+                self.name = "final before the data end";
+                self.last = Final::At(chance.delay(3000), 226);
+            }
+            2 => {
+                self.name = "refused with the data port closed";
+                self.prelim = Prelim::Never;
+                self.last = Final::At(chance.delay(3000), chance.pick(&[550, 450, 425]));
+                self.leg.refused = chance.percent(50);
+                self.leg.connect = chance.pick(&[When::After(0), When::After(1000), When::Never]);
+            }
+            3 => {
+                self.name = "failed at the end";
+                self.last = Final::AfterLeg(chance.delay(3000), chance.pick(&[426, 451, 552]));
+            }
+            4 => {
+                self.name = "failed in the middle";
+                self.last = Final::At(chance.delay(9000), chance.pick(&[426, 552]));
+            }
+            5 => {
+                self.name = "hangs before the first reply";
+                (self.prelim, self.last) = (Prelim::Never, Final::Never);
+                self.leg.connect = chance.pick(&[When::After(0), When::Never]);
+                self.is_timely = false;
+            }
+            6 => {
+                self.name = "hangs before the last reply";
+                self.last = Final::Never;
+                self.is_timely = false;
+            }
+            7 => {
+                self.name = "late";
+                self.prelim = Prelim::At(chance.below(90_000));
+                self.last = Final::AfterLeg(chance.below(30_000), 226);
+                self.is_timely = false;
+            }
+            _ => {
+                self.name = "odd success";
+                self.last = Final::AfterLeg(0, chance.pick(&[200, 225, 253]));
+            }
+        }
+    }
+
+    fn spoil_leg(&mut self, chance: &mut Chance, direction: Direction) {
+        let leg = &mut self.leg;
+        match chance.below(8) {
+            0 | 1 => {
+                self.name = "bare";
+                leg.secure = Secure::Bare(chance.delay(500));
+                leg.bytes = 0;
+            }
+            2 => {
+                self.name = "never takes the data connection";
+                leg.bytes = 0;
+                leg.refused = chance.percent(50);
+                if !leg.refused {
+                    leg.connect = When::Never;
+                }
+                self.prelim = chance.pick(&[Prelim::At(0), Prelim::Never]);
+                self.last = Final::At(chance.delay(3000), 226);
+            }
+            3 => {
+                self.name = "unfinished";
+                leg.end = End::Unfinished;
+            }
+            4 => {
+                self.name = "broken";
+                leg.end = End::Reset;
+                leg.breaks = Some((chance.delay(9000), End::Reset));
+                if direction == Direction::Download && chance.percent(70) {
+                    leg.breaks = None;
+                }
+            }
+            5 => {
+                self.name = "falls silent";
+                leg.end = match leg.bytes {
+                    0 => End::TimedOut(Phase::FirstByte),
+                    _ => End::TimedOut(Phase::Stall),
+                };
+                self.is_timely = false;
+            }
+            6 => {
+                self.name = "no handshake";
+                leg.secure = chance.pick(&[Secure::Done(When::Never), Secure::Fails(100)]);
+                leg.bytes = 0;
+                self.last = chance.pick(&[self.last, Final::At(1000, 226), Final::At(1000, 522)]);
+                self.is_timely = false;
+            }
+            _ => {
+                self.name = "closes badly";
+                leg.closed = chance.pick(&[End::Reset, End::TimedOut(Phase::Completion)]);
+            }
+        }
+    }
+}
+
+/// How a backend answers ABOR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AborHabit {
+    Two,
+    One,
+    Ignored,
+    Unknown,
+    /// It never says anything again.
+    Dead,
+}
+
+#[derive(Debug)]
+struct Running {
+    tag: String,
+    plot: Plot,
+    direction: Direction,
+    has_begun: bool,
+    is_answered: bool,
+}
+
+/// One backend, for one session.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    abor: AborHabit,
+    knows_epsv: bool,
+    knows_noop: bool,
+    misbehaves: u64,
+    is_dead: bool,
+    running: Option<Running>,
+    /// Why the session may end although the client did not ask for it.
+    pub(crate) excuse: Option<&'static str>,
+}
+
+fn line(text: impl Into<Vec<u8>>) -> FromBackend {
+    FromBackend::Line(text.into())
+}
+
+impl Backend {
+    pub(crate) fn new(chance: &mut Chance) -> Self {
+        Self {
+            abor: chance.pick(&[
+                AborHabit::Two,
+                AborHabit::Two,
+                AborHabit::One,
+                AborHabit::Ignored,
+                AborHabit::Unknown,
+                AborHabit::Dead,
+            ]),
+            knows_epsv: chance.percent(80),
+            knows_noop: chance.percent(95),
+            misbehaves: chance.pick(&[0, 0, 0, 1, 4]),
+            is_dead: false,
+            running: None,
+            excuse: None,
+        }
+    }
+
+    fn die(&mut self, excuse: &'static str) -> Says {
+        self.is_dead = true;
+        self.excuse = Some(excuse);
+        Vec::new()
+    }
+
+    /// The gate reaches for it.
+    pub(crate) fn reached(&mut self, chance: &mut Chance) -> Says {
+        if chance.percent(1) {
+            self.excuse = Some("unreachable");
+            return vec![(chance.delay(9000), FromBackend::Unreachable)];
+        }
+        let mut says = vec![(chance.delay(3000), FromBackend::Reached)];
+        match chance.below(100) {
+            0 => {
+                self.excuse = Some("not ready");
+                says.push((10, line("421 Too many users")));
+            }
+            1 => says.extend(self.die("no greeting")),
+            2..=20 => {
+                says.push((10, line("120 Soon")));
+                says.push((10, line("220-Welcome")));
+                says.push((10, line("421 is not what this line means")));
+                says.push((10, line("")));
+                says.push((chance.delay(2000), line("220 Ready")));
+            }
+            _ => says.push((chance.delay(2000), line("220 Ready"))),
+        }
+        says
+    }
+
+    /// The TLS handshake that the gate starts.
+    pub(crate) fn secured(&mut self, chance: &mut Chance) -> Says {
+        let news = match chance.below(100) {
+            0 => FromBackend::Lost(Loss::Handshake),
+            1 => FromBackend::Lost(Loss::Injection),
+            2 => return self.die("handshake hangs"),
+            _ => return vec![(chance.delay(2000), FromBackend::Secured)],
+        };
+        self.excuse = Some("handshake");
+        vec![(100, news)]
+    }
+
+    /// A reply, sometimes in several lines, each of which says what it belongs to.
+    fn reply(chance: &mut Chance, code: u16, tag: &str) -> Says {
+        let delay = chance.delay(1000);
+        if !chance.percent(15) {
+            return vec![(delay, line(format!("{code} said #{tag}")))];
+        }
+        vec![
+            (delay, line(format!("{code}-first #{tag}"))),
+            (0, line(format!(" 200 inside #{tag}"))),
+            (10, line("")),
+            (chance.delay(300), line(format!("{code} last #{tag}"))),
+        ]
+    }
+
+    /// A command of the gate. The plot is what it will do about a transfer.
+    pub(crate) fn hear(
+        &mut self,
+        chance: &mut Chance,
+        command: &str,
+        direction: Option<Direction>,
+    ) -> Says {
+        let (verb, argument) = command.split_once(' ').unwrap_or((command, ""));
+        let tag = format!("{verb}:{argument}");
+        if self.is_dead {
+            return Vec::new();
+        }
+        if let Some(direction) = direction {
+            return self.begin(chance, tag, direction);
+        }
+        if !matches!(verb, "ABOR" | "NOOP" | "SIZE") {
+            self.running = None;
+        }
+        if chance.below(1000) < self.misbehaves && verb != "QUIT" && self.running.is_none() {
+            return self.misbehave(chance, &tag);
+        }
+        let code = match verb {
+            "ABOR" => return self.abort(chance),
+            "AUTH" => return self.auth(chance),
+            "USER" => chance.pick(&[331, 331, 331, 331, 230]),
+            "PASS" => chance.pick(&[230, 230, 230, 230, 230, 230, 530, 332]),
+            "ACCT" => 230,
+            "PBSZ" => chance.pick(&[200, 200, 500]),
+            "PROT" if chance.percent(2) => 536,
+            "EPSV" if !self.knows_epsv => 500,
+            "EPSV" | "PASV" if chance.percent(3) => 425,
+            "EPSV" => return vec![(chance.delay(500), line("229 Here (|||4711|)"))],
+            "PASV" => return vec![(chance.delay(500), line("227 Here 10,0,0,10,18,103"))],
+            "FEAT" => {
+                let lines = ["211-Features", " SIZE", " REST STREAM", "211 End"];
+                return lines.map(|text| (0, line(text))).to_vec();
+            }
+            "NOOP" if !self.knows_noop => 500,
+            "SIZE" => {
+                let size = chance.pick(&["213 0", "213 0", "213 4096", "550 No"]);
+                return vec![(chance.delay(500), line(format!("{size} #{tag}")))];
+            }
+            "NOOP" => 200,
+            "REST" => 350,
+            "QUIT" => 221,
+            _ => chance.pick(&[200, 250, 257, 550]),
+        };
+        Self::reply(chance, code, &tag)
+    }
+
+    fn auth(&mut self, chance: &mut Chance) -> Says {
+        if chance.percent(1) {
+            self.excuse = Some("refuses TLS");
+            return vec![(10, line("534 No TLS here"))];
+        }
+        vec![(chance.delay(300), line("234 Go on"))]
+    }
+
+    fn misbehave(&mut self, chance: &mut Chance, tag: &str) -> Says {
+        match chance.below(5) {
+            0 => self.die("does not answer"),
+            1 => {
+                self.excuse = Some("421");
+                vec![(chance.delay(500), line(format!("421 Bye #{tag}")))]
+            }
+            2 => {
+                self.excuse = Some("lost");
+                let loss = chance.pick(&[Loss::Closed, Loss::Broken]);
+                vec![(chance.delay(500), FromBackend::Lost(loss))]
+            }
+            3 => {
+                self.excuse = Some("no FTP");
+                vec![(
+                    10,
+                    chance.pick(&[FromBackend::TooLong, FromBackend::Lost(Loss::Broken)]),
+                )]
+            }
+            _ => {
+                self.is_dead = true;
+                self.excuse = Some("dies within a reply");
+                vec![(10, line(format!("200-first #{tag}")))]
+            }
+        }
+    }
+
+    fn begin(&mut self, chance: &mut Chance, tag: String, direction: Direction) -> Says {
+        let plot = Plot::draw(chance, direction);
+        let mut says = Vec::new();
+        let mut running = Running {
+            tag,
+            plot,
+            direction,
+            has_begun: false,
+            is_answered: false,
+        };
+        if plot.name == "late" {
+            self.excuse = Some("slow");
+        }
+        if let Prelim::At(delay) = plot.prelim {
+            says.push((delay, line(format!("150 Opening #{}", running.tag))));
+            running.has_begun = true;
+        }
+        if let Final::At(delay, code) = plot.last {
+            says.push((delay, line(format!("{code} Result #{}", running.tag))));
+            running.is_answered = true;
+        }
+        if let Some((delay, is_closing)) = plot.twist {
+            self.excuse = Some("twist");
+            self.is_dead = true;
+            says = vec![match is_closing {
+                true => (delay, line(format!("421 Bye #{}", running.tag))),
+                false => (delay, FromBackend::Lost(Loss::Broken)),
+            }];
+        }
+        self.running = Some(running);
+        says
+    }
+
+    /// What it will do on the data leg of the transfer that it has just heard of.
+    pub(crate) fn plot(&self) -> Option<Plot> {
+        self.running.as_ref().map(|running| running.plot)
+    }
+
+    /// Its data connection is there.
+    pub(crate) fn connected(&mut self) -> Says {
+        match &mut self.running {
+            Some(running) if !running.has_begun && !self.is_dead => match running.plot.prelim {
+                Prelim::OnConnect(delay) => {
+                    running.has_begun = true;
+                    if running.is_answered {
+                        return Vec::new();
+                    }
+                    vec![(delay, line(format!("150 Opening #{}", running.tag)))]
+                }
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    /// Its data connection is over, as it sees it.
+    pub(crate) fn leg_over(&mut self, ordered: Option<Close>, end: End) -> Says {
+        let Some(running) = self.running.as_mut().filter(|running| !running.is_answered) else {
+            return Vec::new();
+        };
+        if self.is_dead {
+            return Vec::new();
+        }
+        let Final::AfterLeg(delay, code) = running.plot.last else {
+            return Vec::new();
+        };
+        running.is_answered = true;
+        let is_good = match (running.direction, ordered) {
+            (Direction::Upload, ordered) => {
+                ordered.is_some_and(|close| close != Close::Reset) && end != End::Reset
+            }
+            // What the peer of a download does not want is not a success.
+            (Direction::Download, ordered) => ordered.is_none(),
+        };
+        let code = if is_good { code } else { code.max(426) };
+        vec![(delay, line(format!("{code} Result #{}", running.tag)))]
+    }
+
+    /// ABOR: what has not been said about the transfer is said now, or never.
+    fn abort(&mut self, chance: &mut Chance) -> Says {
+        let mut says = Vec::new();
+        let open = self
+            .running
+            .take()
+            .filter(|running| !running.is_answered)
+            .map(|running| running.tag);
+        if !self.knows_noop && self.abor != AborHabit::Two && self.abor != AborHabit::Unknown {
+            self.excuse = Some("cannot be brought in step");
+        }
+        let Some(tag) = open else {
+            let code = if self.abor == AborHabit::Unknown {
+                500
+            } else {
+                225
+            };
+            if self.abor == AborHabit::Ignored {
+                return says;
+            }
+            if !self.knows_noop {
+                self.excuse = Some("nothing to tell the replies apart by");
+            }
+            return Self::reply(chance, code, "ABOR:");
+        };
+        match self.abor {
+            AborHabit::Dead => return self.die("does not answer ABOR"),
+            AborHabit::Ignored => return says,
+            AborHabit::One => {}
+            AborHabit::Two | AborHabit::Unknown => {
+                says.extend(Self::reply(chance, chance_code(self.abor), &tag));
+            }
+        }
+        let code = if self.abor == AborHabit::Unknown {
+            502
+        } else {
+            226
+        };
+        says.extend(Self::reply(chance, code, "ABOR:"));
+        says
+    }
+}
+
+const fn chance_code(habit: AborHabit) -> u16 {
+    match habit {
+        AborHabit::Unknown => 451,
+        _ => 426,
+    }
+}
