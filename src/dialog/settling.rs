@@ -9,10 +9,10 @@ use super::{Dialog, Turn};
 use crate::ftp::{Class, Code, Command, Direction, Reply, ReplyLine, Verb, occasion};
 
 /// The backend's replies belong to a transfer that the gate has given up, until it has answered the `ABOR` and the
-/// `NOOP` that followed it.
+/// `PWD` that followed it.
 #[derive(Debug)]
 pub(super) struct Resync {
-    /// Final replies that are still to come if each command gets one: the transfer's, ABOR's, NOOP's.
+    /// Final replies that are still to come if each command gets one: the transfer's, ABOR's, PWD's.
     owed: u32,
 }
 
@@ -23,14 +23,15 @@ impl Default for Resync {
 }
 
 impl Resync {
-    /// Whether the replies are in step again: with the 200 that only NOOP gets, for servers answer ABOR once, twice
-    /// or never; one that does not know NOOP is in step when it has answered as often as it was asked.
+    /// Whether the replies are in step again: with the 257 that of the three only PWD gets, for servers answer ABOR once,
+    /// twice or never, and transfers and ABOR also with 200; one that refuses PWD is in step when it has answered as
+    /// often as it was asked.
     pub(super) fn hears(&mut self, line: &ReplyLine) -> bool {
         if !line.last || line.code.class() == Class::Preliminary {
             return false;
         }
         self.owed = self.owed.saturating_sub(1);
-        line.code == occasion::OKAY || (self.owed == 0 && line.code.class() == Class::Permanent)
+        line.code == occasion::PATHNAME || (self.owed == 0 && line.code.class() == Class::Permanent)
     }
 }
 
@@ -74,7 +75,7 @@ impl Dialog {
         transfer.failure = Some(why);
         if transfer.is_owed() {
             turn.ask(&Command::new(Verb::Abor, ""));
-            turn.ask(&Command::new(Verb::Noop, ""));
+            turn.ask(&Command::new(Verb::Pwd, ""));
             transfer.resync = Some(Resync::default());
         }
         self.timers.disarm(Timer::Work);

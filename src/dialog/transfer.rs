@@ -4,7 +4,7 @@ use super::action::{Account, Action, Close, DataNews, DataPlan, End, Note, Prote
 use super::phase::Work;
 use super::settling::Resync;
 use super::timers::Timer;
-use super::verdict::Why;
+use super::verdict::{Why, is_success};
 use super::{Dialog, Turn};
 use crate::ftp::{Class, Code, Command, Direction, Reply, ReplyLine, occasion};
 use crate::limits::REPLY_HELD_BYTES_MAX;
@@ -248,7 +248,15 @@ impl Dialog {
         }
         let why = Why::Leg(side, end);
         let is_source = side == Side::source(transfer.direction);
+        let is_refused = transfer
+            .reply
+            .as_ref()
+            .is_some_and(|reply| !is_success(reply));
         let is_accepted = match (side, end) {
+            // The backend's own refusal is what the client hears, however its legs end now (rule 7 of the contract).
+            _ if is_refused => true,
+            // A source is ended by the gate when the outcome is known.
+            _ if ordered.is_some() && is_source => true,
             _ if ordered == Some(Close::Reset) => true,
             // A sink's end is right if it is the one that was ordered.
             _ if !is_source => matches!(
@@ -354,7 +362,10 @@ impl Dialog {
             return self.lose_backend(turn, "backend said 421");
         }
         // What cannot be read proves nothing; neither does a size that REST has skipped.
-        let size = read_offset(line.text()).filter(|_| line.code == occasion::SIZE);
+        let first = line.text().split(|&byte| byte == b' ').next();
+        let size = first
+            .and_then(read_offset)
+            .filter(|_| line.code == occasion::SIZE);
         transfer.proof = if size.is_some_and(|size| size > transfer.offset) {
             Proof::NotEmpty
         } else {

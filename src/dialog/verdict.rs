@@ -224,7 +224,7 @@ impl Transfer {
     }
 }
 
-fn is_success(reply: &FinalReply) -> bool {
+pub(super) fn is_success(reply: &FinalReply) -> bool {
     reply.code.class() == Class::Completion
 }
 

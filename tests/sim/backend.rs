@@ -197,7 +197,7 @@ struct Running {
 pub(crate) struct Backend {
     abor: AborHabit,
     knows_epsv: bool,
-    knows_noop: bool,
+    knows_pwd: bool,
     misbehaves: u64,
     is_dead: bool,
     running: Option<Running>,
@@ -221,7 +221,7 @@ impl Backend {
                 AborHabit::Dead,
             ]),
             knows_epsv: chance.percent(80),
-            knows_noop: chance.percent(95),
+            knows_pwd: chance.percent(95),
             misbehaves: chance.pick(&[0, 0, 0, 1, 4]),
             is_dead: false,
             running: None,
@@ -301,7 +301,7 @@ impl Backend {
         if let Some(direction) = direction {
             return self.begin(chance, tag, direction);
         }
-        if !matches!(verb, "ABOR" | "NOOP" | "SIZE") {
+        if !matches!(verb, "ABOR" | "PWD" | "SIZE") {
             self.running = None;
         }
         if chance.below(1000) < self.misbehaves && verb != "QUIT" && self.running.is_none() {
@@ -323,7 +323,8 @@ impl Backend {
                 let lines = ["211-Features", " SIZE", " REST STREAM", "211 End"];
                 return lines.map(|text| (0, line(text))).to_vec();
             }
-            "NOOP" if !self.knows_noop => 500,
+            "PWD" if !self.knows_pwd => chance.pick(&[500, 550]),
+            "PWD" => 257,
             "SIZE" => {
                 let size = chance.pick(&["213 0", "213 0", "213 4096", "550 No"]);
                 return vec![(chance.delay(500), line(format!("{size} #{tag}")))];
@@ -331,7 +332,7 @@ impl Backend {
             "NOOP" => 200,
             "REST" => 350,
             "QUIT" => 221,
-            _ => chance.pick(&[200, 250, 257, 550]),
+            _ => chance.pick(&[200, 250, 253, 550]),
         };
         Self::reply(chance, code, &tag)
     }
@@ -381,7 +382,8 @@ impl Backend {
             has_begun: false,
             is_answered: false,
         };
-        if plot.name == "late" {
+        let is_slow = matches!(plot.prelim, Prelim::At(5000..));
+        if is_slow || matches!(plot.last, Final::AfterLeg(5000.., _)) {
             self.excuse = Some("slow");
         }
         if let Prelim::At(delay) = plot.prelim {
@@ -457,7 +459,7 @@ impl Backend {
             .take()
             .filter(|running| !running.is_answered)
             .map(|running| running.tag);
-        if !self.knows_noop && self.abor != AborHabit::Two && self.abor != AborHabit::Unknown {
+        if !self.knows_pwd && self.abor != AborHabit::Two && self.abor != AborHabit::Unknown {
             self.excuse = Some("cannot be brought in step");
         }
         let Some(tag) = open else {
@@ -469,7 +471,7 @@ impl Backend {
             if self.abor == AborHabit::Ignored {
                 return says;
             }
-            if !self.knows_noop {
+            if !self.knows_pwd {
                 self.excuse = Some("nothing to tell the replies apart by");
             }
             return Self::reply(chance, code, "ABOR:");

@@ -559,6 +559,8 @@ impl World {
     fn end(&mut self) -> Outcome {
         let ending = self.dialog.ending().expect("it has ended");
         self.note(|| format!("ended by {:?}: {}", ending.by, ending.why));
+        let backend = format!("{:?}", self.backend);
+        self.note(|| backend);
         if !self.closed {
             return Err("rule 13: ended without Close".to_owned());
         }
