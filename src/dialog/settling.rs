@@ -98,6 +98,13 @@ impl Dialog {
         if code == occasion::CLOSING {
             return self.leave(turn, None, Blame::Backend, "backend said 421");
         }
+        // The gate's own verdict came first, but the backend has said its last word all the same.
+        if transfer
+            .reply
+            .is_some_and(|reply| reply.code == occasion::CLOSING)
+        {
+            return self.lose_backend(turn, "backend said 421");
+        }
         if let Some(resync) = transfer.resync {
             self.work = Work::Resyncing(resync);
             self.timers

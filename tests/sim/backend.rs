@@ -1,176 +1,13 @@
 //! A model backend: it speaks FTP in lines, and now and then misbehaves in a way that real ones have been seen to.
 
-use sluicegate::dialog::{Close, End, FromBackend, Loss, Phase};
+use sluicegate::dialog::{Close, End, FromBackend, Loss, Protection};
 use sluicegate::ftp::Direction;
 
 use crate::chance::Chance;
-use crate::legs::{Conduct, Secure, When};
+use crate::plot::{Final, Plot, Prelim};
 
 /// What is said, so many milliseconds after what was said before.
 pub(crate) type Says = Vec<(u64, FromBackend)>;
-
-/// When the first reply to a transfer comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Prelim {
-    At(u64),
-    /// Only when the data TCP connection is there, as vsftpd and ProFTPD do.
-    OnConnect(u64),
-    Never,
-}
-
-/// When its last reply comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Final {
-    At(u64, u16),
-    /// When its data connection is over; a bad end of an upload becomes 426.
-    AfterLeg(u64, u16),
-    Never,
-}
-
-/// How a backend goes about one transfer.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Plot {
-    pub(crate) name: &'static str,
-    pub(crate) prelim: Prelim,
-    pub(crate) last: Final,
-    pub(crate) leg: Conduct,
-    /// The control connection is lost, or ended by 421, so long after the command.
-    pub(crate) twist: Option<(u64, bool)>,
-    /// Timely enough for every deadline of the gate.
-    pub(crate) is_timely: bool,
-}
-
-impl Plot {
-    fn draw(chance: &mut Chance, direction: Direction) -> Self {
-        let mut plot = Self {
-            name: "well",
-            prelim: chance.pick(&[Prelim::At(0), Prelim::At(2500), Prelim::OnConnect(20)]),
-            last: Final::AfterLeg(chance.delay(3000), chance.pick(&[226, 226, 250])),
-            leg: Conduct::good(chance),
-            twist: None,
-            is_timely: true,
-        };
-        match chance.below(28) {
-            0..=9 => {}
-            10..=17 => plot.spoil_replies(chance),
-            18..=24 => plot.spoil_leg(chance, direction),
-            25 if chance.percent(20) => {
-                plot.name = "lost";
-                plot.twist = Some((chance.delay(9000), chance.percent(50)));
-            }
-            _ => {
-                plot.spoil_replies(chance);
-                plot.spoil_leg(chance, direction);
-                plot.name = "both";
-            }
-        }
-        if plot.prelim == Prelim::Never && plot.leg.secure != Secure::Bare(0) {
-            // A leg that waits for a 150 that never comes would be another plot.
-            if let Secure::Done(When::After150(delay)) = plot.leg.secure {
-                plot.leg.secure = Secure::Done(When::After(delay));
-            }
-        }
-        plot
-    }
-
-    fn spoil_replies(&mut self, chance: &mut Chance) {
-        match chance.below(9) {
-            0 => (self.name, self.prelim) = ("no preliminary", Prelim::Never),
-            1 => {
-                self.name = "final before the data end";
-                self.last = Final::At(chance.delay(3000), 226);
-            }
-            2 => {
-                self.name = "refused with the data port closed";
-                self.prelim = Prelim::Never;
-                self.last = Final::At(chance.delay(3000), chance.pick(&[550, 450, 425]));
-                self.leg.refused = chance.percent(50);
-                self.leg.connect = chance.pick(&[When::After(0), When::After(1000), When::Never]);
-            }
-            3 => {
-                self.name = "failed at the end";
-                self.last = Final::AfterLeg(chance.delay(3000), chance.pick(&[426, 451, 552]));
-            }
-            4 => {
-                self.name = "failed in the middle";
-                self.last = Final::At(chance.delay(9000), chance.pick(&[426, 552]));
-            }
-            5 => {
-                self.name = "hangs before the first reply";
-                (self.prelim, self.last) = (Prelim::Never, Final::Never);
-                self.leg.connect = chance.pick(&[When::After(0), When::Never]);
-                self.is_timely = false;
-            }
-            6 => {
-                self.name = "hangs before the last reply";
-                self.last = Final::Never;
-                self.is_timely = false;
-            }
-            7 => {
-                self.name = "late";
-                self.prelim = Prelim::At(chance.below(90_000));
-                self.last = Final::AfterLeg(chance.below(30_000), 226);
-                self.is_timely = false;
-            }
-            _ => {
-                self.name = "odd success";
-                self.last = Final::AfterLeg(0, chance.pick(&[200, 225, 253]));
-            }
-        }
-    }
-
-    fn spoil_leg(&mut self, chance: &mut Chance, direction: Direction) {
-        let leg = &mut self.leg;
-        match chance.below(8) {
-            0 | 1 => {
-                self.name = "bare";
-                leg.secure = Secure::Bare(chance.delay(500));
-                leg.bytes = 0;
-            }
-            2 => {
-                self.name = "never takes the data connection";
-                leg.bytes = 0;
-                leg.refused = chance.percent(50);
-                if !leg.refused {
-                    leg.connect = When::Never;
-                }
-                self.prelim = chance.pick(&[Prelim::At(0), Prelim::Never]);
-                self.last = Final::At(chance.delay(3000), 226);
-            }
-            3 => {
-                self.name = "unfinished";
-                leg.end = End::Unfinished;
-            }
-            4 => {
-                self.name = "broken";
-                leg.end = End::Reset;
-                leg.breaks = Some((chance.delay(9000), End::Reset));
-                if direction == Direction::Download && chance.percent(70) {
-                    leg.breaks = None;
-                }
-            }
-            5 => {
-                self.name = "falls silent";
-                leg.end = match leg.bytes {
-                    0 => End::TimedOut(Phase::FirstByte),
-                    _ => End::TimedOut(Phase::Stall),
-                };
-                self.is_timely = false;
-            }
-            6 => {
-                self.name = "no handshake";
-                leg.secure = chance.pick(&[Secure::Done(When::Never), Secure::Fails(100)]);
-                leg.bytes = 0;
-                self.last = chance.pick(&[self.last, Final::At(1000, 226), Final::At(1000, 522)]);
-                self.is_timely = false;
-            }
-            _ => {
-                self.name = "closes badly";
-                leg.closed = chance.pick(&[End::Reset, End::TimedOut(Phase::Completion)]);
-            }
-        }
-    }
-}
 
 /// How a backend answers ABOR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,7 +37,11 @@ pub(crate) struct Backend {
     knows_pwd: bool,
     misbehaves: u64,
     is_dead: bool,
+    /// What PROT has made of its data connections.
+    pub(crate) protection: Protection,
     running: Option<Running>,
+    /// A first reply that has begun and not ended.
+    half: Option<String>,
     /// Why the session may end although the client did not ask for it.
     pub(crate) excuse: Option<&'static str>,
 }
@@ -224,7 +65,9 @@ impl Backend {
             knows_pwd: chance.percent(95),
             misbehaves: chance.pick(&[0, 0, 0, 1, 4]),
             is_dead: false,
+            protection: Protection::Clear,
             running: None,
+            half: None,
             excuse: None,
         }
     }
@@ -315,6 +158,15 @@ impl Backend {
             "ACCT" => 230,
             "PBSZ" => chance.pick(&[200, 200, 500]),
             "PROT" if chance.percent(2) => 536,
+            "PROT" => {
+                let is_private = argument == "P";
+                self.protection = if is_private {
+                    Protection::Private
+                } else {
+                    Protection::Clear
+                };
+                200
+            }
             "EPSV" if !self.knows_epsv => 500,
             "EPSV" | "PASV" if chance.percent(3) => 425,
             "EPSV" => return vec![(chance.delay(500), line("229 Here (|||4711|)"))],
@@ -386,10 +238,21 @@ impl Backend {
         if is_slow || matches!(plot.last, Final::AfterLeg(5000.., _)) {
             self.excuse = Some("slow");
         }
-        if let Prelim::At(delay) = plot.prelim {
-            says.push((delay, line(format!("150 Opening #{}", running.tag))));
-            running.has_begun = true;
+        let text = format!("Opening #{}", running.tag);
+        match plot.prelim {
+            Prelim::At(delay) => says.push((delay, line(format!("150 {text}")))),
+            Prelim::Lines(delay) => {
+                says.push((delay, line(format!("150-{text}"))));
+                says.push((0, line("  as you wished")));
+                says.push((delay * 2, line(format!("150 {text}"))));
+            }
+            Prelim::Half(delay) => {
+                says.push((delay, line(format!("150-{text}"))));
+                self.half = Some(running.tag.clone());
+            }
+            Prelim::OnConnect(_) | Prelim::Never => {}
         }
+        running.has_begun = !matches!(plot.prelim, Prelim::OnConnect(_));
         if let Final::At(delay, code) = plot.last {
             says.push((delay, line(format!("{code} Result #{}", running.tag))));
             running.is_answered = true;
@@ -462,6 +325,9 @@ impl Backend {
         if !self.knows_pwd && self.abor != AborHabit::Two && self.abor != AborHabit::Unknown {
             self.excuse = Some("cannot be brought in step");
         }
+        if let Some(tag) = self.half.take() {
+            says.push((0, line(format!("150 closed #{tag}"))));
+        }
         let Some(tag) = open else {
             let code = if self.abor == AborHabit::Unknown {
                 500
@@ -474,7 +340,8 @@ impl Backend {
             if !self.knows_pwd {
                 self.excuse = Some("nothing to tell the replies apart by");
             }
-            return Self::reply(chance, code, "ABOR:");
+            says.extend(Self::reply(chance, code, "ABOR:"));
+            return says;
         };
         match self.abor {
             AborHabit::Dead => return self.die("does not answer ABOR"),

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sluicegate::dialog::{Close, End, Note, Side};
+use sluicegate::dialog::{Close, DataPlan, End, Note, Protection, Side};
 use sluicegate::ftp::Direction;
-use sluicegate::policy::{OnEmpty, OnUnfinished, SiteRules};
+use sluicegate::policy::{
+    BackendProtection, BackendTls, ClientProtection, OnEmpty, OnUnfinished, SiteRules,
+};
 
-use crate::backend::{Final, Plot};
 use crate::legs::{Conduct, Leg, Legs};
+use crate::plot::{Final, Plot};
 
 /// What is known of one transfer, from the outside.
 #[derive(Debug)]
@@ -44,6 +46,29 @@ const TRANSFER_MS_MAX: u64 = 1000 * (60 + 2 * (15 + 10) + 60 + 20 + 30);
 impl Checks {
     pub(crate) fn count(&mut self, outcome: &'static str) {
         *self.tally.entry(outcome).or_default() += 1;
+    }
+
+    /// Rule 9: each leg is as its own side agreed, and as the site wants it.
+    pub(crate) fn protection(
+        &self,
+        rules: &SiteRules,
+        plan: &DataPlan,
+        backend: Protection,
+    ) -> Result<(), String> {
+        let is_as_wanted = match rules.backend_protection {
+            BackendProtection::Match if backend == Protection::Private => plan.client == backend,
+            BackendProtection::Clear => backend == Protection::Clear,
+            // Without TLS on the control connection there is none on the data connection.
+            _ if rules.backend_tls != BackendTls::Explicit => true,
+            BackendProtection::Match => backend == plan.client,
+            BackendProtection::Private => backend == Protection::Private,
+        };
+        let must_be_private = rules.client_protection == ClientProtection::Private;
+        let is_clear = plan.client == Protection::Clear;
+        if plan.backend != backend || !is_as_wanted || (must_be_private && is_clear) {
+            return Err(format!("rule 9: {plan:?}, and the backend is {backend:?}"));
+        }
+        Ok(())
     }
 
     /// The gate is about to end a leg: rules 2, 3 and 5.

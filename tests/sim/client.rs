@@ -211,6 +211,11 @@ impl Client {
         });
     }
 
+    /// Everything before QUIT has been answered.
+    pub(crate) fn is_quitting(&self) -> bool {
+        self.asked.front().is_some_and(|asked| asked.verb == "QUIT")
+    }
+
     pub(crate) fn awaits(&self, tag: &str) -> bool {
         self.asked.iter().any(|asked| asked.tag == tag)
     }

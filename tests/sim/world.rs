@@ -1,21 +1,22 @@
 //! One session's world in memory: a clock that jumps, a queue of what is to come, and the dialog in the middle.
 
+mod gate;
+mod peers;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sluicegate::dialog::{
-    Action, Actions, Blame, DataNews, DataPlan, Dialog, FromBackend, FromClient, Input, Loss, Note,
-    Side,
-};
+use sluicegate::dialog::{Actions, Blame, DataPlan, Dialog, FromBackend, FromClient, Input};
+use sluicegate::ftp::ReplyReader;
 use sluicegate::limits::ACTIONS_PER_STEP_MAX;
 use sluicegate::policy::SiteRules;
 
-use crate::backend::{Backend, Says};
+use crate::backend::Backend;
 use crate::chance::Chance;
-use crate::checks::{Checks, Record, Tally};
-use crate::client::{Client, Heard, Move, direction};
-use crate::legs::{Coming, Conduct, DataEvent, Legs};
+use crate::checks::{Checks, Tally};
+use crate::client::Client;
+use crate::legs::{DataEvent, Legs};
 use crate::{Tamper, site};
 
 /// Something that will happen.
@@ -31,6 +32,9 @@ enum Event {
     /// The client says or does this if the transfer is still going on.
     During(String, &'static str),
     Drain,
+    FalseAlarm,
+    /// 421 out of nothing.
+    BackendCloses,
 }
 
 pub(crate) struct World {
@@ -53,6 +57,9 @@ pub(crate) struct World {
     opening: Option<DataPlan>,
     is_listening: bool,
     offset: u64,
+    /// Final replies that the backend owes, and the reader that knows when it has given one.
+    owed: u32,
+    replies: ReplyReader,
     closed: bool,
     /// The gate had every right to end the session.
     excuse: Option<&'static str>,
@@ -72,7 +79,8 @@ pub(crate) fn run(
     let mut chance = Chance::new(seed);
     let rules = Arc::new(site(&mut chance));
     let base = now();
-    let (dialog, greeting) = Dialog::open(Arc::clone(&rules), false, base);
+    let is_v6 = chance.percent(10);
+    let (dialog, greeting) = Dialog::open(Arc::clone(&rules), is_v6, base);
     let mut world = World {
         client: Client::new(&mut chance),
         backend: Backend::new(&mut chance),
@@ -92,6 +100,8 @@ pub(crate) fn run(
         opening: None,
         is_listening: false,
         offset: 0,
+        owed: 0,
+        replies: ReplyReader::default(),
         closed: false,
         excuse: None,
         checks: Checks::default(),
@@ -118,6 +128,14 @@ impl World {
         if self.chance.percent(1) {
             let at = self.chance.below(60_000);
             self.after(at, Event::Drain);
+        }
+        if self.chance.percent(1) {
+            let at = 5000 + self.chance.below(60_000);
+            self.after(at, Event::BackendCloses);
+        }
+        for _ in 0..self.chance.below(3) {
+            let at = self.chance.below(90_000);
+            self.after(at, Event::FalseAlarm);
         }
         self.perform_all(greeting)?;
         self.after(0, Event::ClientMoves);
@@ -191,6 +209,13 @@ impl World {
                 self.step(Input::Passive(is_open.then_some(address)))
             }
             Event::Data(id, event) => self.data_event(id, event),
+            // The alarm may go off early: it means nothing.
+            Event::FalseAlarm => self.step(Input::Deadline),
+            Event::BackendCloses => {
+                self.backend.excuse = Some("421 unasked");
+                self.backend_says(vec![(0, FromBackend::Line(b"421 Bye".to_vec()))]);
+                Ok(())
+            }
             Event::Drain => {
                 self.excuse = Some("drain");
                 self.step(Input::Drain)
@@ -211,347 +236,6 @@ impl World {
         if std::mem::take(&mut self.client_blocked) {
             self.after(0, Event::ClientWire);
         }
-        Ok(())
-    }
-
-    // === what the client does ===
-
-    fn client_sends(&mut self, line: &str) {
-        if self.client.is_gone || self.client.goodbye.is_some() {
-            return;
-        }
-        self.client.sends(line);
-        self.to_gate(FromClient::Line(line.as_bytes().to_vec()));
-    }
-
-    fn to_gate(&mut self, news: FromClient) {
-        self.client_wire.push_back(news);
-        let delay = self.chance.delay(50);
-        self.after(delay, Event::ClientWire);
-    }
-
-    fn client_moves(&mut self) -> Outcome {
-        let is_busy = !self.client.asked.is_empty() || self.client.is_securing;
-        if is_busy || self.client.is_gone || self.client.goodbye.is_some() {
-            return Ok(());
-        }
-        match self.client.moves.pop_front() {
-            Some(Move::Say(lines)) => {
-                for line in lines {
-                    self.client_sends(&line);
-                }
-            }
-            Some(Move::Transfer(line, conduct, during)) => {
-                let tag = line.replacen(' ', ":", 1);
-                self.client.conducts.insert(tag.clone(), conduct);
-                self.client_sends(&line);
-                if let Some((delay, what)) = during {
-                    self.after(delay, Event::During(tag, what));
-                }
-            }
-            Some(Move::Vanish) => self.client_vanishes(),
-            Some(Move::TooLong) => {
-                self.excuse = Some("line too long");
-                self.client.sends("TOO LONG");
-                self.to_gate(FromClient::TooLong);
-            }
-            Some(Move::Silence) | None => self.excuse = Some("idle"),
-        }
-        Ok(())
-    }
-
-    fn client_vanishes(&mut self) {
-        self.client.is_gone = true;
-        let loss = self.chance.pick(&[Loss::Closed, Loss::Broken]);
-        self.to_gate(FromClient::Lost(loss));
-    }
-
-    fn client_meanwhile(&mut self, tag: &str, what: &str) -> Outcome {
-        if !self.client.awaits(tag) {
-            return Ok(());
-        }
-        match what {
-            "VANISH" => self.client_vanishes(),
-            "NOOP" => self.client_sends(&format!("NOOP x{tag}")),
-            "NOOP+ABOR" => {
-                self.client_sends(&format!("NOOP x{tag}"));
-                self.client_sends("ABOR");
-                self.client_sends(&format!("SIZE x{tag}"));
-            }
-            "ABOR+ABOR" => {
-                self.client_sends("ABOR");
-                self.client_sends("ABOR");
-            }
-            other => self.client_sends(other),
-        }
-        Ok(())
-    }
-
-    fn client_news(&mut self, news: FromClient) -> Outcome {
-        match &news {
-            FromClient::Line(line) if line == b"ABOR" => {
-                if let Some(record) = self.running_record() {
-                    record.is_aborted = true;
-                }
-            }
-            FromClient::Secured => {
-                self.client.is_securing = false;
-                self.after(10, Event::ClientMoves);
-            }
-            FromClient::Lost(_) => self.client.is_gone = true,
-            _ => {}
-        }
-        self.step(Input::Client(news))
-    }
-
-    fn running_record(&mut self) -> Option<&mut Record> {
-        self.checks.records.get_mut(self.running.as_ref()?)
-    }
-
-    // === what the backend does ===
-
-    fn backend_says(&mut self, says: Says) {
-        for (delay, news) in says {
-            // What is said later arrives later.
-            let at = self.backend_wire_until.max(self.now + delay);
-            self.backend_wire_until = at;
-            self.backend_wire.push_back(news);
-            self.after(at - self.now, Event::BackendWire);
-        }
-    }
-
-    fn backend_news(&mut self, news: FromBackend) -> Outcome {
-        if let FromBackend::Line(raw) = &news {
-            let text = String::from_utf8_lossy(raw).into_owned();
-            self.backend_line(&text);
-        }
-        self.step(Input::Backend(news))
-    }
-
-    /// What the gate gets to know of a transfer, and when.
-    fn backend_line(&mut self, text: &str) {
-        let Some((said, tag)) = text.split_once(" #") else {
-            return;
-        };
-        let Some(code) = text.get(..3).and_then(|code| code.parse::<u16>().ok()) else {
-            return;
-        };
-        let told = self.running.as_deref() == Some(tag);
-        if let Some(record) = self.checks.records.get_mut(tag)
-            && code >= 200
-            && text.as_bytes()[3] == b' '
-        {
-            record.backend_code.get_or_insert(code);
-        }
-        if let (Some(size), Some(name)) = (said.strip_prefix("213 "), tag.strip_prefix("SIZE:"))
-            && let Some(record) = self.checks.records.get_mut(&format!("RETR:{name}"))
-        {
-            record.size = size.parse().ok();
-        }
-        if told && let Some(legs) = &mut self.legs {
-            let coming = legs.told(Side::Backend);
-            self.coming(coming);
-        }
-    }
-
-    // === the data legs ===
-
-    fn coming(&mut self, coming: Coming) {
-        let Some(id) = self.legs.as_ref().map(|legs| legs.id) else {
-            return;
-        };
-        for (delay, event) in coming {
-            self.after(delay, Event::Data(id, event));
-        }
-    }
-
-    fn data_event(&mut self, id: u64, event: DataEvent) -> Outcome {
-        let Some(legs) = self.legs.as_mut().filter(|legs| legs.id == id) else {
-            return Ok(());
-        };
-        let was_over = legs.is_over(Side::Backend);
-        let (news, coming) = legs.fire(event);
-        let backend = legs.leg(Side::Backend);
-        let over = (!was_over).then_some(backend.ended).flatten();
-        let ordered = backend.ordered;
-        self.coming(coming);
-        let Some(news) = news else { return Ok(()) };
-        let mut says = Vec::new();
-        if matches!(news, DataNews::Connected(Side::Backend)) {
-            says.extend(self.backend.connected());
-        }
-        if let Some(end) = over {
-            says.extend(self.backend.leg_over(ordered, end));
-        }
-        self.backend_says(says);
-        self.step(Input::Data(news))
-    }
-
-    fn open_data(&mut self, plan: DataPlan, tag: String) -> Outcome {
-        if self.legs.is_some() || !self.is_listening {
-            return Err("rule 14: data is opened twice, or without a listener".to_owned());
-        }
-        let plot = self
-            .backend
-            .plot()
-            .expect("the backend has heard the command");
-        let good = Conduct::good(&mut self.chance);
-        let client = self.client.conducts.get(&tag).copied().unwrap_or(good);
-        self.serial += 1;
-        let (legs, coming) = Legs::open(self.serial, plan, client, plot.leg);
-        let record = Record {
-            begun: self.now,
-            plot,
-            legs: None,
-            backend_code: None,
-            size: None,
-            offset: std::mem::take(&mut self.offset),
-            preliminary: false,
-            is_aborted: false,
-        };
-        self.checks.count(plot.name);
-        self.checks.records.insert(tag.clone(), record);
-        self.running = Some(tag);
-        self.legs = Some(legs);
-        self.coming(coming);
-        Ok(())
-    }
-
-    // === what the gate does ===
-
-    fn perform_all(&mut self, actions: Actions) -> Outcome {
-        for action in actions {
-            if self.closed {
-                return Err(format!("no action after Close: {action:?}"));
-            }
-            self.note(|| format!("      {}", done(&action)));
-            self.perform(action)?;
-        }
-        if self.opening.is_some() {
-            return Err("rule 8: data without its command in the same step".to_owned());
-        }
-        Ok(())
-    }
-
-    fn perform(&mut self, action: Action) -> Outcome {
-        match action {
-            Action::ToClient(wire) => return self.to_client(&wire),
-            Action::ToBackend(wire) => return self.to_backend(&wire),
-            Action::SecureClient => {
-                let lost = FromClient::Lost(Loss::Handshake);
-                let news = if self.chance.percent(1) {
-                    lost
-                } else {
-                    FromClient::Secured
-                };
-                self.to_gate(news);
-            }
-            Action::ConnectBackend => {
-                let says = self.backend.reached(&mut self.chance);
-                self.backend_says(says);
-            }
-            Action::SecureBackend => {
-                let says = self.backend.secured(&mut self.chance);
-                self.backend_says(says);
-            }
-            Action::OpenPassive => {
-                let (delay, is_open) = (self.chance.delay(20), !self.chance.percent(2));
-                self.is_listening = is_open;
-                self.after(delay, Event::Passive(is_open));
-            }
-            Action::ClosePassive => self.is_listening = false,
-            Action::OpenData(plan) => self.opening = Some(plan),
-            Action::EndData(side, close) => {
-                let (Some(legs), Some(tag)) = (&mut self.legs, &self.running) else {
-                    return Err("rule 14: a leg of no transfer is ended".to_owned());
-                };
-                self.checks.ending(&self.rules, tag, legs, side, close)?;
-                let coming = legs.order(side, close)?;
-                self.coming(coming);
-            }
-            Action::CloseData => {
-                let (Some(legs), Some(tag)) = (self.legs.take(), self.running.take()) else {
-                    return Err("rule 14: no data to be closed".to_owned());
-                };
-                self.is_listening = false;
-                let record = self.checks.records.get_mut(&tag).expect("it was begun");
-                record.legs = Some(legs);
-            }
-            Action::Note(note) => self.noted(&note),
-            Action::Close => {
-                self.closed = true;
-                if self.legs.is_some() {
-                    return Err("rule 14: closed with data legs open".to_owned());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn noted(&mut self, note: &Note) {
-        self.checks.note(note);
-        if let Note::LoginFailed = note {
-            self.excuse = Some("login");
-        }
-    }
-
-    fn to_client(&mut self, wire: &[u8]) -> Outcome {
-        let text = wire.strip_suffix(b"\r\n").ok_or("a line without an end")?;
-        for raw in text.split(|&byte| byte == b'\n') {
-            let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
-            if self.client.is_gone {
-                return Ok(());
-            }
-            match self.client.hears(raw)? {
-                Heard::Nothing => {}
-                Heard::Preliminary(tag) => {
-                    if let Some(record) = self.checks.records.get_mut(&tag) {
-                        record.preliminary = true;
-                    }
-                    if let Some(legs) = &mut self.legs {
-                        let coming = legs.told(Side::Client);
-                        self.coming(coming);
-                    }
-                }
-                Heard::Goodbye(code) => {
-                    let outcome = if code == 421 {
-                        "session ended by 421"
-                    } else {
-                        "QUIT"
-                    };
-                    self.checks.count(outcome);
-                }
-                Heard::Final(asked, code) => {
-                    if direction(&asked.verb).is_some() {
-                        self.checks
-                            .finished(&self.rules, &asked.tag, code, self.now)?;
-                    }
-                    if asked.verb == "REST" && code == 350 {
-                        self.offset = asked.tag[5..].parse().unwrap_or(0);
-                    }
-                }
-            }
-        }
-        let delay = self.chance.delay(2000);
-        self.after(delay, Event::ClientMoves);
-        Ok(())
-    }
-
-    fn to_backend(&mut self, wire: &[u8]) -> Outcome {
-        let line = wire
-            .strip_suffix(b"\r\n")
-            .ok_or("a command without an end")?;
-        let line = String::from_utf8_lossy(line).into_owned();
-        let verb = line.split(' ').next().unwrap_or_default();
-        let opening = self.opening.take();
-        if direction(verb).is_some() != opening.is_some() {
-            return Err("rule 8: a transfer's command and its data belong together".to_owned());
-        }
-        let says = self.backend.hear(&mut self.chance, &line, direction(verb));
-        if let Some(plan) = opening {
-            self.open_data(plan, line.replacen(' ', ":", 1))?;
-        }
-        self.backend_says(says);
         Ok(())
     }
 
@@ -591,14 +275,6 @@ fn shown(input: &Input) -> String {
     match input {
         Input::Client(FromClient::Line(raw)) => format!("client: {}", raw.escape_ascii()),
         Input::Backend(FromBackend::Line(raw)) => format!("backend: {}", raw.escape_ascii()),
-        other => format!("{other:?}"),
-    }
-}
-
-fn done(action: &Action) -> String {
-    match action {
-        Action::ToClient(wire) => format!("to client: {}", wire.escape_ascii()),
-        Action::ToBackend(wire) => format!("to backend: {}", wire.escape_ascii()),
         other => format!("{other:?}"),
     }
 }
