@@ -255,8 +255,6 @@ impl Dialog {
         let is_accepted = match (side, end) {
             // The backend's own refusal is what the client hears, however its legs end now (rule 7 of the contract).
             _ if is_refused => true,
-            // A source is ended by the gate when the outcome is known.
-            _ if ordered.is_some() && is_source => true,
             _ if ordered == Some(Close::Reset) => true,
             // A sink's end is right if it is the one that was ordered.
             _ if !is_source => matches!(

@@ -257,6 +257,15 @@ fn verify_asks_for_the_size() {
 }
 
 #[test]
+fn a_421_to_size_ends_the_session() {
+    let mut script = empty(OnEmpty::Verify, "", End::Bare);
+    script.backend("226 Done").gives(&["B SIZE a"]);
+    script
+        .backend("421 Going down")
+        .gives(&["close data", "C 421", "close"]);
+}
+
+#[test]
 fn verify_gives_size_its_own_time_and_listings_none() {
     let mut script = empty(OnEmpty::Verify, "", End::Bare);
     script.passes(Duration::from_secs(9));

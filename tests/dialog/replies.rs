@@ -287,6 +287,27 @@ fn what_belongs_to_no_command_reaches_nobody() {
 }
 
 #[test]
+fn nothing_follows_a_transfer_that_was_given_up() {
+    let mut script = Script::ready(rules());
+    script.client("RETR a").gives(&["open", "B RETR a"]);
+    script
+        .client("ABOR")
+        .gives(&["B ABOR", "B PWD", "end backend reset"]);
+    script.backend("426 Aborted").gives(&[]);
+    script.backend("226 Aborted").gives(&[]);
+    script.backend("257 \"/\"").gives(&[]);
+    // In step again, and the legs are not over yet: no 150, no second final reply.
+    script.backend("226 By the way").gives(&[]);
+    script
+        .ended(Backend, End::Aborted)
+        .gives(&["end client unfinished"]);
+    script
+        .ended(Client, End::Aborted)
+        .gives(&["close data", "C 426", "C 226"]);
+    script.works();
+}
+
+#[test]
 fn a_421_of_the_backend_in_each_phase() {
     let last = ["C 421", "B QUIT", "close"];
     let lost = ["C 421", "close"];
