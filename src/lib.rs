@@ -26,6 +26,27 @@ pub mod limits;
 
 pub mod ftp;
 
+pub mod metrics;
 pub mod policy;
+pub mod pool;
 
+pub mod config;
 pub mod dialog;
+
+pub mod sys;
+
+pub mod net;
+
+pub mod tls;
+
+pub mod leg;
+
+pub mod data;
+pub mod relay;
+pub mod upstream;
+
+pub mod session;
+
+pub mod shard;
+
+pub mod gate;

@@ -37,6 +37,9 @@ pub const CONTROL_QUEUE_BYTES_MAX: usize = 64 * 1024;
 
 // --- sessions ------------------------------------------------------------------------------------------------
 
+/// Inputs a session takes without a pause before its neighbours have their turn: a client that never stops asking.
+pub const INPUTS_PER_TURN_MAX: u32 = 64;
+
 /// Wrong logins in one session before it is ended with 421 (RFC 2577 section 5 asks for three to five).
 pub const LOGIN_ATTEMPTS_MAX: u32 = 5;
 
@@ -60,6 +63,29 @@ pub const DATA_TICKETS: usize = 2;
 /// Sessions remembered for one client's resumption; its newest tickets are the ones it uses.
 pub const CLIENT_TICKETS_KEPT_MAX: usize = 32;
 
+/// Servers whose sessions one backend leg remembers: its own, in rustls' unit of eight tickets each.
+pub const BACKEND_TICKETS_KEPT_MAX: usize = 8;
+
+/// Turns to get the alert out of rustls after a fatal error: it queues one, so more would be its defect, not our loop.
+pub const ALERT_TURNS_MAX: usize = 8;
+
+/// Records without application data (tickets, key updates, empty ones) read in one turn before the core goes on.
+pub const SILENT_READS_PER_TURN_MAX: usize = 16;
+
+/// Buffers from this size on are kept for reuse; smaller ones cost less to allocate than to keep.
+pub const BUFFER_POOLED_BYTES_MIN: usize = 32 * 1024;
+
+/// Larger buffers are not kept: an outlier must not stay.
+pub const BUFFER_POOLED_BYTES_MAX: usize = 1024 * 1024;
+
+/// Longest PEM file: the authorities of a whole operating system take 220 KiB; a wrong path may name anything.
+pub const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+// --- backends ------------------------------------------------------------------------------------------------
+
+/// How long a member of a pool that could not be reached is tried behind the others.
+pub const MEMBER_REST: Duration = Duration::from_secs(10);
+
 // --- data connections ----------------------------------------------------------------------------------------
 
 /// Plain bytes read from a source in one turn: large enough to batch records, small enough to share a core.
@@ -77,10 +103,36 @@ pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 /// Random ports tried before a passive range is called exhausted and searched from one end to the other.
 pub const PASSIVE_PORT_TRIES: u32 = 8;
 
+// --- configuration -------------------------------------------------------------------------------------------
+
+/// Longest configuration file: ten thousand listeners fit; a wrong path may name anything.
+pub const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Longest name of a listener or pool: names stand in every log line and metric of theirs.
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// Longest banner: a line of text, not a page; RFC 959 sets no bound.
+pub const BANNER_BYTES_MAX: usize = 200;
+
+/// Default of `limits.sessions`: what a host carries whose descriptor limit is raised (7 for each session).
+pub const SESSIONS: usize = 10_000;
+
+/// Most sessions an operator can ask for: a mistyped number should be a complaint, not an attempt.
+pub const SESSIONS_MAX: usize = 1_000_000;
+
+/// Sessions that may share one passive port before the start warns: one session in ten transferring is usual.
+pub const SESSIONS_PER_PASSIVE_PORT: usize = 10;
+
+/// Longest of `[timeouts]`: a day; a longer bound bounds nothing.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 // --- the process ---------------------------------------------------------------------------------------------
 
 /// Connections the kernel holds for a listener whose core is busy.
 pub const LISTEN_BACKLOG: i32 = 1024;
+
+/// How long a listener rests when there is no descriptor for another connection.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Most cores one process serves.
 pub const SHARDS_MAX: usize = 256;
@@ -91,11 +143,34 @@ pub const RING_MEMORY_BYTES: usize = 64 * 1024;
 /// Locked memory the ring of one core needs (measured: the builder fails below 512 KiB).
 pub const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
 
+/// Oldest kernel with io_uring as glommio needs it (its own minimum).
+pub const KERNEL_RELEASE_MIN: (u32, u32) = (5, 8);
+
+/// From this kernel on rings are charged to the memory cgroup, no longer to RLIMIT_MEMLOCK.
+pub const KERNEL_RELEASE_RINGS_UNCHARGED: (u32, u32) = (5, 12);
+
+/// Descriptors beside the sessions': rings, event descriptors, listeners with their probes, of a shard or the gate.
+pub const DESCRIPTORS_PER_SHARD: u64 = 64;
+
 /// Descriptors a session holds at most: two control, two data, one listener with its probe, and one dying.
 pub const DESCRIPTORS_PER_SESSION: u64 = 7;
 
 /// Messages waiting for a shard; the gate sends a handful a second.
 pub const MAILBOX_MESSAGES_MAX: usize = 64;
+
+/// Log lines waiting for the disk or the journal; beyond it lines are dropped and counted, never waited for.
+pub const LOG_LINES_MAX: usize = 16 * 1024;
+
+// --- measuring -----------------------------------------------------------------------------------------------
+
+/// Shortest time a histogram tells from zero: a reply within one core takes tens of microseconds.
+pub const HISTOGRAM_MIN: Duration = Duration::from_micros(1);
+
+/// Longest time a histogram tells: an hour, at which a transfer is a long one whatever it says beyond.
+pub const HISTOGRAM_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Significant digits of a histogram: 0.1 % at some 200 KiB for each phase and core.
+pub const HISTOGRAM_DIGITS: u8 = 3;
 
 // --- time: defaults of `[timeouts]` ----------------------------------------------------------------------------
 
@@ -143,4 +218,28 @@ const _: () = assert!(
 const _: () = assert!(
     LINGER_TIMEOUT.as_secs() < DATA_COMPLETION_TIMEOUT.as_secs(),
     "waiting for politeness must not eat the time for completion"
+);
+const _: () = assert!(
+    SESSIONS <= SESSIONS_MAX,
+    "a default must be within its range"
+);
+const _: () = assert!(
+    IDLE_TIMEOUT.as_secs() <= TIMEOUT_MAX.as_secs(),
+    "a default must be within its range"
+);
+const _: () = assert!(
+    HISTOGRAM_MIN.as_micros() >= 1,
+    "a histogram begins at one unit"
+);
+const _: () = assert!(
+    HISTOGRAM_MAX.as_micros() >= 2 * HISTOGRAM_MIN.as_micros(),
+    "a histogram needs some reach"
+);
+const _: () = assert!(
+    HISTOGRAM_MAX.as_micros() < u32::MAX as u128,
+    "microseconds of a histogram fit every integer used"
+);
+const _: () = assert!(
+    HISTOGRAM_DIGITS <= 5,
+    "more digits than a histogram can keep"
 );

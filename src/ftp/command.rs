@@ -187,7 +187,7 @@ mod tests {
 
         #[test]
         fn no_line_panics(line in proptest::collection::vec(any::<u8>(), 0..128)) {
-            let _ = Command::read(&line).map(|command| command.to_string());
+            let _shown = Command::read(&line).map(|command| command.to_string());
         }
     }
 }

@@ -246,7 +246,7 @@ mod tests {
         fn no_line_panics(lines in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..16), 0..16)) {
             let mut reader = ReplyReader::default();
             for line in lines {
-                let _ = reader.read(line).map(|line| line.map(|line| (line.wire(), line.text().len())));
+                let _read = reader.read(line).map(|line| line.map(|line| (line.wire(), line.text().len())));
             }
         }
     }

@@ -1,0 +1,312 @@
+//! The file as it was written: one struct per section, one field per key, every field optional and nothing judged.
+
+use core::ops::Range;
+use core::time::Duration;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::fault::Findings;
+use super::nearest::nearest;
+use super::value::{Flaw, Leaf, List, Name, OneLine};
+use super::{Cores, HostPort, LogFormat, LogLevel, PortSpan, Steering, TlsVersion, Verify};
+use crate::policy::{
+    BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, OnEmpty, OnUnfinished,
+    PassiveStyle, PasvAddress,
+};
+
+/// One key of the file. A value that cannot be read is kept as its flaw, so that it does not hide the rest.
+pub(super) struct Key<T>(pub(super) Option<(Range<usize>, Result<T, Flaw>)>);
+
+impl<T> Default for Key<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: Leaf> Deserialize<'de> for Key<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Spanned::<toml::Value>::deserialize(deserializer)?;
+        Ok(Self(Some((value.span(), T::read(value.get_ref())))))
+    }
+}
+
+/// Declares a section once: its struct for serde, and the list of its keys for everything else.
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($key:ident: $kind:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        pub(super) struct $name {
+            $(pub(super) $key: Key<$kind>,)*
+        }
+
+        impl $name {
+            const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+        }
+    };
+}
+
+section! {
+    /// `[process]`
+    ProcessKeys {
+        cores: Cores,
+    }
+}
+
+section! {
+    /// `[log]`
+    LogKeys {
+        level: LogLevel,
+        format: LogFormat,
+    }
+}
+
+section! {
+    /// `[limits]`
+    LimitsKeys {
+        sessions: usize,
+    }
+}
+
+section! {
+    /// `[timeouts]`
+    TimeoutsKeys {
+        handshake: Duration,
+        login: Duration,
+        idle: Duration,
+        backend_connect: Duration,
+        backend_reply: Duration,
+        data_connect: Duration,
+        data_handshake: Duration,
+        data_first_byte: Duration,
+        data_stall: Duration,
+        data_completion: Duration,
+        linger: Duration,
+        drain: Duration,
+    }
+}
+
+section! {
+    /// `[[listener]]`
+    ListenerKeys {
+        name: Name,
+        address: List<SocketAddr>,
+        pool: Name,
+        tls: ClientTls,
+        certificate: PathBuf,
+        key: PathBuf,
+        tls_versions: List<TlsVersion>,
+        data_protection: ClientProtection,
+        passive_ports: PortSpan,
+        advertise: Ipv4Addr,
+        data_peer: DataPeer,
+        unfinished: OnUnfinished,
+        bare_uploads: bool,
+        banner: OneLine,
+        steering: Steering,
+    }
+}
+
+section! {
+    /// `[[pool]]`
+    PoolKeys {
+        name: Name,
+        members: List<HostPort>,
+        tls: BackendTls,
+        tls_versions: List<TlsVersion>,
+        verify: Verify,
+        ca: PathBuf,
+        server_name: String,
+        data_protection: BackendProtection,
+        passive: PassiveStyle,
+        pasv_address: PasvAddress,
+        empty: OnEmpty,
+        unfinished: OnUnfinished,
+    }
+}
+
+/// The whole file.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct File {
+    pub(super) process: Option<Spanned<ProcessKeys>>,
+    pub(super) log: Option<Spanned<LogKeys>>,
+    pub(super) limits: Option<Spanned<LimitsKeys>>,
+    pub(super) timeouts: Option<Spanned<TimeoutsKeys>>,
+    pub(super) listener: Vec<Spanned<ListenerKeys>>,
+    pub(super) pool: Vec<Spanned<PoolKeys>>,
+}
+
+/// How often a section may stand in the file.
+#[derive(Clone, Copy, PartialEq)]
+enum Shape {
+    /// `[name]`
+    Once,
+    /// `[[name]]`
+    Many,
+}
+
+/// Each section of [`File`], its shape, and its keys.
+const SECTIONS: &[(&str, Shape, &[&str])] = &[
+    ("process", Shape::Once, ProcessKeys::KEYS),
+    ("log", Shape::Once, LogKeys::KEYS),
+    ("limits", Shape::Once, LimitsKeys::KEYS),
+    ("timeouts", Shape::Once, TimeoutsKeys::KEYS),
+    ("listener", Shape::Many, ListenerKeys::KEYS),
+    ("pool", Shape::Many, PoolKeys::KEYS),
+];
+
+/// Every key that can be written, with its section: for the tests that hold the documentation to it.
+pub fn known_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SECTIONS
+        .iter()
+        .flat_map(|(section, _, keys)| keys.iter().map(move |key| (*section, *key)))
+}
+
+/// Parses a text. Nothing only if it is not TOML; whatever else is strange is noted and left out.
+pub(super) fn parse(text: &str, findings: &mut Findings) -> Option<File> {
+    let mut table = match DeTable::parse(text) {
+        Ok(table) => table,
+        Err(error) => {
+            findings.fault(
+                error.span().as_ref(),
+                "",
+                format!("not TOML: {}", error.message()),
+                SYNTAX_CURE,
+            );
+            return None;
+        }
+    };
+    let sections = core::mem::take(table.get_mut()).into_iter();
+    *table.get_mut() = sections
+        .filter_map(|section| shaped(section, findings))
+        .collect();
+    File::deserialize(toml::de::Deserializer::from(table))
+        .map_err(|error| findings.fault(error.span().as_ref(), "", error.message(), SYNTAX_CURE))
+        .ok()
+}
+
+const SYNTAX_CURE: &str = "key = value lines below [section] lines; see config/sluicegate.toml";
+
+type Entry<'i> = (Spanned<DeString<'i>>, Spanned<DeValue<'i>>);
+
+/// A section that is known and has the right shape, without what is strange in it.
+fn shaped<'i>((name, mut value): Entry<'i>, findings: &mut Findings) -> Option<Entry<'i>> {
+    let word = name.get_ref().as_ref();
+    let Some((section, shape, keys)) = SECTIONS.iter().find(|(section, _, _)| *section == word)
+    else {
+        findings.fault(Some(&name.span()), word, "is not known", section_cure(word));
+        return None;
+    };
+    match (shape, value.get_mut()) {
+        (Shape::Once, DeValue::Table(body)) => sift(body, section, section, keys, findings),
+        (Shape::Many, DeValue::Array(bodies))
+            if bodies.iter().all(|body| body.get_ref().is_table()) =>
+        {
+            for (index, body) in bodies.iter_mut().enumerate() {
+                if let DeValue::Table(body) = body.get_mut() {
+                    sift(
+                        body,
+                        &format!("{section}[{index}]"),
+                        section,
+                        keys,
+                        findings,
+                    );
+                }
+            }
+        }
+        (shape, _) => {
+            let heading = heading(section, *shape);
+            let problem = format!("is not written as {heading}");
+            findings.fault(
+                Some(&name.span()),
+                *section,
+                problem,
+                format!("put its keys below a line {heading}"),
+            );
+            return None;
+        }
+    }
+    Some((name, value))
+}
+
+/// Takes out of one section, and notes, what serde would stumble over: unknown keys and numbers beyond any bound.
+fn sift(body: &mut DeTable<'_>, path: &str, section: &str, keys: &[&str], findings: &mut Findings) {
+    let known = core::mem::take(body).into_iter().filter(|(key, value)| {
+        let name = key.get_ref().as_ref();
+        let path = format!("{path}.{name}");
+        if !keys.contains(&name) {
+            findings.fault(
+                Some(&key.span()),
+                path,
+                "is not known",
+                key_cure(name, section, keys),
+            );
+            return false;
+        }
+        if !is_small(value.get_ref()) {
+            let cure = "see config/sluicegate.toml for what this key takes";
+            findings.fault(
+                Some(&value.span()),
+                path,
+                "is a number too large for anything here",
+                cure,
+            );
+            return false;
+        }
+        true
+    });
+    *body = known.collect();
+}
+
+/// Whether every number in a value can be represented.
+fn is_small(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).is_ok(),
+        DeValue::Array(items) => items.iter().all(|item| is_small(item.get_ref())),
+        DeValue::Table(items) => items.iter().all(|(_, item)| is_small(item.get_ref())),
+        _ => true,
+    }
+}
+
+fn key_cure(name: &str, section: &str, keys: &[&str]) -> String {
+    if let Some(meant) = nearest(name, keys.iter().copied()) {
+        return format!("did you mean {meant}?");
+    }
+    let elsewhere = SECTIONS
+        .iter()
+        .find(|(other, _, keys)| *other != section && keys.contains(&name));
+    match elsewhere {
+        Some((other, shape, _)) => format!("it belongs below {}", heading(other, *shape)),
+        None => format!("keys here: {}", keys.join(", ")),
+    }
+}
+
+fn section_cure(name: &str) -> String {
+    let sections = || {
+        SECTIONS
+            .iter()
+            .map(|(section, shape, _)| heading(section, *shape))
+    };
+    let meant = nearest(name, SECTIONS.iter().map(|(section, _, _)| *section));
+    let owner = SECTIONS.iter().find(|(_, _, keys)| keys.contains(&name));
+    let find = |meant| SECTIONS.iter().find(|(section, _, _)| *section == meant);
+    if let Some((section, shape, _)) = meant.and_then(find) {
+        return format!("did you mean {}?", heading(section, *shape));
+    }
+    match owner {
+        Some((section, shape, _)) => format!("it belongs below {}", heading(section, *shape)),
+        None => format!("sections: {}", sections().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn heading(section: &str, shape: Shape) -> String {
+    match shape {
+        Shape::Once => format!("[{section}]"),
+        Shape::Many => format!("[[{section}]]"),
+    }
+}

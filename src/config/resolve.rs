@@ -1,0 +1,291 @@
+//! From what was written to what it means: defaults, relations between keys, and everything that is wrong with them.
+
+use core::time::Duration;
+use toml::Spanned;
+
+use super::desk::{once, one_of_many};
+use super::fault::{Findings, Located};
+use super::file::{
+    File, Key, LimitsKeys, ListenerKeys, LogKeys, PoolKeys, ProcessKeys, TimeoutsKeys,
+};
+use super::relations;
+use super::value::OneLine;
+use super::{
+    Config, Cores, Limits, Listener, Log, LogFormat, LogLevel, Pool, PortSpan, Process, Steering,
+    Timeouts, Verify,
+};
+use crate::limits;
+use crate::policy::{
+    BackendProtection, BackendTls, ClientTls, DataPeer, OnEmpty, OnUnfinished, PassiveStyle,
+    PasvAddress,
+};
+
+/// A listener, and those keys that must fit other sections, as far as they could be read. What could not be read has
+/// something meaningless in its place: the fault is noted, and the rest is still worth looking at.
+pub(super) struct ListenerDraft {
+    pub(super) listener: Listener,
+    pub(super) name: Option<Located<String>>,
+    pub(super) ports: Option<Located<PortSpan>>,
+}
+
+/// A pool, likewise.
+pub(super) struct PoolDraft {
+    /// Its index in the file, by which listeners name it.
+    pub(super) index: usize,
+    pub(super) pool: Pool,
+    pub(super) name: Option<Located<String>>,
+    /// `data_protection`, if it was written.
+    pub(super) protection: Option<Located<BackendProtection>>,
+}
+
+/// Resolves a file. The result counts only if nothing was noted as a fault.
+pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
+    let process = process(file.process, findings);
+    let log = log(file.log, findings);
+    let limits = session_limits(file.limits, findings);
+    let timeouts = timeouts(file.timeouts, findings);
+    for (section, count) in [("listener", file.listener.len()), ("pool", file.pool.len())] {
+        if count == 0 {
+            let cure = format!("a section [[{section}]]; see config/minimal.toml");
+            findings.fault(None, section, "there is none", cure);
+        }
+    }
+    // Names of all pools, also of those with faults, so that a listener is not blamed for its pool.
+    let pool_names: Vec<Option<String>> = file
+        .pool
+        .iter()
+        .map(|keys| written_name(keys.get_ref()))
+        .collect();
+    let pools: Vec<PoolDraft> = (0..)
+        .zip(file.pool)
+        .map(|(index, keys)| pool(index, keys, findings))
+        .collect();
+    let listeners: Vec<ListenerDraft> = (0..)
+        .zip(file.listener)
+        .filter_map(|(index, keys)| listener(index, keys, &pool_names, findings))
+        .collect();
+    relations::check(&listeners, &pools, limits, findings);
+    Config {
+        process,
+        log,
+        limits,
+        timeouts,
+        listeners: listeners.into_iter().map(|draft| draft.listener).collect(),
+        pools: pools.into_iter().map(|draft| draft.pool).collect(),
+        warnings: Vec::new(),
+    }
+}
+
+fn written_name(keys: &PoolKeys) -> Option<String> {
+    let (_, name) = keys.name.0.as_ref()?;
+    name.as_ref().ok().map(|name| name.0.clone())
+}
+
+fn process(section: Option<Spanned<ProcessKeys>>, findings: &mut Findings) -> Process {
+    let (mut desk, keys) = once("process", section, findings);
+    let cores = desk.located("cores", keys.cores);
+    let default = || Located {
+        value: Cores::All,
+        place: None,
+        key: "process.cores".to_owned(),
+    };
+    Process {
+        cores: cores.unwrap_or_else(default),
+    }
+}
+
+fn log(section: Option<Spanned<LogKeys>>, findings: &mut Findings) -> Log {
+    let (mut desk, keys) = once("log", section, findings);
+    Log {
+        level: desk.or("level", keys.level, LogLevel::Info),
+        format: desk.or("format", keys.format, LogFormat::Auto),
+    }
+}
+
+fn session_limits(section: Option<Spanned<LimitsKeys>>, findings: &mut Findings) -> Limits {
+    let (mut desk, keys) = once("limits", section, findings);
+    let Some((span, sessions)) = desk.take("sessions", keys.sessions) else {
+        return Limits {
+            sessions: limits::SESSIONS,
+        };
+    };
+    if !(1..=limits::SESSIONS_MAX).contains(&sessions) {
+        let most = limits::SESSIONS_MAX;
+        findings.fault(
+            Some(&span),
+            "limits.sessions",
+            format!("{sessions} is out of range"),
+            format!("1 to {most}"),
+        );
+    }
+    Limits { sessions }
+}
+
+fn timeouts(section: Option<Spanned<TimeoutsKeys>>, findings: &mut Findings) -> Timeouts {
+    let (mut desk, keys) = once("timeouts", section, findings);
+    let mut time = |name: &str, key: Key<Duration>, default| desk.or(name, key, default);
+    let linger_span = keys.linger.0.as_ref().map(|(span, _)| span.clone());
+    let timeouts = Timeouts {
+        handshake: time("handshake", keys.handshake, limits::HANDSHAKE_TIMEOUT),
+        login: time("login", keys.login, limits::LOGIN_TIMEOUT),
+        idle: time("idle", keys.idle, limits::IDLE_TIMEOUT),
+        backend_connect: time(
+            "backend_connect",
+            keys.backend_connect,
+            limits::BACKEND_CONNECT_TIMEOUT,
+        ),
+        backend_reply: time(
+            "backend_reply",
+            keys.backend_reply,
+            limits::BACKEND_REPLY_TIMEOUT,
+        ),
+        data_connect: time(
+            "data_connect",
+            keys.data_connect,
+            limits::DATA_CONNECT_TIMEOUT,
+        ),
+        data_handshake: time(
+            "data_handshake",
+            keys.data_handshake,
+            limits::DATA_HANDSHAKE_TIMEOUT,
+        ),
+        data_first_byte: time(
+            "data_first_byte",
+            keys.data_first_byte,
+            limits::DATA_FIRST_BYTE_TIMEOUT,
+        ),
+        data_stall: time("data_stall", keys.data_stall, limits::DATA_STALL_TIMEOUT),
+        data_completion: time(
+            "data_completion",
+            keys.data_completion,
+            limits::DATA_COMPLETION_TIMEOUT,
+        ),
+        linger: time("linger", keys.linger, limits::LINGER_TIMEOUT),
+        drain: time("drain", keys.drain, limits::DRAIN_TIMEOUT),
+    };
+    if timeouts.linger >= timeouts.data_completion {
+        findings.fault(
+            linger_span.as_ref(),
+            "timeouts.linger",
+            "is not shorter than timeouts.data_completion: waiting for a peer's close would fail finished transfers",
+            "a fraction of timeouts.data_completion; the default is \"2s\"",
+        );
+    }
+    timeouts
+}
+
+fn listener(
+    index: usize,
+    section: Spanned<ListenerKeys>,
+    pools: &[Option<String>],
+    findings: &mut Findings,
+) -> Option<ListenerDraft> {
+    let (mut desk, keys) = one_of_many("listener", index, section, findings);
+    let name = desk.need("name", keys.name, "\"partners\"");
+    let address = desk.need("address", keys.address, "\"0.0.0.0:21\"");
+    let pool = desk
+        .need("pool", keys.pool, "\"inside\"")
+        .and_then(|name| desk.pool(&name, pools));
+    let tls = desk.or("tls", keys.tls, ClientTls::Required);
+    let certificate = desk.need("certificate", keys.certificate, "\"gate.pem\"");
+    let key = desk.need("key", keys.key, "\"gate.key\"");
+    let tls_versions = desk.versions(keys.tls_versions);
+    let data_protection = desk.client_protection(keys.data_protection, tls);
+    let ports = desk.need("passive_ports", keys.passive_ports, "\"50000-50999\"");
+    let advertise = desk.located("advertise", keys.advertise);
+    let data_peer = desk.or("data_peer", keys.data_peer, DataPeer::Same);
+    let unfinished = desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror);
+    let bare_uploads = desk.or("bare_uploads", keys.bare_uploads, false);
+    let banner = desk.or(
+        "banner",
+        keys.banner,
+        OneLine("FTP gateway ready".to_owned()),
+    );
+    let steering = desk.or("steering", keys.steering, Steering::Cpu);
+    let name = name.map(|name| name.map(|name| name.0));
+    let listener = Listener {
+        name: value_or(&name, String::new()),
+        address: address.map_or_else(nothing, |list| list.map(|list| list.0)),
+        pool: pool.unwrap_or(usize::MAX),
+        tls,
+        certificate: certificate?,
+        key: key?,
+        tls_versions,
+        data_protection,
+        passive_ports: value_or(&ports, PortSpan { first: 0, last: 0 }),
+        advertise: advertise.map(|address| address.value),
+        data_peer,
+        unfinished,
+        bare_uploads,
+        banner: banner.0,
+        steering,
+    };
+    Some(ListenerDraft {
+        listener,
+        name,
+        ports,
+    })
+}
+
+fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> PoolDraft {
+    let (mut desk, keys) = one_of_many("pool", index, section, findings);
+    let name = desk.need("name", keys.name, "\"inside\"");
+    let members = desk.need("members", keys.members, "[\"10.0.0.10:21\"]");
+    let tls = desk.or("tls", keys.tls, BackendTls::Explicit);
+    let tls_versions = desk.versions(keys.tls_versions);
+    // A `ca` that cannot be read is not missing, and where `verify` cannot be read it may not be wanted.
+    let (ca_written, verify_written) = (keys.ca.0.is_some(), keys.verify.0.is_some());
+    let verify = desk.located("verify", keys.verify);
+    let ca = desk.located("ca", keys.ca);
+    let server_name = desk.located("server_name", keys.server_name);
+    desk.trust(
+        tls,
+        verify.as_ref(),
+        ca_written || (verify_written && verify.is_none()),
+    );
+    let protection = desk.located("data_protection", keys.data_protection);
+    let passive = desk.or("passive", keys.passive, PassiveStyle::Auto);
+    let pasv_address = desk.or("pasv_address", keys.pasv_address, PasvAddress::Ignore);
+    let empty = desk.or("empty", keys.empty, OnEmpty::Complete);
+    let unfinished = desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror);
+    let name = name.map(|name| name.map(|name| name.0));
+    let pool = Pool {
+        name: value_or(&name, String::new()),
+        members: members.map_or_else(nothing, |list| list.map(|list| list.0)),
+        tls,
+        tls_versions,
+        verify: verify.map_or(Verify::Ca, |verify| verify.value),
+        ca,
+        server_name,
+        data_protection: match (tls, &protection) {
+            (BackendTls::Off, _) => BackendProtection::Clear,
+            (_, Some(written)) => written.value,
+            (BackendTls::Explicit, None) => BackendProtection::Private,
+            (BackendTls::Match, None) => BackendProtection::Match,
+        },
+        passive,
+        pasv_address,
+        empty,
+        unfinished,
+    };
+    PoolDraft {
+        index,
+        pool,
+        name,
+        protection,
+    }
+}
+
+fn value_or<T: Clone>(written: &Option<Located<T>>, otherwise: T) -> T {
+    written
+        .as_ref()
+        .map_or(otherwise, |written| written.value.clone())
+}
+
+fn nothing<T>() -> Located<Vec<T>> {
+    Located {
+        value: Vec::new(),
+        place: None,
+        key: String::new(),
+    }
+}

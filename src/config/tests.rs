@@ -1,0 +1,309 @@
+//! The files that are shipped load, and everything that can be wrong is told, all at once.
+
+use super::*;
+
+const REFERENCE: &str = include_str!("../../config/sluicegate.toml");
+const MINIMAL: &str = include_str!("../../config/minimal.toml");
+const DEMO: &str = include_str!("../../config/demo.toml");
+
+/// The lines of a text below the headings of one section, comments without their mark.
+fn written_keys(text: &str, section: &str) -> Vec<String> {
+    let mut inside = false;
+    let mut keys = Vec::new();
+    for line in text.lines() {
+        if line.starts_with('[') {
+            inside = line.trim_matches(['[', ']']) == section;
+        }
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        if let (true, Some((key, _))) = (inside, line.split_once(" = ")) {
+            keys.push(key.to_owned());
+        }
+    }
+    keys
+}
+
+/// A configuration without the places of its values.
+fn placeless(mut config: Config) -> Config {
+    config.process.cores.place = None;
+    for listener in &mut config.listeners {
+        listener.address.place = None;
+        listener.certificate.place = None;
+        listener.key.place = None;
+    }
+    for pool in &mut config.pools {
+        pool.members.place = None;
+        if let Some(path) = &mut pool.ca {
+            path.place = None;
+        }
+    }
+    config
+}
+
+/// The complaints about a text, one line each, without their cures.
+fn complaints(text: &str) -> Vec<String> {
+    let faults = read(text).expect_err("the text has faults");
+    let line = |fault: &Complaint| fault.to_string().lines().next().unwrap_or("").to_owned();
+    faults.iter().map(line).collect()
+}
+
+/// The minimal file with one piece of it exchanged.
+fn with(old: &str, new: &str) -> String {
+    assert!(MINIMAL.contains(old), "{old}");
+    MINIMAL.replacen(old, new, 1)
+}
+
+#[test]
+fn the_reference_mentions_every_key_in_its_section() {
+    for (section, key) in known_keys() {
+        let written = written_keys(REFERENCE, section);
+        assert!(
+            written.iter().any(|name| name == key),
+            "{section}.{key} is not in config/sluicegate.toml"
+        );
+    }
+}
+
+#[test]
+fn the_reference_writes_defaults_and_nothing_else() {
+    let reference = read(REFERENCE).expect("the reference loads");
+    let minimal = read(MINIMAL).expect("the minimal file loads");
+    assert_eq!(placeless(reference), placeless(minimal));
+}
+
+#[test]
+fn what_is_shipped_loads_without_a_warning() {
+    for text in [REFERENCE, MINIMAL, DEMO] {
+        assert_eq!(read(text).expect("it loads").warnings, []);
+    }
+}
+
+#[test]
+fn relative_paths_are_taken_from_the_directory_of_the_file() {
+    let text = with("\"gate.key\"", "\"/etc/ssl/gate.key\"");
+    let config = read(&text)
+        .expect("it loads")
+        .relative_to(Path::new("/etc/sluicegate"));
+    let listener = &config.listeners[0];
+    assert_eq!(*listener.certificate, Path::new("/etc/sluicegate/gate.pem"));
+    assert_eq!(*listener.key, Path::new("/etc/ssl/gate.key"));
+    assert_eq!(
+        **config.pools[0].ca.as_ref().expect("it is there"),
+        Path::new("/etc/sluicegate/inside-ca.pem")
+    );
+}
+
+#[test]
+fn every_complaint_comes_at_once_and_in_order() {
+    let text = r#"[process]
+cores = [1, 1]
+corse = "all"
+
+[timeouts]
+idle = 10
+linger = "20s"
+drain = "1 fortnight"
+
+[[listener]]
+name = "a"
+address = ["0.0.0.0", 21]
+pool = "insite"
+tls = "implicit"
+certificate = 5
+passive_ports = "50999-50000"
+bare_uploads = "no"
+banner = "two\nlines"
+ca = "x.pem"
+
+[[pool]]
+name = "inside"
+members = []
+verify = "maybe"
+empty = { a = 1 }
+
+[listeners]
+"#;
+    assert_eq!(
+        complaints(text),
+        [
+            "2:9  process.cores: names a CPU twice",
+            "3:1  process.corse: is not known",
+            "6:8  timeouts.idle: is the number 10, not a text",
+            "7:10  timeouts.linger: is not shorter than timeouts.data_completion: waiting for a peer's close would fail finished transfers",
+            "8:9  timeouts.drain: \"1 fortnight\" is not a time",
+            "10:1  listener[0].key: is missing",
+            "12:11  listener[0].address: item 1: \"0.0.0.0\" is not an address to listen on; item 2: is the number 21, not a text",
+            "13:8  listener[0].pool: there is no pool \"insite\"",
+            "14:7  listener[0].tls: \"implicit\" is not in this version",
+            "15:15  listener[0].certificate: is the number 5, not a text",
+            "16:17  listener[0].passive_ports: \"50999-50000\" ends before it begins",
+            "17:16  listener[0].bare_uploads: is the text \"no\", not a yes or no",
+            "18:10  listener[0].banner: does not fit one line of a reply",
+            "19:1  listener[0].ca: is not known",
+            "23:11  pool[0].members: is an empty list",
+            "24:10  pool[0].verify: \"maybe\" is not a choice",
+            "25:9  pool[0].empty: is a table, not a word",
+            "27:2  listeners: is not known",
+        ]
+    );
+}
+
+#[test]
+fn cures_name_what_was_meant() {
+    let cure = |text: &str| read(text).expect_err("the text has faults").remove(0).cure;
+    assert_eq!(
+        cure(&with("passive_ports", "passive-ports")),
+        "for example: passive_ports = \"50000-50999\""
+    );
+    let faults = read(&with("passive_ports", "passive-port")).expect_err("the text has faults");
+    assert_eq!(faults[1].cure, "did you mean passive_ports?");
+    assert_eq!(
+        cure(&with(
+            "ca =",
+            "verify = \"ca\"\nadvertise = \"192.0.2.1\"\nca ="
+        )),
+        "it belongs below [[listener]]"
+    );
+    assert_eq!(
+        cure(&with("\"inside\"\ncert", "\"insite\"\ncert")),
+        "did you mean \"inside\"?"
+    );
+    assert_eq!(
+        cure(&with("0.0.0.0:21", "::1")),
+        "write the port too: \"[::1]:21\""
+    );
+    assert!(cure(&format!("level = \"info\"\n{MINIMAL}")).contains("[log]"));
+    assert!(cure(&with("ca =", "tls = \"explict\"\nca =")).contains("did you mean \"explicit\"?"));
+}
+
+#[test]
+fn a_text_that_is_not_toml_is_one_complaint_with_its_line() {
+    let faults = read("[process]\ncores = \"all\n").expect_err("the text has faults");
+    assert_eq!(faults.len(), 1);
+    assert_eq!(faults[0].place.map(|place| place.line), Some(2));
+    assert_eq!(
+        complaints(""),
+        ["listener: there is none", "pool: there is none"]
+    );
+}
+
+#[test]
+fn sections_of_the_wrong_shape_and_giant_numbers_do_not_hide_the_rest() {
+    let text = "process = 5\n[listener]\nname = \"a\"\n[limits]\nsessions = 99999999999999999999\n[log]\nlevel = \"loud\"\n";
+    assert_eq!(
+        complaints(text),
+        [
+            "1:1  process: is not written as [process]",
+            "2:2  listener: is not written as [[listener]]",
+            "5:12  limits.sessions: is a number too large for anything here",
+            "7:9  log.level: \"loud\" is not a choice",
+            "listener: there is none",
+            "pool: there is none",
+        ]
+    );
+}
+
+#[test]
+fn listeners_must_not_share_names_addresses_or_ports() {
+    let second = "[[listener]]\nname = \"partners\"\naddress = [\"0.0.0.0:21\", \"127.0.0.1:50001\"]\npool = \"inside\"\n\
+                  certificate = \"a\"\nkey = \"b\"\npassive_ports = \"50999-51999\"\n";
+    assert_eq!(
+        complaints(&format!("{second}{MINIMAL}")),
+        [
+            "3:11  listener[0].address: 127.0.0.1:50001 is within the ports of listener[1].passive_ports",
+            "11:8  listener[1].name: \"partners\" is already the name of listener[0]",
+            "12:11  listener[1].address: 0.0.0.0:21 is already in listener[0].address",
+            "16:17  listener[1].passive_ports: overlaps listener[0].passive_ports (50999-51999)",
+        ]
+    );
+}
+
+#[test]
+fn protections_that_cannot_hold_are_refused() {
+    let private = "tls = \"optional\"\ndata_protection = \"private\"\ncertificate";
+    assert_eq!(complaints(&with("certificate", private)).len(), 1);
+    let pool = "tls = \"match\"\ndata_protection = \"private\"\nca =";
+    assert!(read(&with("ca =", pool)).is_ok());
+    let both = with("ca =", pool).replace("certificate", "tls = \"optional\"\ncertificate");
+    assert!(
+        complaints(&both)[0].starts_with("16:19  pool[0].data_protection: "),
+        "{:?}",
+        complaints(&both)
+    );
+    let matching = read(&with("ca =", "tls = \"match\"\nca =")).expect("it loads");
+    assert_eq!(matching.pools[0].data_protection, BackendProtection::Match);
+}
+
+#[test]
+fn what_is_allowed_and_unwise_is_a_warning() {
+    let warnings = |text: &str| -> Vec<String> {
+        read(text)
+            .expect("it loads")
+            .warnings
+            .into_iter()
+            .map(|warning| warning.key)
+            .collect()
+    };
+    assert_eq!(
+        warnings(&with("ca = \"inside-ca.pem\"", "verify = \"off\"")),
+        ["pool[0].verify"]
+    );
+    assert_eq!(
+        warnings(&with("50000-50999", "50000-50009")),
+        ["listener[0].passive_ports"]
+    );
+    assert_eq!(
+        warnings(&with(
+            "ca = \"inside-ca.pem\"",
+            "tls = \"off\"\ndata_protection = \"private\""
+        )),
+        ["pool[0].data_protection"]
+    );
+    let idle =
+        format!("{MINIMAL}\n[[pool]]\nname = \"idle\"\nmembers = [\"a.b:21\"]\ntls = \"off\"\n");
+    assert_eq!(warnings(&idle), ["pool[1].name"]);
+}
+
+#[test]
+fn members_are_hosts_with_ports() {
+    let members = |written: &str| {
+        read(&with("[\"10.0.0.10:21\"]", written))
+            .map(|config| config.pools[0].members.value.clone())
+    };
+    let read = members("[\"[fd00::1]:2121\", \"ftp.inside:21\"]").expect("it loads");
+    assert_eq!(
+        read[0],
+        HostPort {
+            host: "fd00::1".to_owned(),
+            port: 2121
+        }
+    );
+    assert_eq!(read[0].to_string(), "[fd00::1]:2121");
+    for wrong in [
+        "\"10.0.0.10\"",
+        "\"fd00::1:21:\"",
+        "\"a b:21\"",
+        "\":21\"",
+        "\"a:0\"",
+        "\"[x]:21\"",
+        "[\"a:1\", \"a:1\"]",
+    ] {
+        assert!(members(wrong).is_err(), "{wrong}");
+    }
+}
+
+proptest::proptest! {
+    /// Whatever is put into the reference, every fault has a place in the text or none, and nothing panics.
+    #[test]
+    fn no_text_is_too_strange(cuts in proptest::collection::vec((0..10_000_usize, 0..40_usize, "[-=\\[\\]\"a-z0-9.\\nä]{0,6}"), 1..4)) {
+        let mut text = REFERENCE.to_owned();
+        for (at, length, insert) in cuts {
+            let at = text.floor_char_boundary(at % text.len().max(1));
+            let end = text.floor_char_boundary((at + length).min(text.len()));
+            text.replace_range(at..end, &insert);
+        }
+        for fault in survey(&text).faults {
+            proptest::prop_assert!(fault.place.is_none_or(|place| place.line <= text.lines().count() + 1));
+            proptest::prop_assert!(!fault.problem.is_empty() && !fault.cure.is_empty());
+        }
+    }
+}

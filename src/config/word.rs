@@ -1,0 +1,104 @@
+//! The words of every choice.
+
+use super::value::Choice;
+use super::{LogFormat, LogLevel, Steering, TlsVersion, Verify};
+use crate::policy::{
+    BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, OnEmpty, OnUnfinished,
+    PassiveStyle, PasvAddress,
+};
+
+impl Choice for LogLevel {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+}
+
+impl Choice for LogFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("human", Self::Human),
+        ("json", Self::Json),
+    ];
+}
+
+impl Choice for Steering {
+    const WORDS: &'static [(&'static str, Self)] = &[("cpu", Self::Cpu), ("hash", Self::Hash)];
+}
+
+impl Choice for TlsVersion {
+    const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self::V1_2), ("1.3", Self::V1_3)];
+}
+
+impl Choice for Verify {
+    const WORDS: &'static [(&'static str, Self)] = &[("ca", Self::Ca), ("off", Self::Off)];
+}
+
+impl Choice for ClientTls {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("required", Self::Required), ("optional", Self::Optional)];
+    const LATER: &'static [(&'static str, &'static str)] = &[(
+        "implicit",
+        "write \"required\": clients then say AUTH TLS on the plain port",
+    )];
+}
+
+impl Choice for BackendTls {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("explicit", Self::Explicit),
+        ("off", Self::Off),
+        ("match", Self::Match),
+    ];
+    const LATER: &'static [(&'static str, &'static str)] = &[(
+        "implicit",
+        "write \"explicit\", and the port on which the backend takes AUTH TLS",
+    )];
+}
+
+impl Choice for ClientProtection {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("private", Self::Private), ("any", Self::Any)];
+}
+
+impl Choice for BackendProtection {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("private", Self::Private),
+        ("clear", Self::Clear),
+        ("match", Self::Match),
+    ];
+}
+
+impl Choice for OnEmpty {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("complete", Self::Complete),
+        ("verify", Self::Verify),
+        ("reject", Self::Reject),
+    ];
+}
+
+impl Choice for OnUnfinished {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("mirror", Self::Mirror),
+        ("repair", Self::Repair),
+        ("reject", Self::Reject),
+    ];
+}
+
+impl Choice for PassiveStyle {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("epsv", Self::Epsv),
+        ("pasv", Self::Pasv),
+    ];
+}
+
+impl Choice for PasvAddress {
+    const WORDS: &'static [(&'static str, Self)] = &[("ignore", Self::Ignore), ("use", Self::Use)];
+}
+
+impl Choice for DataPeer {
+    const WORDS: &'static [(&'static str, Self)] = &[("same", Self::Same), ("any", Self::Any)];
+}

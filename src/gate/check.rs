@@ -1,0 +1,306 @@
+//! From the path of a configuration to everything that serving needs, or to every complaint about it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustls::ServerConfig;
+
+use crate::config::{self, Complaint, Config, Listener, Place, Pool, Survey, TlsVersions, Verify};
+use crate::limits;
+use crate::policy::{BackendTls, ClientTls};
+use crate::tls::setup::{self, PoolTls};
+
+/// A configuration that can be served: nothing in it is wrong as far as files and sense go.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// What the operator wants; paths are complete.
+    pub config: Config,
+    /// The TLS base of each listener, in the order of `config.listeners`.
+    pub listeners: Vec<Arc<ServerConfig>>,
+    /// The TLS of each pool, in the order of `config.pools`; nothing where it is off.
+    pub pools: Vec<Option<PoolTls>>,
+}
+
+/// Reads a configuration and every file it names. `now` is the time at which certificates must be valid.
+pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
+    let text = read(file).map_err(|complaint| vec![complaint])?;
+    let directory = file.parent().unwrap_or_else(|| Path::new(""));
+    let Survey {
+        config,
+        faults: mut complaints,
+    } = config::survey(&text);
+    let Some(config) = config else {
+        return Err(complaints);
+    };
+    let config = config.relative_to(directory);
+    let mut keep = |mut faults: Vec<Complaint>| complaints.append(&mut faults);
+    let listeners: Vec<_> = config
+        .listeners
+        .iter()
+        .filter_map(|listener| setup::server(listener, now).map_err(&mut keep).ok())
+        .collect();
+    let pools: Vec<_> = config
+        .pools
+        .iter()
+        .filter_map(|pool| setup::pool(pool).map_err(&mut keep).ok())
+        .collect();
+    match complaints.is_empty() {
+        true => Ok(Prepared {
+            config,
+            listeners,
+            pools,
+        }),
+        false => Err(config::in_order(complaints)),
+    }
+}
+
+/// Checks a configuration for a person: complaints and warnings go to `faults`, the summary of a good one to `summary`.
+/// True if it can be served.
+pub fn report(file: &Path, summary: &mut impl Write, faults: &mut impl Write) -> io::Result<bool> {
+    match load(file, SystemTime::now()) {
+        Ok(prepared) => {
+            for warning in &prepared.config.warnings {
+                writeln!(faults, "{}", told(file, "warning: ", warning))?;
+            }
+            summarize(file, &prepared.config, summary)?;
+            Ok(true)
+        }
+        Err(complaints) => {
+            complain(file, &complaints, faults)?;
+            Ok(false)
+        }
+    }
+}
+
+/// Writes every complaint, and how many there are.
+pub fn complain(file: &Path, complaints: &[Complaint], to: &mut impl Write) -> io::Result<()> {
+    for complaint in complaints {
+        writeln!(to, "{}", told(file, "", complaint))?;
+    }
+    let plural = if complaints.len() == 1 { "" } else { "s" };
+    writeln!(
+        to,
+        "{}: {} complaint{plural}",
+        file.display(),
+        complaints.len()
+    )
+}
+
+/// `gate.toml:12:3  listener[0].passive_ports: problem`, and the cure on a line of its own.
+fn told(file: &Path, kind: &str, complaint: &Complaint) -> String {
+    let place = match complaint.place {
+        Some(Place { line, column }) => format!("{}:{line}:{column}", file.display()),
+        None => file.display().to_string(),
+    };
+    let key = match complaint.key.as_str() {
+        "" => String::new(),
+        key => format!("{key}: "),
+    };
+    format!(
+        "{place}  {kind}{key}{}\n    cure: {}",
+        complaint.problem, complaint.cure
+    )
+}
+
+/// The text of a configuration file.
+fn read(file: &Path) -> Result<String, Complaint> {
+    let complaint = |problem: String, cure: &str| Complaint {
+        place: None,
+        key: String::new(),
+        problem,
+        cure: cure.to_owned(),
+    };
+    match fs::metadata(file) {
+        Ok(facts) if facts.len() > limits::CONFIG_BYTES_MAX => {
+            let problem = format!("is longer than {} bytes", limits::CONFIG_BYTES_MAX);
+            return Err(complaint(
+                problem,
+                "name the configuration, not another file",
+            ));
+        }
+        Ok(facts) if facts.is_dir() => {
+            return Err(complaint("is a directory".to_owned(), "name a file in it"));
+        }
+        _ => {}
+    }
+    fs::read_to_string(file).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => complaint(
+            "there is no such file".to_owned(),
+            "begin with a copy of config/minimal.toml",
+        ),
+        io::ErrorKind::PermissionDenied => complaint(
+            "this process may not read it".to_owned(),
+            "let the user that runs sluicegate read it, and enter every directory above it",
+        ),
+        io::ErrorKind::InvalidData => {
+            complaint("is not text in UTF-8".to_owned(), "save it as UTF-8")
+        }
+        _ => complaint(format!("cannot be read: {error}"), "name a readable file"),
+    })
+}
+
+/// What a good configuration says, one line for each listener and pool.
+fn summarize(file: &Path, config: &Config, to: &mut impl Write) -> io::Result<()> {
+    writeln!(to, "{}: OK", file.display())?;
+    for listener in &config.listeners {
+        writeln!(to, "  {}", listener_line(listener, &config.pools))?;
+    }
+    for pool in &config.pools {
+        writeln!(to, "  {}", pool_line(pool))?;
+    }
+    Ok(())
+}
+
+fn listener_line(listener: &Listener, pools: &[Pool]) -> String {
+    let addresses: Vec<String> = listener.address.iter().map(ToString::to_string).collect();
+    let tls = match listener.tls {
+        ClientTls::Required => "required",
+        ClientTls::Optional => "optional",
+    };
+    let pool = pools
+        .get(listener.pool)
+        .map_or("", |pool| pool.name.as_str());
+    format!(
+        "listener {} on {}: TLS {tls} ({}), passive ports {}-{}, to pool {pool}",
+        listener.name,
+        addresses.join(", "),
+        versions(listener.tls_versions),
+        listener.passive_ports.first,
+        listener.passive_ports.last,
+    )
+}
+
+fn pool_line(pool: &Pool) -> String {
+    let members: Vec<String> = pool.members.iter().map(ToString::to_string).collect();
+    let verified = match (pool.verify, &pool.ca) {
+        (Verify::Ca, Some(ca)) => format!("verified by {}", ca.display()),
+        _ => "not verified".to_owned(),
+    };
+    let tls = match pool.tls {
+        BackendTls::Off => "TLS off".to_owned(),
+        BackendTls::Explicit => {
+            format!("TLS explicit ({}), {verified}", versions(pool.tls_versions))
+        }
+        BackendTls::Match => format!(
+            "TLS as the client ({}), {verified}",
+            versions(pool.tls_versions)
+        ),
+    };
+    format!("pool {} of {}: {tls}", pool.name, members.join(", "))
+}
+
+fn versions(allowed: TlsVersions) -> &'static str {
+    match (allowed.v1_2, allowed.v1_3) {
+        (true, true) => "1.2, 1.3",
+        (true, false) => "1.2",
+        _ => "1.3",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the check says about a text in a directory of its own, the directory left out; true if it is good.
+    fn checked(text: &str, files: &[(&str, &str)]) -> (bool, String, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("gate.toml");
+        fs::write(&file, text).unwrap();
+        for (name, content) in files {
+            fs::write(directory.path().join(name), content).unwrap();
+        }
+        let (mut summary, mut faults) = (Vec::new(), Vec::new());
+        let good = report(&file, &mut summary, &mut faults).unwrap();
+        let place = format!("{}/", directory.path().display());
+        let tidy = |bytes| String::from_utf8(bytes).unwrap().replace(&place, "");
+        (good, tidy(summary), tidy(faults))
+    }
+
+    const MINIMAL: &str = include_str!("../../config/minimal.toml");
+
+    #[test]
+    fn faults_of_files_come_with_file_line_and_key() {
+        let (good, summary, faults) = checked(MINIMAL, &[]);
+        assert!(!good);
+        assert_eq!(summary, "");
+        let lines: Vec<&str> = faults
+            .lines()
+            .filter(|line| !line.starts_with("    cure: "))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "gate.toml:7:15  listener[0].certificate: gate.pem: there is no such file",
+                "gate.toml:8:7  listener[0].key: gate.key: there is no such file",
+                "gate.toml:14:6  pool[0].ca: inside-ca.pem: there is no such file",
+                "gate.toml: 3 complaints",
+            ]
+        );
+    }
+
+    #[test]
+    fn faults_of_files_stand_among_those_of_the_text() {
+        let text = MINIMAL
+            .replace("50000-50999", "50999")
+            .replace("inside-ca.pem", "");
+        let (_, _, faults) = checked(&text, &[("gate.pem", ""), ("gate.key", "")]);
+        let keys: Vec<&str> = faults
+            .split("  ")
+            .filter_map(|part| part.split_once(": "))
+            .map(|(key, _)| key)
+            .collect();
+        let expected = [
+            "listener[0].certificate",
+            "listener[0].key",
+            "listener[0].passive_ports",
+            "pool[0].ca",
+        ];
+        assert_eq!(
+            keys.iter()
+                .filter(|key| key.contains('['))
+                .collect::<Vec<_>>(),
+            expected.iter().collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn a_good_file_is_summed_up_and_warnings_are_told() {
+        let own = rcgen::generate_simple_self_signed(["gate".to_owned()]).unwrap();
+        let text = MINIMAL.replace("ca = \"inside-ca.pem\"", "verify = \"off\"");
+        let files = [
+            ("gate.pem", own.cert.pem()),
+            ("gate.key", own.signing_key.serialize_pem()),
+        ];
+        let files = files
+            .each_ref()
+            .map(|(name, content)| (*name, content.as_str()));
+        let (good, summary, faults) = checked(&text, &files);
+        assert!(good, "{faults}");
+        assert_eq!(
+            summary,
+            "gate.toml: OK\n  listener partners on 0.0.0.0:21: TLS required (1.2, 1.3), passive ports 50000-50999, \
+             to pool inside\n  pool inside of 10.0.0.10:21: TLS explicit (1.2, 1.3), not verified\n"
+        );
+        assert!(
+            faults.starts_with("gate.toml:14:10  warning: pool[0].verify: "),
+            "{faults}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_no_configuration_is_a_complaint_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let problem = |file: &Path| load(file, SystemTime::now()).unwrap_err().remove(0).problem;
+        assert_eq!(problem(directory.path()), "is a directory");
+        assert_eq!(
+            problem(&directory.path().join("none.toml")),
+            "there is no such file"
+        );
+        let binary = directory.path().join("binary");
+        fs::write(&binary, [0xff, 0xfe]).unwrap();
+        assert_eq!(problem(&binary), "is not text in UTF-8");
+    }
+}

@@ -1,0 +1,327 @@
+//! One connection to a peer, plain or TLS, as bytes both ways and ends that are told apart.
+//! Used by `data` and `relay` for the streams of transfers, by `session` and `upstream` for control connections.
+//! It never decides what an end means for the other leg, and never turns an error into an end.
+
+mod control;
+mod fault;
+mod secure;
+
+pub use control::{ControlLeg, Heard};
+pub use fault::Fault;
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
+
+use crate::limits;
+use crate::net::{Buffer, Stream};
+use crate::tls::{Progress, Records, TlsFacts};
+use secure::Secure;
+
+/// One leg's connection.
+///
+/// Dropping a leg that was not `finish`ed resets it, as `net::Stream` does. Nothing here waits for both directions:
+/// reading flushes what TLS itself has to say as far as the socket takes it, and goes on.
+pub struct Leg {
+    stream: Stream,
+    /// Plain bytes for the peer on a plain leg; TLS has its own queue.
+    queue: Buffer,
+    tls: Option<Box<Secure>>,
+    received_any: bool,
+    /// Bytes that `poll_end` has read for nothing.
+    dropped: usize,
+}
+
+/// What one read gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// So many plain bytes were appended; never 0.
+    Bytes(usize),
+    /// The peer's close_notify: the authentic end of a private leg. Given again and again.
+    CloseNotify,
+    /// The peer's FIN: the end of a plain leg; on a private leg without close_notify before it, an unfinished end.
+    Fin,
+}
+
+/// How the peer's direction ended, read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// As far as the leg can vouch for it: FIN, on a private leg behind close_notify.
+    Clean,
+    /// FIN on a private leg without close_notify.
+    Unfinished,
+}
+
+impl Leg {
+    /// A plain leg over a connection.
+    #[must_use]
+    pub const fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            queue: Buffer::new(),
+            tls: None,
+            received_any: false,
+            dropped: 0,
+        }
+    }
+
+    /// Goes on in TLS, as the server. What was queued before leaves in the clear, first (the 234 of AUTH).
+    ///
+    /// # Errors
+    /// `Tls`: the configuration does not fit.
+    pub fn secure_as_server(&mut self, config: Arc<ServerConfig>) -> Result<(), Fault> {
+        self.secure(Records::accept(config)?)
+    }
+
+    /// Goes on in TLS, as the client.
+    ///
+    /// # Errors
+    /// `Tls`: the configuration does not fit.
+    pub fn secure_as_client(
+        &mut self,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<(), Fault> {
+        self.secure(Records::connect(config, name)?)
+    }
+
+    fn secure(&mut self, records: Records) -> Result<(), Fault> {
+        assert!(self.tls.is_none(), "a leg becomes private once");
+        self.tls = Some(Box::new(Secure::new(records)));
+        // From here on it tells whether the peer has begun TLS at all.
+        self.received_any = false;
+        Ok(())
+    }
+
+    /// Ready once the handshake is complete and our part of it sent; at once on a plain leg.
+    ///
+    /// # Errors
+    /// `Closed` when the peer ended the connection first (with `received_any` false: bare); `Tls`, `Reset`, `Io`.
+    pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        let Some(tls) = &mut self.tls else {
+            return Poll::Ready(Ok(()));
+        };
+        loop {
+            let handshaking = tls.process_handshake();
+            // A fault's alert is in the queue by now: send what the socket takes of it, then tell the fault.
+            let flushed = Self::flush(&mut self.stream, &mut self.queue, Some(tls), cx);
+            if !handshaking? {
+                return flushed;
+            }
+            if let Poll::Ready(Err(fault)) = flushed {
+                return Poll::Ready(Err(fault));
+            }
+            if ready!(tls.poll_fill(&mut self.stream, cx, limits::TLS_RECORD_BYTES_MAX))? == 0 {
+                return Poll::Ready(Err(Fault::Closed));
+            }
+            self.received_any = true;
+        }
+    }
+
+    /// Reads once, at most `max` bytes off the socket, and appends what they say to `into`.
+    ///
+    /// # Errors
+    /// Whatever is not an end: a reset, a bad record. The same fault again and again.
+    pub fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut Vec<u8>,
+        max: usize,
+    ) -> Poll<Result<Read, Fault>> {
+        let Some(tls) = &mut self.tls else {
+            let got = ready!(self.stream.poll_receive(cx, into, max))?;
+            self.received_any |= got > 0;
+            return Poll::Ready(Ok(if got == 0 {
+                Read::Fin
+            } else {
+                Read::Bytes(got)
+            }));
+        };
+        let before = into.len();
+        for _ in 0..limits::SILENT_READS_PER_TURN_MAX {
+            let progress = tls.process(into);
+            if tls.queued() > 0 {
+                // An answer to a key update, or the alert of a fault. An error shows in the reads to come.
+                let _told_by_reads = Self::flush(&mut self.stream, &mut self.queue, Some(tls), cx);
+            }
+            if into.len() > before {
+                return Poll::Ready(Ok(Read::Bytes(into.len() - before)));
+            }
+            match progress? {
+                Progress::Closed => return Poll::Ready(Ok(Read::CloseNotify)),
+                Progress::Open => {}
+            }
+            if ready!(tls.poll_fill(&mut self.stream, cx, max))? == 0 {
+                return Poll::Ready(Ok(Read::Fin));
+            }
+            self.received_any = true;
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Reads the peer's direction to its end and drops it, as must be done before a close: bytes left unread would
+    /// make the kernel send a reset after our close_notify. TLS goes on (tickets are kept).
+    ///
+    /// # Errors
+    /// `Overlong` after `DRAIN_BYTES_MAX`; whatever is not an end.
+    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<Ended, Fault>> {
+        let mut scrap = Vec::new();
+        while self.dropped <= limits::DRAIN_BYTES_MAX {
+            scrap.clear();
+            match ready!(self.poll_read(cx, &mut scrap, limits::TLS_RECORD_BYTES_MAX))? {
+                Read::Bytes(len) => self.dropped += len,
+                Read::Fin if self.is_private() => return Poll::Ready(Ok(Ended::Unfinished)),
+                Read::Fin => return Poll::Ready(Ok(Ended::Clean)),
+                Read::CloseNotify => {
+                    match ready!(self.stream.poll_receive(
+                        cx,
+                        &mut scrap,
+                        limits::TLS_RECORD_BYTES_MAX
+                    ))? {
+                        0 => return Poll::Ready(Ok(Ended::Clean)),
+                        len => self.dropped += len,
+                    }
+                }
+            }
+        }
+        Poll::Ready(Err(Fault::Overlong))
+    }
+
+    /// Queues plain bytes for the peer; on a private leg they are sealed at once, in as few records as there can be.
+    ///
+    /// # Errors
+    /// `Tls`: before the handshake is complete, after our close_notify, or when TLS is broken.
+    pub fn queue(&mut self, plain: &[u8]) -> Result<(), Fault> {
+        match &mut self.tls {
+            Some(tls) => tls.seal(plain),
+            None => {
+                self.queue.append(plain);
+                Ok(())
+            }
+        }
+    }
+
+    /// Bytes that wait for the socket.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queue.len() + self.tls.as_ref().map_or(0, |tls| tls.queued())
+    }
+
+    /// Ready when nothing is queued any more.
+    ///
+    /// # Errors
+    /// `Reset`, `Io`.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        Self::flush(
+            &mut self.stream,
+            &mut self.queue,
+            self.tls.as_deref_mut(),
+            cx,
+        )
+    }
+
+    fn flush(
+        stream: &mut Stream,
+        queue: &mut Buffer,
+        tls: Option<&mut Secure>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Fault>> {
+        while !queue.is_empty() {
+            let sent = ready!(stream.poll_write(cx, queue.filled()))?;
+            queue.discard(sent);
+        }
+        match tls {
+            Some(tls) => tls.poll_flush(stream, cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Queues our close_notify, once; nothing on a plain leg or before the handshake is complete.
+    ///
+    /// # Errors
+    /// `Tls`: the connection is broken.
+    pub fn queue_close_notify(&mut self) -> Result<(), Fault> {
+        match &mut self.tls {
+            Some(tls) => tls.seal_close_notify(),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends FIN. Flush first: what is still queued is not sent.
+    ///
+    /// # Errors
+    /// `Reset`: the connection is gone.
+    pub fn finish(&mut self) -> Result<(), Fault> {
+        debug_assert_eq!(self.queued(), 0, "flush, then finish");
+        Ok(self.stream.finish()?)
+    }
+
+    /// The whole of a polite close: close_notify on a private leg, everything flushed, FIN, and the peer's direction read
+    /// to its end. May be begun at any time and polled again and again; only a deadline bounds how long the peer takes.
+    ///
+    /// # Errors
+    /// As the steps: a fault after our FIN says nothing about what the peer has received before.
+    pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<Ended, Fault>> {
+        if !self.is_finished() {
+            self.queue_close_notify()?;
+            ready!(self.poll_flush(cx))?;
+            self.finish()?;
+        }
+        self.poll_end(cx)
+    }
+
+    /// Resets the connection now.
+    pub fn abort(self) {
+        self.stream.abort();
+    }
+
+    /// The address of the other end.
+    #[must_use]
+    pub const fn peer(&self) -> SocketAddr {
+        self.stream.peer()
+    }
+
+    /// The address of our end.
+    #[must_use]
+    pub const fn local(&self) -> SocketAddr {
+        self.stream.local()
+    }
+
+    /// Whether this leg is TLS, be it only beginning.
+    #[must_use]
+    pub const fn is_private(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// What the handshake has agreed on, once it is complete.
+    #[must_use]
+    pub fn facts(&self) -> Option<TlsFacts> {
+        self.tls.as_ref().and_then(|tls| tls.facts())
+    }
+
+    /// Whether any byte at all has come, on a private leg since TLS was to begin: a close without one is bare.
+    #[must_use]
+    pub const fn received_any(&self) -> bool {
+        self.received_any
+    }
+
+    /// Whether our FIN is sent.
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        self.stream.is_finished()
+    }
+}
+
+impl AsFd for Leg {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests;

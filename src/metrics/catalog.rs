@@ -1,0 +1,156 @@
+//! THE list: every counter and every histogram once, with the name, labels and help that everything else is derived from.
+//!
+//! Names follow the conventions of Prometheus: base units, `_total` for counters. Variants that share a name are one
+//! metric, told apart by their labels.
+
+/// Declares an enum of metrics from a table: variant, name, labels, help.
+macro_rules! catalog {
+    ($(#[$doc:meta])* $kind:ident { $($variant:ident, $name:literal, [$($label:ident = $value:literal),*], $help:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $kind {
+            $(#[doc = $help] $variant,)*
+        }
+
+        impl $kind {
+            /// Every one of them, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Name in the exposition.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// Labels, each with its value.
+            pub fn labels(self) -> &'static [(&'static str, &'static str)] {
+                match self {
+                    $(Self::$variant => &[$((stringify!($label), $value)),*],)*
+                }
+            }
+
+            /// What it counts, in one sentence.
+            pub fn help(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $help,)*
+                }
+            }
+        }
+    };
+}
+
+catalog! {
+    /// What is counted. A count never goes down.
+    Counter {
+        SessionsOpened, "sluicegate_sessions_opened_total", [], "Control connections of clients taken.";
+        SessionsEnded, "sluicegate_sessions_ended_total", [], "Sessions ended, however they ended.";
+        SessionsRefused, "sluicegate_sessions_refused_total", [], "Clients turned away with 421 because the limit of sessions was reached.";
+        SessionsPanicked, "sluicegate_sessions_panicked_total", [], "Sessions ended by a defect of the gate itself.";
+        LoginsOk, "sluicegate_logins_total", [outcome = "ok"], "Logins that a backend accepted.";
+        LoginsFailed, "sluicegate_logins_total", [outcome = "failed"], "Logins that a backend refused.";
+        DownloadsCompleted, "sluicegate_transfers_total", [direction = "download", outcome = "completed"], "Downloads and listings completed with both peers.";
+        DownloadsRefused, "sluicegate_transfers_total", [direction = "download", outcome = "refused"], "Downloads and listings that the backend itself refused.";
+        DownloadsUnestablished, "sluicegate_transfers_total", [direction = "download", outcome = "unestablished"], "Downloads and listings whose data connection was not established (425).";
+        DownloadsBroken, "sluicegate_transfers_total", [direction = "download", outcome = "broken"], "Downloads and listings broken on the way (426, 451).";
+        DownloadsAborted, "sluicegate_transfers_total", [direction = "download", outcome = "aborted"], "Downloads and listings ended by the client's ABOR or by a drain.";
+        UploadsCompleted, "sluicegate_transfers_total", [direction = "upload", outcome = "completed"], "Uploads completed with both peers.";
+        UploadsRefused, "sluicegate_transfers_total", [direction = "upload", outcome = "refused"], "Uploads that the backend itself refused.";
+        UploadsUnestablished, "sluicegate_transfers_total", [direction = "upload", outcome = "unestablished"], "Uploads whose data connection was not established (425).";
+        UploadsBroken, "sluicegate_transfers_total", [direction = "upload", outcome = "broken"], "Uploads broken on the way (426, 451).";
+        UploadsAborted, "sluicegate_transfers_total", [direction = "upload", outcome = "aborted"], "Uploads ended by the client's ABOR or by a drain.";
+        DownloadBytes, "sluicegate_transfer_bytes_total", [direction = "download"], "Bytes of files and listings sent to clients.";
+        UploadBytes, "sluicegate_transfer_bytes_total", [direction = "upload"], "Bytes of files sent to backends.";
+        EmptyCompletions, "sluicegate_empty_completions_total", [], "Empty downloads completed for the client although the backend did not end its data connection properly.";
+        FalseEmptiesRefused, "sluicegate_false_empties_refused_total", [], "Uploads without a handshake that would have left an empty file nobody sent.";
+        StrangersRefused, "sluicegate_strangers_refused_total", [], "Data connections from addresses other than the client's.";
+        InjectionsRefused, "sluicegate_injections_refused_total", [], "Sessions ended because plaintext stood behind AUTH or behind the backend's 234.";
+        PassivePortsExhausted, "sluicegate_passive_ports_exhausted_total", [], "Transfers refused because no passive port was free.";
+    }
+}
+
+catalog! {
+    /// What is timed, in seconds.
+    Phase {
+        ClientHandshake, "sluicegate_client_handshake_seconds", [], "TLS handshake of the client's control connection.";
+        BackendConnect, "sluicegate_backend_connect_seconds", [], "Reaching a backend, up to its greeting.";
+        Login, "sluicegate_login_seconds", [], "From USER to the final reply to the login.";
+        Command, "sluicegate_command_seconds", [], "From a command that moves no data to the backend's final reply.";
+        DataConnect, "sluicegate_data_connect_seconds", [], "From the start of a transfer until both data connections are up.";
+        DataHandshake, "sluicegate_data_handshake_seconds", [], "TLS handshake of a data connection, either leg.";
+        Transfer, "sluicegate_transfer_seconds", [], "From the command of a transfer to the client's final reply.";
+        Completion, "sluicegate_completion_seconds", [], "From the end of the source to the client's final reply.";
+    }
+}
+
+impl Counter {
+    /// Its place among the cells of a recorder.
+    pub(super) fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Phase {
+    /// Its place among the histograms of a recorder.
+    pub(super) fn index(self) -> usize {
+        self as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_row_is_told_apart_and_named_by_convention() {
+        let mut rows = HashSet::new();
+        for counter in Counter::ALL {
+            assert!(
+                rows.insert((counter.name(), counter.labels())),
+                "{counter:?}"
+            );
+            assert!(counter.name().ends_with("_total"), "{counter:?}");
+        }
+        for phase in Phase::ALL {
+            assert!(rows.insert((phase.name(), phase.labels())), "{phase:?}");
+            assert!(phase.name().ends_with("_seconds"), "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn variants_of_one_name_have_the_same_labels() {
+        let keys = |counter: &Counter| {
+            counter
+                .labels()
+                .iter()
+                .map(|(key, _)| *key)
+                .collect::<Vec<_>>()
+        };
+        for one in Counter::ALL {
+            for other in Counter::ALL
+                .iter()
+                .filter(|other| other.name() == one.name())
+            {
+                assert_eq!(keys(one), keys(other));
+            }
+        }
+    }
+
+    #[test]
+    fn the_index_is_the_place_in_the_table() {
+        assert!(
+            Counter::ALL
+                .iter()
+                .enumerate()
+                .all(|(index, counter)| counter.index() == index)
+        );
+        assert!(
+            Phase::ALL
+                .iter()
+                .enumerate()
+                .all(|(index, phase)| phase.index() == index)
+        );
+    }
+}

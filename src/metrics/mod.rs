@@ -1,0 +1,11 @@
+//! How much: the counters and histograms of the process, and each core's own cells for them.
+//! Shards and sessions count and observe; the gate collects snapshots and merges them.
+//! It never reads a clock, shares a cell between cores, or knows how its numbers are shown.
+
+mod catalog;
+mod recorder;
+mod snapshot;
+
+pub use catalog::{Counter, Phase};
+pub use recorder::Recorder;
+pub use snapshot::Snapshot;

@@ -1,0 +1,64 @@
+//! Sockets on glommio, poll by poll: streams, their buffers, listeners, dials, the alarm and the passive ports.
+//! Used by `leg` for its bytes, by `data` and `shard` for connections, by every session for its one deadline.
+//! It never reads a protocol, never spawns a task, and never loses a byte or a connection when a future is dropped.
+//!
+//! Everything is `poll_…(&mut self, cx)`: one session task polls two control legs, a transfer and an alarm from one
+//! `poll_fn`. All state lives in these types, none in a future, so there is nothing that a dropped future could take
+//! with it (runtime notes 1.1).
+
+mod alarm;
+mod buffer;
+mod dial;
+mod listen;
+mod ports;
+mod stream;
+
+pub use alarm::Alarm;
+pub use buffer::Buffer;
+pub use dial::Dial;
+pub use listen::Listener;
+pub use ports::{PortLease, PortRange, open_passive};
+pub use stream::Stream;
+
+use core::fmt;
+use std::io;
+
+/// What can go wrong with a listener or a passive port.
+#[derive(Debug)]
+pub enum Fault {
+    /// When the process or the system is out of descriptors or memory: the connection still waits, back off and retry.
+    OutOfDescriptors(io::Error),
+    /// When no port of this shard's passive range is free.
+    PortsExhausted,
+    /// When the listener is broken and will not come back.
+    Broken(io::Error),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfDescriptors(error) => write!(
+                out,
+                "no descriptor for another connection ({error}); cure: a higher LimitNOFILE or fewer sessions"
+            ),
+            Self::PortsExhausted => out.write_str(
+                "no passive port is free; cure: a wider passive_ports range or fewer sessions",
+            ),
+            Self::Broken(error) => write!(out, "the listener failed: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+/// Runs a test's future on an executor of its own.
+#[cfg(test)]
+pub(crate) fn on_core<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F + Send + 'static) {
+    glommio::LocalExecutorBuilder::default()
+        .io_memory(crate::limits::RING_MEMORY_BYTES)
+        .spawn(move || async move { test().await })
+        .unwrap()
+        .join()
+        .unwrap();
+}

@@ -1,0 +1,479 @@
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the peers of these tests are ordinary blocking sockets, and some tests block the core on purpose"
+)]
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn here(port: u16) -> SocketAddr {
+    (HERE, port).into()
+}
+
+fn listener() -> Listener {
+    Listener::listen_passive(here(0)).unwrap()
+}
+
+async fn accepted(listener: &mut Listener) -> Stream {
+    poll_fn(|cx| listener.poll_accept(cx)).await.unwrap()
+}
+
+/// Our stream and a blocking peer.
+async fn pair() -> (Stream, TcpStream) {
+    let mut listener = listener();
+    let peer = TcpStream::connect(listener.local()).unwrap();
+    peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    (accepted(&mut listener).await, peer)
+}
+
+async fn read(stream: &mut Stream, buffer: &mut [u8]) -> io::Result<usize> {
+    poll_fn(|cx| stream.poll_read(cx, buffer)).await
+}
+
+async fn write_all(stream: &mut Stream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let wrote = poll_fn(|cx| stream.poll_write(cx, bytes)).await?;
+        bytes = &bytes[wrote..];
+    }
+    Ok(())
+}
+
+async fn sleep(duration: Duration) {
+    let mut alarm = Alarm::new();
+    alarm.set(Some(Instant::now() + duration));
+    poll_fn(|cx| alarm.poll(cx)).await;
+}
+
+#[test]
+fn bytes_go_both_ways_and_ends_are_seen() {
+    on_core(|| async {
+        let (mut ours, mut peer) = pair().await;
+        assert_eq!(ours.peer(), peer.local_addr().unwrap());
+        assert_eq!(ours.local(), peer.peer_addr().unwrap());
+        peer.write_all(b"hello").unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), 5);
+        write_all(&mut ours, b"world").await.unwrap();
+        assert_eq!(peer.read(&mut buffer).unwrap(), 5);
+        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), 0);
+        assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), 0);
+        let mut appended = b"x".to_vec();
+        assert_eq!(
+            poll_fn(|cx| ours.poll_receive(cx, &mut appended, 10))
+                .await
+                .unwrap(),
+            0
+        );
+        assert_eq!(appended, b"x");
+    });
+}
+
+#[test]
+fn receiving_waits_without_memory_and_appends() {
+    on_core(|| async {
+        let (mut ours, mut peer) = pair().await;
+        let mut got = Vec::new();
+        poll_fn(|cx| {
+            assert!(ours.poll_receive(cx, &mut got, 4096).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        assert!(ours.is_waiting());
+        let mut got = Vec::new();
+        poll_fn(|cx| {
+            assert!(ours.poll_receive(cx, &mut got, 4096).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        assert_eq!(got.capacity(), 0);
+        peer.write_all(b"abc").unwrap();
+        assert_eq!(
+            poll_fn(|cx| ours.poll_receive(cx, &mut got, 2))
+                .await
+                .unwrap(),
+            2
+        );
+        assert_eq!(
+            poll_fn(|cx| ours.poll_receive(cx, &mut got, 2))
+                .await
+                .unwrap(),
+            1
+        );
+        assert_eq!(got, b"abc");
+    });
+}
+
+#[test]
+fn fin_leaves_at_once_although_the_core_is_busy() {
+    on_core(|| async {
+        let (mut ours, mut peer) = pair().await;
+        // A poll is armed in the ring and holds the file.
+        poll_fn(|cx| {
+            assert!(ours.poll_read(cx, &mut [0; 1]).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        sleep(Duration::from_millis(5)).await;
+        ours.finish().unwrap();
+        drop(ours);
+        // This read blocks the core: nothing but the shutdown itself can have sent the FIN.
+        assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0);
+    });
+}
+
+#[test]
+fn abort_and_a_plain_drop_are_resets_at_once() {
+    on_core(|| async {
+        for dropped in [false, true] {
+            let (mut ours, mut peer) = pair().await;
+            poll_fn(|cx| {
+                assert!(ours.poll_read(cx, &mut [0; 1]).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            sleep(Duration::from_millis(5)).await;
+            if dropped {
+                drop(ours)
+            } else {
+                ours.abort()
+            }
+            let error = peer.read(&mut [0; 8]).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        }
+    });
+}
+
+#[test]
+fn abort_works_after_our_fin_too() {
+    on_core(|| async {
+        let (mut ours, mut peer) = pair().await;
+        ours.finish().unwrap();
+        ours.abort();
+        let _end = peer.read(&mut [0; 8]);
+        assert!(peer.write_all(b"x").is_err() || peer.read(&mut [0; 8]).is_err());
+    });
+}
+
+#[test]
+fn a_reset_is_a_fault_again_and_again_and_never_an_end() {
+    on_core(|| async {
+        for readiness_first in [true, false] {
+            let (mut ours, mut peer) = pair().await;
+            peer.write_all(b"half a file").unwrap();
+            socket2::SockRef::from(&peer)
+                .set_linger(Some(Duration::ZERO))
+                .unwrap();
+            drop(peer);
+            sleep(Duration::from_millis(5)).await;
+            if readiness_first {
+                // There are bytes before the reset, so this is no error yet.
+                poll_fn(|cx| ours.poll_readable(cx)).await.unwrap();
+            }
+            let mut buffer = [0; 64];
+            assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), 11);
+            if readiness_first {
+                let error = poll_fn(|cx| ours.poll_readable(cx)).await.unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+            }
+            for _ in 0..3 {
+                let error = read(&mut ours, &mut buffer).await.unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+                let mut into = Vec::new();
+                let got = poll_fn(|cx| ours.poll_receive(cx, &mut into, 10)).await;
+                assert_eq!(got.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+            }
+            assert!(ours.finish().is_err());
+        }
+    });
+}
+
+#[test]
+fn an_error_that_a_write_has_eaten_is_no_end_for_the_reader() {
+    on_core(|| async {
+        let (mut ours, peer) = pair().await;
+        socket2::SockRef::from(&peer)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(peer);
+        sleep(Duration::from_millis(5)).await;
+        assert!(write_all(&mut ours, b"x").await.is_err());
+        assert!(read(&mut ours, &mut [0; 8]).await.is_err());
+    });
+}
+
+#[test]
+fn no_connection_is_lost_when_waits_are_given_up() {
+    on_core(|| async {
+        let mut listener = listener();
+        let address = listener.local();
+        let peers = std::thread::spawn(move || {
+            (0..500)
+                .map(|at| {
+                    if at % 10 == 0 {
+                        std::thread::sleep(Duration::from_micros(300));
+                    }
+                    TcpStream::connect(address).unwrap()
+                })
+                .collect::<Vec<_>>()
+        });
+        let before = open_descriptors();
+        let mut streams = Vec::new();
+        let mut given_up = 0;
+        while streams.len() < 500 {
+            let mut alarm = Alarm::new();
+            alarm.set(Some(Instant::now() + Duration::from_micros(200)));
+            let got = poll_fn(|cx| {
+                if let Poll::Ready(got) = listener.poll_accept(cx) {
+                    return Poll::Ready(Some(got));
+                }
+                alarm.poll(cx).map(|()| None)
+            });
+            match got.await {
+                Some(stream) => streams.push(stream.unwrap()),
+                None => given_up += 1,
+            }
+        }
+        let peers = peers.join().unwrap();
+        assert!(given_up > 0, "the test has waited at least once");
+        drop((streams, peers, listener));
+        sleep(Duration::from_millis(20)).await;
+        assert!(open_descriptors() <= before, "descriptors were leaked");
+    });
+}
+
+/// This test process runs other tests meanwhile: only sockets in the thousands are told apart from their noise.
+fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count() / 250
+}
+
+/// Descriptors are the process's, so this test runs in a process of its own: itself, with few of them.
+#[test]
+fn out_of_descriptors_is_said_and_nobody_is_lost() {
+    if std::env::var_os("SLUICEGATE_TEST_FEW_DESCRIPTORS").is_none() {
+        let name = "net::tests::out_of_descriptors_is_said_and_nobody_is_lost";
+        let status = std::process::Command::new("sh")
+            .args(["-c", r#"ulimit -n 100 && exec "$0" --exact "$1""#])
+            .arg(std::env::current_exe().unwrap())
+            .arg(name)
+            .env("SLUICEGATE_TEST_FEW_DESCRIPTORS", "1")
+            .stdout(std::process::Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
+        return;
+    }
+    on_core(|| async {
+        let mut listener = listener();
+        let mut peers = Vec::new();
+        while let Ok(peer) = TcpStream::connect(listener.local()) {
+            peers.push(peer);
+            // Room for the reading end of a few of them.
+            if peers.len() == 50 {
+                break;
+            }
+        }
+        let mut streams = Vec::new();
+        let fault = loop {
+            match poll_fn(|cx| listener.poll_accept(cx)).await {
+                Ok(stream) => streams.push(stream),
+                Err(fault) => break fault,
+            }
+        };
+        assert!(matches!(fault, Fault::OutOfDescriptors(_)), "{fault}");
+        assert!(!streams.is_empty() && streams.len() < peers.len());
+        let mut taken = streams.len();
+        while taken < peers.len() {
+            streams.pop();
+            match poll_fn(|cx| listener.poll_accept(cx)).await {
+                Ok(stream) => {
+                    taken += 1;
+                    drop(stream);
+                }
+                Err(fault) => assert!(matches!(fault, Fault::OutOfDescriptors(_)), "{fault}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn a_dropped_listener_is_gone_at_once_and_its_port_free() {
+    on_core(|| async {
+        let mut first = listener();
+        poll_fn(|cx| {
+            assert!(first.poll_accept(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        sleep(Duration::from_millis(5)).await;
+        let address = first.local();
+        let taken = Listener::listen_passive(address);
+        assert_eq!(
+            taken.err().map(|error| error.kind()),
+            Some(io::ErrorKind::AddrInUse)
+        );
+        drop(first);
+        // No await between: the ring still holds the old socket.
+        assert!(TcpStream::connect(address).is_err());
+        let mut second = Listener::listen_passive(address).unwrap();
+        let _peer = TcpStream::connect(address).unwrap();
+        accepted(&mut second).await;
+    });
+}
+
+#[test]
+fn shared_listeners_stand_side_by_side() {
+    on_core(|| async {
+        let first = Listener::listen_shared(here(0), Some(0)).unwrap();
+        let _second = Listener::listen_shared(first.local(), None).unwrap();
+        let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, first.local().port()));
+        let _third = Listener::listen_shared(v6, None).unwrap();
+        assert!(Listener::listen_passive(first.local()).is_err());
+    });
+}
+
+#[test]
+fn dials_succeed_fail_and_can_be_given_up() {
+    on_core(|| async {
+        let far = TcpListener::bind(here(0)).unwrap();
+        let address = far.local_addr().unwrap();
+        let mut dial = Dial::start(address, Some(HERE)).unwrap();
+        let mut ours = poll_fn(|cx| dial.poll(cx)).await.unwrap();
+        let (mut peer, _) = far.accept().unwrap();
+        assert_eq!(ours.local(), peer.peer_addr().unwrap());
+        write_all(&mut ours, b"hi").await.unwrap();
+        assert_eq!(peer.read(&mut [0; 8]).unwrap(), 2);
+        // Reading works although the stream began its life unconnected.
+        peer.write_all(b"there").unwrap();
+        assert_eq!(read(&mut ours, &mut [0; 8]).await.unwrap(), 5);
+
+        drop(far);
+        let refused = match Dial::start(address, None) {
+            Ok(mut dial) => poll_fn(|cx| dial.poll(cx)).await.err(),
+            Err(error) => Some(error),
+        };
+        assert_eq!(refused.unwrap().kind(), io::ErrorKind::ConnectionRefused);
+
+        // Nobody answers there (RFC 5737); without a route it fails at once, which is as good.
+        if let Ok(mut dial) = Dial::start("192.0.2.1:9".parse().unwrap(), None) {
+            poll_fn(|cx| {
+                let _pending = dial.poll(cx);
+                Poll::Ready(())
+            })
+            .await;
+        }
+    });
+}
+
+#[test]
+fn alarms_ring_in_time_and_move_without_a_timer() {
+    on_core(|| async {
+        let begun = Instant::now();
+        let mut alarm = Alarm::new();
+        poll_fn(|cx| {
+            assert!(alarm.poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        alarm.set(Some(begun + Duration::from_millis(20)));
+        let moves = Cell::new(0);
+        // Moved later while it is armed: rings at the later time only.
+        poll_fn(|cx| {
+            if moves.get() == 0 {
+                assert!(alarm.poll(cx).is_pending());
+                alarm.set(Some(begun + Duration::from_millis(60)));
+            }
+            moves.set(moves.get() + 1);
+            alarm.poll(cx)
+        })
+        .await;
+        assert!(begun.elapsed() >= Duration::from_millis(60));
+        assert!(moves.get() <= 4, "woken {} times", moves.get());
+        // Ready again and again, until it is set anew.
+        poll_fn(|cx| alarm.poll(cx)).await;
+
+        // Moved earlier while it is armed.
+        let begun = Instant::now();
+        alarm.set(Some(begun + Duration::from_secs(60)));
+        poll_fn(|cx| {
+            assert!(alarm.poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        alarm.set(Some(begun + Duration::from_millis(20)));
+        poll_fn(|cx| alarm.poll(cx)).await;
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    });
+}
+
+#[test]
+fn ports_are_leased_once_given_back_and_exhausted() {
+    on_core(|| async {
+        let range = (1..100u16)
+            .map(|at| 20_000 + at * 100)
+            .find(|&first| (first..first + 4).all(|port| TcpListener::bind(here(port)).is_ok()))
+            .map(|first| Rc::new(PortRange::slice(&(first..=first + 3), 0, 1)))
+            .unwrap();
+        let mut open = Vec::new();
+        for expected in 1..=4 {
+            open.push(open_passive(&range, HERE).unwrap());
+            assert_eq!(range.in_use(), expected);
+        }
+        assert!(matches!(
+            open_passive(&range, HERE),
+            Err(Fault::PortsExhausted)
+        ));
+        let (listener, lease) = open.pop().unwrap();
+        assert_eq!(listener.local().port(), lease.port());
+        drop((listener, lease));
+        assert_eq!(range.in_use(), 3);
+        let (listener, lease) = open_passive(&range, HERE).unwrap();
+        // A port that somebody else has is passed over.
+        let port = lease.port();
+        drop((listener, lease));
+        let _stranger = TcpListener::bind(here(port)).unwrap();
+        assert!(matches!(
+            open_passive(&range, HERE),
+            Err(Fault::PortsExhausted)
+        ));
+        open.clear();
+        assert_eq!(range.in_use(), 0);
+        let nothing = Rc::new(PortRange::slice(&(50_000..=50_000), 1, 2));
+        assert_eq!(
+            nothing.len() + PortRange::slice(&(50_000..=50_000), 0, 2).len(),
+            1
+        );
+    });
+}
+
+proptest! {
+    #[test]
+    fn slices_are_disjoint_and_together_the_whole(first in 1u16.., length in 0u16.., shards in 1usize..300) {
+        let last = first.saturating_add(length);
+        let mut next = usize::from(first);
+        for shard in 0..shards {
+            let slice = PortRange::slice(&(first..=last), shard, shards);
+            if !slice.is_empty() {
+                let slice = Rc::new(slice);
+                let [low, high] = [0, slice.len() - 1].map(|index| slice.lease(index));
+                let low = low.unwrap().port();
+                prop_assert_eq!(usize::from(low), next);
+                let high = high.map_or(low, |lease| lease.port());
+                prop_assert_eq!(usize::from(high - low) + 1, slice.len());
+                next += slice.len();
+            }
+        }
+        prop_assert_eq!(next, usize::from(last) + 1);
+    }
+}

@@ -1,0 +1,159 @@
+//! What socket2 and glommio lack on sockets: accept with a whole outcome, an immediate reset, owned adoption.
+
+use std::io;
+use std::mem;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+
+/// What one `accept4` gave.
+#[derive(Debug)]
+pub enum Accept {
+    /// A connection: non-blocking, closed on exec.
+    Connection(OwnedFd, SocketAddr),
+    /// Nobody is waiting.
+    Empty,
+    /// When somebody was waiting and left, or the network beneath him failed (accept(2), "Error handling"): go on.
+    Gone,
+    /// When the process, the system or its memory is out of descriptors: the connection still waits, so back off.
+    Exhausted(io::Error),
+    /// When the listener itself is broken.
+    Broken(io::Error),
+}
+
+/// Takes one waiting connection off a non-blocking listener.
+pub fn accept(listener: BorrowedFd<'_>) -> Accept {
+    // SAFETY: all-zero bytes are a valid sockaddr_storage, of the family AF_UNSPEC.
+    let mut storage: libc::sockaddr_storage = unsafe { mem::zeroed() };
+    let mut length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    // SAFETY: the pointers are to live locals, and `length` says how much the kernel may write.
+    let fd = unsafe {
+        libc::accept4(
+            listener.as_raw_fd(),
+            (&raw mut storage).cast(),
+            &raw mut length,
+            libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC,
+        )
+    };
+    if fd >= 0 {
+        // SAFETY: the kernel has just given us this descriptor, and nobody else knows it.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        return match address_of(&storage) {
+            Some(peer) => Accept::Connection(fd, peer),
+            None => Accept::Gone,
+        };
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error().unwrap_or(0) {
+        libc::EAGAIN => Accept::Empty,
+        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => Accept::Exhausted(error),
+        libc::EINTR
+        | libc::ECONNABORTED
+        | libc::EPERM
+        | libc::EPROTO
+        | libc::ENOPROTOOPT
+        | libc::ENETDOWN
+        | libc::ENETUNREACH
+        | libc::EHOSTDOWN
+        | libc::EHOSTUNREACH
+        | libc::ENONET => Accept::Gone,
+        _ => Accept::Broken(error),
+    }
+}
+
+/// Ends a TCP connection with a reset that leaves now: what was not yet sent is dropped, and the peer's reads fail.
+///
+/// Dissolving the association by AF_UNSPEC works at once, while SO_LINGER 0 waits for the last holder of the file to
+/// let go, and a ring with a poll on it is such a holder. An error means that the connection was dead already.
+pub fn abort(socket: BorrowedFd<'_>) {
+    // SAFETY: all-zero bytes are a valid sockaddr.
+    let mut address: libc::sockaddr = unsafe { mem::zeroed() };
+    address.sa_family = libc::AF_UNSPEC as libc::sa_family_t;
+    let length = size_of::<libc::sockaddr>() as libc::socklen_t;
+    // SAFETY: connect reads `length` bytes of a live local.
+    let _ = unsafe { libc::connect(socket.as_raw_fd(), &raw const address, length) };
+}
+
+/// Makes a bind to port 0 take the address only, and leaves the port to connect: one source address can then reach each
+/// destination by every port, not all destinations together (ip(7), IP_BIND_ADDRESS_NO_PORT).
+///
+/// # Errors
+/// Those of setsockopt(2).
+pub fn bind_address_only(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: setsockopt reads `length` bytes of a live local.
+    let refused = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            (&raw const on).cast(),
+            length,
+        )
+    };
+    if refused == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Receives at most `max` bytes behind what `into` holds, without clearing memory first, and without waiting.
+///
+/// # Errors
+/// Those of recv(2); `WouldBlock` where nothing is there.
+pub fn receive(socket: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+    into.reserve(max);
+    let room = &mut into.spare_capacity_mut()[..max];
+    // SAFETY: `room` is `max` writable bytes; the kernel only writes.
+    let got = unsafe {
+        libc::recv(
+            socket.as_raw_fd(),
+            room.as_mut_ptr().cast(),
+            max,
+            libc::MSG_DONTWAIT,
+        )
+    };
+    let Ok(got) = usize::try_from(got) else {
+        return Err(io::Error::last_os_error());
+    };
+    // SAFETY: the kernel has written the first `got` bytes of the spare capacity, and `got` is at most `max`.
+    unsafe { into.set_len(into.len() + got) };
+    Ok(got)
+}
+
+/// Hands a descriptor to a type that takes raw ones only; ownership moves with it.
+pub fn adopt<T: FromRawFd>(fd: OwnedFd) -> T {
+    // SAFETY: the descriptor is open and owned by nobody else, which is all that `from_raw_fd` asks.
+    unsafe { T::from_raw_fd(fd.into_raw_fd()) }
+}
+
+/// A runtime's socket that can tell its number but not lend its descriptor: this lends it.
+pub struct Lender<T>(pub T);
+
+impl<T: AsRawFd> AsFd for Lender<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the socket owns this descriptor and lives as long as the borrow of `self`.
+        unsafe { BorrowedFd::borrow_raw(self.0.as_raw_fd()) }
+    }
+}
+
+/// The address that the kernel has written; none for a family we do not speak.
+fn address_of(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
+    match i32::from(storage.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says that these bytes are a sockaddr_in, and the storage is aligned for every family.
+            let v4 = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in>() };
+            let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
+            Some(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above, for sockaddr_in6.
+            let v6 = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in6>() };
+            let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+            let port = u16::from_be(v6.sin6_port);
+            Some(SocketAddrV6::new(ip, port, v6.sin6_flowinfo, v6.sin6_scope_id).into())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,18 @@
+//! TLS without sockets: configurations, the record layer as bytes in and bytes out, and resumption per session.
+//! Used by `leg`, which moves the bytes, and by the gate, which loads certificates and checks configurations.
+//! It never touches a socket, never waits, and never decides whether a peer's resumption is demanded.
+
+mod certs;
+mod facts;
+mod fault;
+mod records;
+mod resume;
+pub mod setup;
+
+pub use facts::{TlsFacts, TlsVersion};
+pub use fault::Fault;
+pub use records::{Progress, Records};
+pub use resume::{ClientResume, ServerResume};
+
+#[cfg(test)]
+pub(crate) mod tests;

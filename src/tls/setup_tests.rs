@@ -1,0 +1,308 @@
+//! Every way in which certificates and keys can be wrong, and handshakes where they are right.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::{ClientConnection, ProtocolVersion, ServerConnection};
+
+use super::super::certs::{CertFault, read_fault};
+use super::*;
+use crate::config::{self, Config};
+
+/// A directory with an authority, and a certificate of it for `ftp.inside` with its key.
+struct Bed {
+    directory: tempfile::TempDir,
+    authority: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "authority of the test");
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let bed = Self {
+            directory: tempfile::tempdir().unwrap(),
+            authority,
+        };
+        let (certificate, key) = bed.issue(|_| {});
+        bed.write("gate.pem", certificate.as_bytes());
+        bed.write("gate.key", key.as_bytes());
+        bed.write("inside-ca.pem", bed.authority.pem().as_bytes());
+        bed
+    }
+
+    fn issue(&self, change: impl FnOnce(&mut CertificateParams)) -> (String, String) {
+        let mut params = CertificateParams::new(["ftp.inside".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "gate");
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.authority).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.directory.path().join(name), bytes).unwrap();
+    }
+
+    fn config(&self, listener: &str, pool: &str) -> Config {
+        let text = format!(
+            "[[listener]]\nname = \"a\"\naddress = \"[::]:0\"\npool = \"b\"\ncertificate = \"gate.pem\"\n\
+             key = \"gate.key\"\npassive_ports = \"50000-50999\"\n{listener}\n[[pool]]\nname = \"b\"\n\
+             members = [\"10.0.0.1:21\", \"ftp.inside:21\"]\nca = \"inside-ca.pem\"\n{pool}\n"
+        );
+        config::read(&text)
+            .unwrap()
+            .relative_to(self.directory.path())
+    }
+
+    /// The complaints about the listener's files, without their cures.
+    fn complaints(&self) -> Vec<String> {
+        let config = self.config("", "");
+        let complaints = server(&config.listeners[0], SystemTime::now())
+            .err()
+            .unwrap_or_default();
+        let place = format!("{}/", self.directory.path().display());
+        complaints
+            .iter()
+            .map(|one| one.to_string().lines().next().unwrap().replace(&place, ""))
+            .collect()
+    }
+}
+
+/// Exchanges messages in memory until both sides are done; the version they chose.
+fn shake(
+    client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+    name: ServerName<'static>,
+) -> Result<ProtocolVersion, Error> {
+    let mut client = ClientConnection::new(client, name)?;
+    let mut server = ServerConnection::new(server)?;
+    while client.is_handshaking() || server.is_handshaking() {
+        let mut bytes = Vec::new();
+        client.write_tls(&mut bytes).unwrap();
+        server.read_tls(&mut bytes.as_slice()).unwrap();
+        server.process_new_packets()?;
+        let mut bytes = Vec::new();
+        server.write_tls(&mut bytes).unwrap();
+        client.read_tls(&mut bytes.as_slice()).unwrap();
+        client.process_new_packets()?;
+    }
+    Ok(client.protocol_version().unwrap())
+}
+
+#[test]
+fn what_is_right_shakes_hands_in_each_version() {
+    let bed = Bed::new();
+    for (versions, expected) in [
+        ("[\"1.2\"]", ProtocolVersion::TLSv1_2),
+        ("[\"1.3\"]", ProtocolVersion::TLSv1_3),
+        ("[\"1.2\", \"1.3\"]", ProtocolVersion::TLSv1_3),
+    ] {
+        let config = bed.config(&format!("tls_versions = {versions}"), "");
+        let server = server(&config.listeners[0], SystemTime::now()).unwrap();
+        let pool = pool(&config.pools[0]).unwrap().unwrap();
+        assert_eq!(
+            shake(pool.config, server, pool.names[1].clone()),
+            Ok(expected)
+        );
+    }
+    let config = bed.config("tls_versions = \"1.2\"", "tls_versions = \"1.3\"");
+    let server = server(&config.listeners[0], SystemTime::now()).unwrap();
+    let pool = pool(&config.pools[0]).unwrap().unwrap();
+    assert!(shake(pool.config, server, pool.names[1].clone()).is_err());
+}
+
+#[test]
+fn backends_are_verified_by_authority_and_name_unless_verification_is_off() {
+    let bed = Bed::new();
+    let handshake = |changes: &str, member: usize| {
+        let config = bed.config("", changes);
+        let pool = pool(&config.pools[0]).unwrap().unwrap();
+        let server = server(&config.listeners[0], SystemTime::now()).unwrap();
+        shake(pool.config, server, pool.names[member].clone())
+    };
+    assert!(
+        handshake("", 0).is_err(),
+        "the address is not in the certificate"
+    );
+    assert!(handshake("server_name = \"ftp.inside\"", 0).is_ok());
+    assert!(handshake("server_name = \"ftp.outside\"", 1).is_err());
+    assert!(handshake("verify = \"off\"", 0).is_ok());
+    bed.write("inside-ca.pem", Bed::new().authority.pem().as_bytes());
+    assert!(handshake("", 1).is_err(), "another authority");
+}
+
+#[test]
+fn pools_without_tls_need_nothing_and_wrong_names_are_told_once() {
+    let bed = Bed::new();
+    fs::remove_file(bed.directory.path().join("inside-ca.pem")).unwrap();
+    assert!(
+        pool(&bed.config("", "tls = \"off\"").pools[0])
+            .unwrap()
+            .is_none()
+    );
+    let complaints = pool(&bed.config("", "server_name = \"a b\"").pools[0]).unwrap_err();
+    let keys: Vec<&str> = complaints
+        .iter()
+        .map(|complaint| complaint.key.as_str())
+        .collect();
+    assert_eq!(keys, ["pool[0].server_name", "pool[0].ca"]);
+}
+
+#[test]
+fn an_empty_or_broken_ca_file_is_a_complaint() {
+    let bed = Bed::new();
+    for (bytes, problem) in [
+        (&b""[..], "holds no PEM certificate\n"),
+        (
+            b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+            "certificate 1 cannot be used",
+        ),
+    ] {
+        bed.write("inside-ca.pem", bytes);
+        let complaints = pool(&bed.config("", "").pools[0]).unwrap_err();
+        assert!(
+            complaints[0].to_string().contains(problem),
+            "{}",
+            complaints[0]
+        );
+        assert_eq!(complaints[0].key, "pool[0].ca");
+    }
+}
+
+#[test]
+fn missing_files_are_told_together_with_line_and_key() {
+    let bed = Bed::new();
+    fs::remove_file(bed.directory.path().join("gate.pem")).unwrap();
+    fs::remove_file(bed.directory.path().join("gate.key")).unwrap();
+    assert_eq!(
+        bed.complaints(),
+        [
+            "5:15  listener[0].certificate: gate.pem: there is no such file",
+            "6:7  listener[0].key: gate.key: there is no such file",
+        ]
+    );
+}
+
+#[test]
+fn what_cannot_be_read_says_why() {
+    let bed = Bed::new();
+    fs::remove_file(bed.directory.path().join("gate.key")).unwrap();
+    fs::create_dir(bed.directory.path().join("gate.key")).unwrap();
+    assert_eq!(
+        bed.complaints(),
+        ["6:7  listener[0].key: gate.key: is not a file"]
+    );
+    // Root may read everything, so what the kernel would say to others is handed in.
+    assert_eq!(
+        read_fault(ErrorKind::PermissionDenied.into()),
+        CertFault::Forbidden
+    );
+    bed.write(
+        "gate.pem",
+        &vec![b'#'; usize::try_from(limits::PEM_BYTES_MAX).unwrap() + 1],
+    );
+    assert!(bed.complaints()[0].contains("is longer than"));
+}
+
+#[test]
+fn a_file_of_another_kind_says_what_it_is() {
+    let bed = Bed::new();
+    let (certificate, key) = bed.issue(|_| {});
+    bed.write("gate.pem", key.as_bytes());
+    bed.write("gate.key", certificate.as_bytes());
+    assert_eq!(
+        bed.complaints(),
+        [
+            "5:15  listener[0].certificate: gate.pem: holds no PEM certificate but a private key",
+            "6:7  listener[0].key: gate.key: holds no PEM private key but a certificate",
+        ]
+    );
+    bed.write("gate.pem", bed.authority.der());
+    bed.write("gate.key", b"not PEM at all");
+    assert_eq!(
+        bed.complaints(),
+        [
+            "5:15  listener[0].certificate: gate.pem: holds no PEM certificate but DER",
+            "6:7  listener[0].key: gate.key: holds no PEM private key",
+        ]
+    );
+}
+
+#[test]
+fn broken_and_encrypted_pem_say_so() {
+    let bed = Bed::new();
+    let (certificate, _) = bed.issue(|_| {});
+    bed.write(
+        "gate.pem",
+        &certificate.as_bytes()[..certificate.len() - 30],
+    );
+    bed.write(
+        "gate.key",
+        b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    );
+    assert_eq!(
+        bed.complaints(),
+        [
+            "5:15  listener[0].certificate: gate.pem: is broken PEM: the END line of CERTIFICATE is missing",
+            "6:7  listener[0].key: gate.key: holds a key that is encrypted",
+        ]
+    );
+    bed.write("gate.pem", certificate.as_bytes());
+    bed.write("gate.key", b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nMAA=\n-----END RSA PRIVATE KEY-----\n");
+    assert_eq!(
+        bed.complaints(),
+        ["6:7  listener[0].key: gate.key: holds a key that is encrypted"]
+    );
+    bed.write(
+        "gate.key",
+        b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n",
+    );
+    assert!(
+        bed.complaints()[0].contains("of a kind that is not supported"),
+        "{:?}",
+        bed.complaints()
+    );
+}
+
+#[test]
+fn a_key_of_another_certificate_is_refused() {
+    let bed = Bed::new();
+    let (_, key) = bed.issue(|_| {});
+    bed.write("gate.key", key.as_bytes());
+    let problem = "the key does not belong to the first certificate of the chain";
+    assert_eq!(
+        bed.complaints(),
+        [format!("6:7  listener[0].key: gate.key: {problem}")]
+    );
+}
+
+#[test]
+fn certificates_outside_of_their_time_are_refused_and_named() {
+    let bed = Bed::new();
+    let day = Duration::from_secs(24 * 60 * 60);
+    let (expired, key) = bed.issue(|params| params.not_after = (SystemTime::now() - day).into());
+    bed.write("gate.pem", expired.as_bytes());
+    bed.write("gate.key", key.as_bytes());
+    let complaints = bed.complaints();
+    assert!(
+        complaints[0].starts_with(
+            "5:15  listener[0].certificate: gate.pem: certificate 1 (CN=gate) has expired on "
+        ),
+        "{complaints:?}"
+    );
+    let (good, key) = bed.issue(|_| {});
+    let (early, _) = bed.issue(|params| params.not_before = (SystemTime::now() + day).into());
+    bed.write("gate.pem", format!("{good}{early}").as_bytes());
+    bed.write("gate.key", key.as_bytes());
+    let complaints = bed.complaints();
+    assert!(
+        complaints[0].contains("certificate 2 (CN=gate) is valid only from "),
+        "{complaints:?}"
+    );
+}
