@@ -107,6 +107,9 @@ impl Leg {
         };
         loop {
             let handshaking = tls.process_handshake();
+            if tls.tickets_wait() {
+                return Poll::Ready(Ok(()));
+            }
             // A fault's alert is in the queue by now: send what the socket takes of it, then tell the fault.
             let flushed = Self::flush(&mut self.stream, &mut self.queue, Some(tls), cx);
             if !handshaking? {
@@ -144,7 +147,7 @@ impl Leg {
         let before = into.len();
         for _ in 0..limits::SILENT_READS_PER_TURN_MAX {
             let progress = tls.process(into);
-            if tls.queued() > 0 {
+            if tls.is_urgent() {
                 // An answer to a key update, or the alert of a fault. An error shows in the reads to come.
                 let _told_by_reads = Self::flush(&mut self.stream, &mut self.queue, Some(tls), cx);
             }

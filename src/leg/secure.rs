@@ -10,6 +10,9 @@ use crate::tls::{Progress, Records, TlsFacts};
 pub(super) struct Secure {
     records: Records,
     early: Vec<u8>,
+    /// Tickets wait for our first byte or our end. A client that knows its file to be empty closes right after its
+    /// handshake (curl does): tickets that reach it then, unread, make its kernel reset a leg that has done all it had to.
+    tickets_wait: bool,
 }
 
 impl Secure {
@@ -17,12 +20,14 @@ impl Secure {
         Self {
             records,
             early: Vec::new(),
+            tickets_wait: false,
         }
     }
 
     /// Goes on with the handshake as far as the bytes that have come reach; says whether it still goes on.
     pub(super) fn process_handshake(&mut self) -> Result<bool, Fault> {
         self.records.process(&mut self.early)?;
+        self.tickets_wait = self.records.has_only_tickets();
         Ok(self.records.is_handshaking())
     }
 
@@ -71,11 +76,21 @@ impl Secure {
     }
 
     pub(super) fn seal(&mut self, plain: &[u8]) -> Result<(), Fault> {
+        self.tickets_wait = false;
         Ok(self.records.seal(plain)?)
     }
 
     pub(super) fn seal_close_notify(&mut self) -> Result<(), Fault> {
         Ok(self.records.seal_close_notify()?)
+    }
+
+    /// Whether something is to be sent now, not only with our next bytes.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.queued() > 0 && !self.tickets_wait
+    }
+
+    pub(super) const fn tickets_wait(&self) -> bool {
+        self.tickets_wait
     }
 
     pub(super) fn queued(&self) -> usize {

@@ -51,6 +51,8 @@ pub struct Relay {
     moved: u64,
     /// How the source ended, while the sink still has to be flushed.
     source_end: Option<End>,
+    /// Bytes of ours wait for the sink's socket.
+    unsent: bool,
     /// The sink's own direction: read only to notice a reset and to take TLS messages out of the way.
     sink_heard: usize,
     sink_silent: bool,
@@ -84,6 +86,7 @@ impl Relay {
             first_byte: None,
             moved: 0,
             source_end: None,
+            unsent: false,
             sink_heard: 0,
             sink_silent: false,
             alarm,
@@ -122,10 +125,13 @@ impl Relay {
     }
 
     fn step(&mut self, cx: &mut Context<'_>) -> Pace {
-        let queued = self.sink.queued();
-        if queued > 0 {
+        if self.unsent {
+            let queued = self.sink.queued();
             match self.sink.poll_flush(cx) {
-                Poll::Ready(Ok(())) => self.progressed(),
+                Poll::Ready(Ok(())) => {
+                    self.unsent = false;
+                    self.progressed();
+                }
                 Poll::Ready(Err(_)) => return self.done(Side::sink(self.direction), End::Reset),
                 Poll::Pending => {
                     if self.sink.queued() < queued {
@@ -153,6 +159,7 @@ impl Relay {
                     self.first_byte = Some(clock::now() - self.began);
                 }
                 self.progressed();
+                self.unsent = true;
                 if self.sink.queue(&chunk).is_err() {
                     return self.done(Side::sink(self.direction), End::Reset);
                 }
@@ -180,9 +187,9 @@ impl Relay {
             Some(_) => Phase::Stall,
         };
         // Bytes that wait for the sink are the sink's to take.
-        let side = match self.sink.queued() {
-            0 => Side::source(self.direction),
-            _ => Side::sink(self.direction),
+        let side = match self.unsent {
+            true => Side::sink(self.direction),
+            false => Side::source(self.direction),
         };
         Poll::Ready(self.report(side, End::TimedOut(phase)))
     }

@@ -8,7 +8,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic,
 };
-use rustls::{ClientConfig, CommonState, ServerConfig};
+use rustls::{ClientConfig, CommonState, ProtocolVersion, ServerConfig};
 
 use super::{Fault, TlsFacts};
 use crate::limits;
@@ -141,6 +141,15 @@ impl Records {
     #[must_use]
     pub fn is_handshaking(&self) -> bool {
         self.common().is_handshaking()
+    }
+
+    /// Whether all that is in `outgoing` may wait for the first byte of ours: the handshake is complete, and what is left
+    /// of it are tickets (TLS 1.3, server).
+    #[must_use]
+    pub fn has_only_tickets(&self) -> bool {
+        let is_server = matches!(self.side, Side::Server(_));
+        let is_v13 = self.common().protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        is_server && is_v13 && !self.is_handshaking()
     }
 
     /// Whether the peer's close_notify has come.
