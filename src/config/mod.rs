@@ -117,6 +117,7 @@ impl Config {
                 data_connect: timeouts.data_connect,
                 data_handshake: timeouts.data_handshake,
                 data_completion: timeouts.data_completion,
+                linger: timeouts.linger,
             },
         }
     }

@@ -42,9 +42,12 @@ impl Dialog {
             match transfer.next(&self.rules) {
                 Next::Wait => return self.timers.disarm(Timer::Final),
                 Next::AwaitFinal => {
-                    return self
-                        .timers
-                        .arm_once(Timer::Final, turn.now + self.rules.patience.data_completion);
+                    let at = turn.now + self.rules.patience.data_completion;
+                    return self.timers.arm_once(Timer::Final, at);
+                }
+                Next::AwaitSource => {
+                    let at = turn.now + self.rules.patience.linger;
+                    return self.timers.arm_once(Timer::Final, at);
                 }
                 Next::Verify => {
                     transfer.proof = Proof::Asked;

@@ -27,6 +27,9 @@ pub(super) enum Next {
     Wait,
     /// Data and final reply are not both through: bounded.
     AwaitFinal,
+    /// The final reply is a success, and the source's leg is not even open: bounded, and shortly, for what is not there
+    /// when its end has been told is not on its way. Only time tells it from what the network still carries.
+    AwaitSource,
     /// Ask the backend for the SIZE of what it sent nothing of.
     Verify,
     /// End this leg.
@@ -87,10 +90,10 @@ impl Transfer {
             Leg::Opening { .. } | Leg::Up => {}
         }
         let Some(end) = self.backend.end() else {
-            // Bytes that flow have the relay's deadlines; a leg that is not even open now never will be.
+            // Bytes that flow have the relay's deadlines.
             let is_opening = matches!(self.backend, Leg::Opening { .. });
             return if is_opening {
-                Next::AwaitFinal
+                Next::AwaitSource
             } else {
                 Next::Wait
             };
@@ -107,8 +110,7 @@ impl Transfer {
     fn rule_on_source(&self, rules: &SiteRules, end: End) -> Next {
         let deliver = |close| Next::End(Side::Client, close);
         match (end, self.flowed.unwrap_or(0)) {
-            // Aborted: the gate has cleared away what the backend called a success without ever opening it.
-            (End::Clean | End::Unfinished | End::Bare | End::Refused | End::Aborted, 0) => {
+            (End::Clean | End::Unfinished | End::Bare | End::Refused, 0) => {
                 match (rules.on_empty, self.proof) {
                     (OnEmpty::Complete, _) | (OnEmpty::Verify, Proof::Empty) => {
                         deliver(Close::Clean)

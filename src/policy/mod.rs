@@ -114,6 +114,8 @@ pub struct Patience {
     pub data_handshake: Duration,
     /// What may pass between the end of the data and the backend's final reply, either way round.
     pub data_completion: Duration,
+    /// What a data leg that is not even open may take when its transfer has been called a success.
+    pub linger: Duration,
 }
 
 /// Everything that decides how sessions of one listener with one pool behave.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sluicegate::dialog::Side::{Backend, Client};
 use sluicegate::dialog::{DataNews, End, Note, Phase};
+use sluicegate::limits;
 use sluicegate::policy::{OnEmpty, OnUnfinished, SiteRules};
 
 use crate::script::{Script, clear, rules};
@@ -67,10 +68,10 @@ fn a_success_without_an_answer_on_the_data_port_is_an_empty_file_too() {
     script.backend("226 Nothing to send").gives(&["C 150"]);
     script.up(Client);
     script
-        .waits(Duration::from_secs(10))
+        .waits(limits::LINGER_TIMEOUT)
         .gives(&["end backend reset"]);
     script
-        .ended(Backend, End::Aborted)
+        .ended(Backend, End::Refused)
         .gives(&["end client clean"]);
     script
         .ended(Client, End::Clean)
@@ -87,10 +88,10 @@ fn a_success_and_a_handshake_that_never_comes_is_one_as_well() {
     script.up(Client);
     script.backend("226 Done").gives(&[]);
     script
-        .waits(Duration::from_secs(10))
+        .waits(limits::LINGER_TIMEOUT)
         .gives(&["end backend reset"]);
     script
-        .ended(Backend, End::Aborted)
+        .ended(Backend, End::Bare)
         .gives(&["end client clean"]);
     script
         .ended(Client, End::Clean)

@@ -44,6 +44,7 @@ pub(crate) fn rules() -> SiteRules {
             data_connect: limits::DATA_CONNECT_TIMEOUT,
             data_handshake: limits::DATA_HANDSHAKE_TIMEOUT,
             data_completion: limits::DATA_COMPLETION_TIMEOUT,
+            linger: limits::LINGER_TIMEOUT,
         },
     }
 }

@@ -197,11 +197,9 @@ fn may_complete(rules: &SiteRules, record: &Record, legs: &Legs) -> bool {
             OnEmpty::Reject => end == End::Clean,
             OnEmpty::Verify if record.size.is_some_and(|size| size > record.offset) => false,
             // Never established, however: it carried nothing and the backend calls it a success.
-            OnEmpty::Complete | OnEmpty::Verify => match end {
-                End::Clean | End::Unfinished | End::Bare | End::Refused => true,
-                End::Aborted => legs.flowed.is_none() && source.ordered.is_some(),
-                _ => false,
-            },
+            OnEmpty::Complete | OnEmpty::Verify => {
+                matches!(end, End::Clean | End::Unfinished | End::Bare | End::Refused)
+            }
         },
     }
 }

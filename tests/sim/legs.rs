@@ -226,6 +226,11 @@ impl Legs {
         if close == Close::Clean && !is_up {
             return Err(format!("a leg that is not up cannot end clean: {side:?}"));
         }
+        let given_up = match (leg.stage, leg.conduct.secure) {
+            (Stage::Connected, Secure::Fails(_)) => End::HandshakeFailed,
+            (Stage::Connected, _) => End::Bare,
+            _ => End::Refused,
+        };
         leg.ordered = Some(close);
         leg.stage = Stage::Ending;
         if is_flowing {
@@ -236,8 +241,8 @@ impl Legs {
             };
         }
         let end = match close {
+            _ if !is_up => given_up,
             Close::Reset => End::Aborted,
-            _ if !is_up => End::Aborted,
             Close::Clean => leg.conduct.closed,
             Close::Unfinished if leg.conduct.closed != End::Clean => leg.conduct.closed,
             Close::Unfinished if leg.is_private => End::Unfinished,

@@ -116,6 +116,7 @@ fn patience() -> Patience {
         data_connect: Duration::from_secs(15),
         data_handshake: limits::DATA_HANDSHAKE_TIMEOUT,
         data_completion: limits::DATA_COMPLETION_TIMEOUT,
+        linger: limits::LINGER_TIMEOUT,
     }
 }
 
