@@ -158,7 +158,7 @@ impl Session<'_> {
             return stored.get(argument).cloned();
         }
         let mut listing = String::new();
-        if !argument.ends_with("empty") {
+        if !argument.trim_end_matches('/').ends_with("empty") {
             for (name, bytes) in stored.iter() {
                 listing += &match verb {
                     "NLST" => format!("{name}\r\n"),
