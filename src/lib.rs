@@ -41,3 +41,6 @@ pub mod tls;
 pub mod leg;
 
 pub mod gate;
+
+#[cfg(feature = "rig")]
+pub mod rig;
