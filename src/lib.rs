@@ -28,6 +28,7 @@ pub mod ftp;
 
 pub mod metrics;
 pub mod policy;
+pub mod pool;
 
 pub mod config;
 pub mod dialog;
@@ -39,6 +40,14 @@ pub mod net;
 pub mod tls;
 
 pub mod leg;
+
+pub mod data;
+pub mod relay;
+pub mod upstream;
+
+pub mod session;
+
+pub mod shard;
 
 pub mod gate;
 

@@ -37,6 +37,9 @@ pub const CONTROL_QUEUE_BYTES_MAX: usize = 64 * 1024;
 
 // --- sessions ------------------------------------------------------------------------------------------------
 
+/// Inputs a session takes without a pause before its neighbours have their turn: a client that never stops asking.
+pub const INPUTS_PER_TURN_MAX: u32 = 64;
+
 /// Wrong logins in one session before it is ended with 421 (RFC 2577 section 5 asks for three to five).
 pub const LOGIN_ATTEMPTS_MAX: u32 = 5;
 
@@ -77,6 +80,11 @@ pub const BUFFER_POOLED_BYTES_MAX: usize = 1024 * 1024;
 
 /// Longest PEM file: the authorities of a whole operating system take 220 KiB; a wrong path may name anything.
 pub const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+// --- backends ------------------------------------------------------------------------------------------------
+
+/// How long a member of a pool that could not be reached is tried behind the others.
+pub const MEMBER_REST: Duration = Duration::from_secs(10);
 
 // --- data connections ----------------------------------------------------------------------------------------
 
@@ -122,6 +130,9 @@ pub const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Connections the kernel holds for a listener whose core is busy.
 pub const LISTEN_BACKLOG: i32 = 1024;
+
+/// How long a listener rests when there is no descriptor for another connection.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Most cores one process serves.
 pub const SHARDS_MAX: usize = 256;

@@ -111,6 +111,8 @@ pub mod occasion {
     pub const NO_DATA_CONNECTION: Code = Code(425);
     /// The data connection broke, or was ended.
     pub const TRANSFER_ABORTED: Code = Code(426);
+    /// The transfer failed at the server (RFC 959: local error in processing).
+    pub const LOCAL_ERROR: Code = Code(451);
     /// The command is unknown, or the line is not a command.
     pub const NOT_UNDERSTOOD: Code = Code(500);
     /// The argument is wrong.

@@ -1,0 +1,201 @@
+//! From a checked configuration to cores that serve, or to everything that stands against it.
+
+use core::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use glommio::{LocalExecutorBuilder, Placement};
+
+use super::check::Prepared;
+use super::{Running, Shard};
+use crate::config::{Complaint, Cores, Listener, Pool, Steering};
+use crate::limits::{MAILBOX_MESSAGES_MAX, RING_MEMORY_BYTES, SHARDS_MAX};
+use crate::relay::Budget;
+use crate::shard::{self, BindFault, Plan, SitePlan};
+use crate::sys::{cpus, rlimits};
+
+/// Why the gate does not start; each with its cure.
+#[derive(Debug)]
+pub enum Fault {
+    /// Something in the configuration does not fit this machine.
+    Complaint(Complaint),
+    /// The machine does not let us.
+    Machine(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complaint(complaint) => complaint.fmt(out),
+            Self::Machine(text) => out.write_str(text),
+        }
+    }
+}
+
+/// Starts a core for each CPU of the configuration; ready when it returns.
+///
+/// # Errors
+/// Everything that stands against it, each with its cure.
+pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
+    let config = &prepared.config;
+    let cores = cores(&config.process.cores).map_err(|fault| vec![fault])?;
+    let faults = rlimits::startup_faults(cores.len(), config.limits.sessions);
+    if !faults.is_empty() {
+        let told = faults.iter().map(|fault| Fault::Machine(fault.to_string()));
+        return Err(told.collect());
+    }
+    let members = resolve_all(&config.pools)?;
+    let mut plan = Plan {
+        id: 0,
+        shards: cores.len(),
+        cpu: 0,
+        sessions_max: config.limits.sessions.div_ceil(cores.len()),
+        drain: config.timeouts.drain,
+        sites: sites(prepared, &members),
+    };
+    let mut running = Running {
+        addresses: Vec::new(),
+        shards: Vec::new(),
+    };
+    for (id, &cpu) in cores.iter().enumerate() {
+        (plan.id, plan.cpu) = (id, cpu);
+        let (shard, addresses) =
+            start_one(plan.clone()).map_err(|fault| vec![fault.told(prepared)])?;
+        running.shards.push(shard);
+        // The first core has found the ports where 0 was asked for; the others share them.
+        for (site, addresses) in plan.sites.iter_mut().zip(&addresses) {
+            site.addresses.clone_from(addresses);
+        }
+        running.addresses = addresses;
+    }
+    Ok(running)
+}
+
+fn cores(configured: &crate::config::Located<Cores>) -> Result<Vec<usize>, Fault> {
+    let mut cores = match &configured.value {
+        Cores::All => cpus::available(),
+        Cores::List(list) => list.clone(),
+    };
+    cores.truncate(SHARDS_MAX);
+    match cpus::check(&cores) {
+        Ok(()) if cores.is_empty() => Err(Fault::Machine(
+            "no CPU is available to this process; cure: its affinity".to_owned(),
+        )),
+        Ok(()) => Ok(cores),
+        Err(missing) => {
+            let problem = format!(
+                "CPUs {:?} are not available to this process",
+                missing.missing
+            );
+            let cure = format!(
+                "choose among {:?}, or change the affinity it is started with",
+                missing.available
+            );
+            Err(Fault::Complaint(configured.complaint(problem, cure)))
+        }
+    }
+}
+
+/// The addresses of every pool's members; names are looked up once, here, where waiting hurts nobody.
+fn resolve_all(pools: &[Pool]) -> Result<Vec<Vec<SocketAddr>>, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let mut resolve = |pool: &Pool| -> Vec<SocketAddr> {
+        let lookup = |member: &crate::config::HostPort| {
+            let found = (member.host.as_str(), member.port).to_socket_addrs();
+            let first = found
+                .and_then(|mut found| found.next().ok_or_else(|| io::ErrorKind::NotFound.into()));
+            first.map_err(|error| (member.to_string(), error))
+        };
+        let found = pool.members.value.iter().map(lookup);
+        found
+            .filter_map(|found| {
+                found
+                    .map_err(|(member, error)| {
+                        let problem = format!("{member} has no address: {error}");
+                        let cure = "a name that this machine can resolve, or an IP address";
+                        faults.push(Fault::Complaint(pool.members.complaint(problem, cure)));
+                    })
+                    .ok()
+            })
+            .collect()
+    };
+    let members = pools.iter().map(&mut resolve).collect();
+    if faults.is_empty() {
+        Ok(members)
+    } else {
+        Err(faults)
+    }
+}
+
+fn sites(prepared: &Prepared, members: &[Vec<SocketAddr>]) -> Vec<SitePlan> {
+    let config = &prepared.config;
+    let times = &config.timeouts;
+    let site = |(at, listener): (usize, &Listener)| SitePlan {
+        name: listener.name.clone(),
+        addresses: listener.address.value.clone(),
+        steer: listener.steering == Steering::Cpu,
+        rules: Arc::new(config.rules(listener)),
+        tls: Arc::clone(&prepared.listeners[at]),
+        pool: config.pools[listener.pool].name.clone(),
+        members: members[listener.pool].clone(),
+        pool_tls: prepared.pools[listener.pool].clone(),
+        passive_ports: listener.passive_ports.first..=listener.passive_ports.last,
+        advertise: listener.advertise,
+        data_peer: listener.data_peer,
+        budget: Budget {
+            first_byte: times.data_first_byte,
+            stall: times.data_stall,
+        },
+        completion: times.data_completion,
+        linger: times.linger,
+    };
+    config.listeners.iter().enumerate().map(site).collect()
+}
+
+/// Why one core does not serve.
+enum CoreFault {
+    Bind(BindFault),
+    Executor { cpu: usize, why: String },
+}
+
+impl CoreFault {
+    fn told(self, prepared: &Prepared) -> Fault {
+        match self {
+            Self::Bind(BindFault {
+                site,
+                address,
+                error,
+            }) => {
+                let problem = format!("cannot listen on {address}: {error}");
+                let cure = "a free port and an address of this machine; ports below 1024 need CAP_NET_BIND_SERVICE";
+                Fault::Complaint(
+                    prepared.config.listeners[site]
+                        .address
+                        .complaint(problem, cure),
+                )
+            }
+            Self::Executor { cpu, why } => Fault::Machine(format!(
+                "the core on CPU {cpu} did not start: {why}; cure: see LimitMEMLOCK and kernel.io_uring_disabled"
+            )),
+        }
+    }
+}
+
+fn start_one(plan: Plan) -> Result<(Shard, Vec<Vec<SocketAddr>>), CoreFault> {
+    let cpu = plan.cpu;
+    let executor = |why: String| CoreFault::Executor { cpu, why };
+    let (mail, inbox) = async_channel::bounded(MAILBOX_MESSAGES_MAX);
+    let (ready, is_ready) = sync_channel(1);
+    let thread = LocalExecutorBuilder::new(Placement::Fixed(cpu))
+        .name(&format!("core-{cpu}"))
+        .io_memory(RING_MEMORY_BYTES)
+        .spawn(move || shard::run(plan, inbox, ready))
+        .map_err(|fault| executor(fault.to_string()))?;
+    match is_ready.recv() {
+        Ok(Ok(addresses)) => Ok((Shard { mail, thread }, addresses)),
+        Ok(Err(fault)) => Err(CoreFault::Bind(fault)),
+        Err(_) => Err(executor("it ended before it was ready".to_owned())),
+    }
+}

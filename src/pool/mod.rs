@@ -1,0 +1,116 @@
+//! Which backend: the members of a pool and the order in which a session tries them.
+//! `upstream` asks for an order when a session needs a backend, and reports which members failed.
+//! It never connects, never reads a clock, and never gives up on a member for good.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::limits::MEMBER_REST;
+
+/// A member of a pool, by its place in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MemberId(pub usize);
+
+/// One shard's view of a pool.
+#[derive(Debug)]
+pub struct Pool {
+    /// The pool's name in the configuration.
+    pub name: String,
+    members: Vec<SocketAddr>,
+    next: Cell<usize>,
+    /// Until when each member is tried last, because it has failed.
+    resting: RefCell<Vec<Option<Instant>>>,
+}
+
+impl Pool {
+    /// A pool of these addresses.
+    #[must_use]
+    pub fn new(name: String, members: Vec<SocketAddr>) -> Self {
+        let resting = RefCell::new(vec![None; members.len()]);
+        Self {
+            name,
+            members,
+            next: Cell::new(0),
+            resting,
+        }
+    }
+
+    /// Every member once: in turn from session to session, those that have failed lately behind the others.
+    #[must_use]
+    pub fn candidates(&self, now: Instant) -> Vec<MemberId> {
+        let count = self.members.len();
+        let first = self.next.replace((self.next.get() + 1) % count.max(1));
+        let mut order: Vec<_> = (0..count)
+            .map(|step| MemberId((first + step) % count))
+            .collect();
+        let resting = self.resting.borrow();
+        order.sort_by_key(|member| resting[member.0].is_some_and(|until| now < until));
+        order
+    }
+
+    /// Where a member listens.
+    #[must_use]
+    pub fn address(&self, member: MemberId) -> SocketAddr {
+        self.members[member.0]
+    }
+
+    /// A member could not be reached.
+    pub fn failed(&self, member: MemberId, now: Instant) {
+        self.resting.borrow_mut()[member.0] = Some(now + MEMBER_REST);
+    }
+
+    /// A member was reached.
+    pub fn reached(&self, member: MemberId) {
+        self.resting.borrow_mut()[member.0] = None;
+    }
+
+    /// How long one member may take when all of them have `whole` together.
+    #[must_use]
+    pub fn share(&self, whole: Duration) -> Duration {
+        whole / u32::try_from(self.members.len().max(1)).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a test needs some instant to start from"
+)]
+mod tests {
+    use super::*;
+
+    fn pool() -> Pool {
+        let address = |port| SocketAddr::from(([10, 0, 0, 1], port));
+        Pool::new(
+            "inside".to_owned(),
+            vec![address(1), address(2), address(3)],
+        )
+    }
+
+    fn order(pool: &Pool, now: Instant) -> Vec<usize> {
+        pool.candidates(now)
+            .into_iter()
+            .map(|member| member.0)
+            .collect()
+    }
+
+    #[test]
+    fn members_take_turns() {
+        let (pool, now) = (pool(), Instant::now());
+        assert_eq!(order(&pool, now), [0, 1, 2]);
+        assert_eq!(order(&pool, now), [1, 2, 0]);
+        assert_eq!(order(&pool, now), [2, 0, 1]);
+    }
+
+    #[test]
+    fn a_member_that_failed_is_tried_last_for_a_while() {
+        let (pool, now) = (pool(), Instant::now());
+        pool.failed(MemberId(0), now);
+        assert_eq!(order(&pool, now), [1, 2, 0]);
+        assert_eq!(order(&pool, now + MEMBER_REST), [1, 2, 0]);
+        assert_eq!(order(&pool, now), [2, 1, 0]);
+        pool.reached(MemberId(0));
+        assert_eq!(order(&pool, now), [0, 1, 2]);
+    }
+}

@@ -1,0 +1,236 @@
+//! Moving bytes from the source leg to the sink leg, and ending legs: the loop that knows no FTP.
+//! `session` polls a [`Relay`] while both legs are up, and a [`Closing`] for each leg that is ended.
+//! It never decides how a sink may end, never calls an error an end of file, and never keeps the core beyond its turn.
+
+mod buffers;
+mod closing;
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::dialog::{End, Phase, Side};
+use crate::ftp::Direction;
+use crate::leg::{Fault, Leg, Read};
+use crate::limits::{DRAIN_BYTES_MAX, RELAY_CHUNK_BYTES, RELAY_TURN_BYTES, TLS_RECORD_BYTES_MAX};
+use crate::net::Alarm;
+use crate::sys::clock;
+
+pub use closing::{Closed, Closing};
+
+/// What a transfer may take: time per phase, and bytes per turn.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// From both legs up to the first byte or the end.
+    pub first_byte: Duration,
+    /// Between two bytes.
+    pub stall: Duration,
+}
+
+/// How the bytes stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    /// Plain bytes moved.
+    pub bytes: u64,
+    /// The leg that ended them.
+    pub side: Side,
+    /// How that leg ended.
+    pub end: End,
+    /// From both legs up to the first byte, if one came.
+    pub first_byte: Option<Duration>,
+}
+
+/// Bytes under way between two legs.
+pub struct Relay {
+    source: Leg,
+    sink: Leg,
+    direction: Direction,
+    budget: Budget,
+    began: Instant,
+    first_byte: Option<Duration>,
+    moved: u64,
+    /// How the source ended, while the sink still has to be flushed.
+    source_end: Option<End>,
+    /// The sink's own direction: read only to notice a reset and to take TLS messages out of the way.
+    sink_heard: usize,
+    sink_silent: bool,
+    alarm: Alarm,
+}
+
+/// Whether the loop can go on at once.
+enum Pace {
+    Moved(usize),
+    Blocked,
+    Done(Report),
+}
+
+impl Relay {
+    /// Takes both legs; `client` and `backend` are told apart by `direction`.
+    #[must_use]
+    pub fn new(client: Leg, backend: Leg, direction: Direction, budget: Budget) -> Self {
+        let (source, sink) = match direction {
+            Direction::Download => (backend, client),
+            Direction::Upload => (client, backend),
+        };
+        let began = clock::now();
+        let mut alarm = Alarm::new();
+        alarm.set(Some(began + budget.first_byte));
+        Self {
+            source,
+            sink,
+            direction,
+            budget,
+            began,
+            first_byte: None,
+            moved: 0,
+            source_end: None,
+            sink_heard: 0,
+            sink_silent: false,
+            alarm,
+        }
+    }
+
+    /// Moves what can be moved; ready, once, when the bytes have stopped.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Report> {
+        let mut turn = 0;
+        loop {
+            match self.step(cx) {
+                Pace::Done(report) => return Poll::Ready(report),
+                Pace::Moved(bytes) => {
+                    turn += bytes;
+                    if turn >= RELAY_TURN_BYTES {
+                        // The neighbours' turn; ours comes again at once.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
+                Pace::Blocked => return self.poll_blocked(cx),
+            }
+        }
+    }
+
+    /// Gives the legs back as (source, sink), when the bytes have stopped or are to be stopped.
+    #[must_use]
+    pub fn into_legs(self) -> (Leg, Leg) {
+        (self.source, self.sink)
+    }
+
+    /// How many bytes were moved, and from when on, if they are to be stopped now.
+    #[must_use]
+    pub const fn stopped(&self, end: End) -> Report {
+        self.report(Side::source(self.direction), end)
+    }
+
+    fn step(&mut self, cx: &mut Context<'_>) -> Pace {
+        let queued = self.sink.queued();
+        if queued > 0 {
+            match self.sink.poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.progressed(),
+                Poll::Ready(Err(_)) => return self.done(Side::sink(self.direction), End::Reset),
+                Poll::Pending => {
+                    if self.sink.queued() < queued {
+                        self.progressed();
+                    }
+                    return Pace::Blocked;
+                }
+            }
+        }
+        if let Some(end) = self.source_end {
+            return self.done(Side::source(self.direction), end);
+        }
+        self.read(cx)
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Pace {
+        let mut chunk = buffers::take();
+        let Poll::Ready(read) = self.source.poll_read(cx, &mut chunk, RELAY_CHUNK_BYTES) else {
+            return Pace::Blocked;
+        };
+        match read {
+            Ok(Read::Bytes(bytes)) => {
+                self.moved += bytes as u64;
+                if self.first_byte.is_none() {
+                    self.first_byte = Some(clock::now() - self.began);
+                }
+                self.progressed();
+                if self.sink.queue(&chunk).is_err() {
+                    return self.done(Side::sink(self.direction), End::Reset);
+                }
+                return Pace::Moved(bytes);
+            }
+            Ok(Read::CloseNotify) => self.source_end = Some(End::Clean),
+            Ok(Read::Fin) if self.source.is_private() => self.source_end = Some(End::Unfinished),
+            Ok(Read::Fin) => self.source_end = Some(End::Clean),
+            // A reset, a record that does not verify, an alert: all that came before is all there is.
+            Err(_) => self.source_end = Some(End::Reset),
+        }
+        Pace::Moved(0)
+    }
+
+    /// Nothing moves just now: has the sink gone, or has it been too long?
+    fn poll_blocked(&mut self, cx: &mut Context<'_>) -> Poll<Report> {
+        if self.sink_has_broken(cx) {
+            return Poll::Ready(self.report(Side::sink(self.direction), End::Reset));
+        }
+        if self.alarm.poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let phase = match self.first_byte {
+            None => Phase::FirstByte,
+            Some(_) => Phase::Stall,
+        };
+        // Bytes that wait for the sink are the sink's to take.
+        let side = match self.sink.queued() {
+            0 => Side::source(self.direction),
+            _ => Side::sink(self.direction),
+        };
+        Poll::Ready(self.report(side, End::TimedOut(phase)))
+    }
+
+    fn sink_has_broken(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut scrap = Vec::new();
+        while !self.sink_silent {
+            scrap.clear();
+            match self.sink.poll_read(cx, &mut scrap, TLS_RECORD_BYTES_MAX) {
+                Poll::Pending => return false,
+                Poll::Ready(Err(Fault::Reset)) => return true,
+                // Its end, or an alert that may be a late close_notify of a kind: writing tells whether it still takes bytes.
+                Poll::Ready(Ok(Read::CloseNotify | Read::Fin) | Err(_)) => self.sink_silent = true,
+                Poll::Ready(Ok(Read::Bytes(bytes))) => {
+                    self.sink_heard += bytes;
+                    self.sink_silent = self.sink_heard > DRAIN_BYTES_MAX;
+                }
+            }
+        }
+        false
+    }
+
+    fn progressed(&mut self) {
+        self.alarm.set(Some(clock::now() + self.budget.stall));
+    }
+
+    const fn done(&self, side: Side, end: End) -> Pace {
+        Pace::Done(self.report(side, end))
+    }
+
+    const fn report(&self, side: Side, end: End) -> Report {
+        Report {
+            bytes: self.moved,
+            side,
+            end,
+            first_byte: self.first_byte,
+        }
+    }
+}
+
+/// Moves the bytes of one transfer from end to end and gives back the legs, as (source, sink).
+pub async fn run(
+    client: Leg,
+    backend: Leg,
+    direction: Direction,
+    budget: Budget,
+) -> ((Leg, Leg), Report) {
+    let mut relay = Relay::new(client, backend, direction, budget);
+    let report = poll_fn(|cx| relay.poll(cx)).await;
+    (relay.into_legs(), report)
+}

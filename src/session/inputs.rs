@@ -1,0 +1,161 @@
+//! Exactly one thing that happened: every source is asked in turn, and none is lost by asking another.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use super::{Backend, Session, There};
+use crate::dialog::{FromBackend, FromClient, Input, Loss};
+use crate::leg::{ControlLeg, Fault, Heard};
+use crate::limits::{CONTROL_QUEUE_BYTES_MAX, INPUTS_PER_TURN_MAX};
+use crate::metrics::Phase;
+
+impl Session {
+    /// Waits for the next input. A session that always has one gives its neighbours their turn all the same.
+    pub(super) async fn next_input(&mut self) -> Input {
+        self.alarm.set(self.dialog.deadline());
+        self.stamps.inputs_in_turn += 1;
+        if self.stamps.inputs_in_turn >= INPUTS_PER_TURN_MAX {
+            self.stamps.inputs_in_turn = 0;
+            futures_lite::future::yield_now().await;
+        }
+        poll_fn(|cx| {
+            let polled = self.poll_input(cx);
+            if polled.is_pending() {
+                self.stamps.inputs_in_turn = 0;
+            }
+            polled
+        })
+        .await
+    }
+
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
+        if let Some(input) = self.pending.pop_front() {
+            return Poll::Ready(input);
+        }
+        if !self.draining && self.core.bell.poll(self.id, cx).is_ready() {
+            self.draining = true;
+            return Poll::Ready(Input::Drain);
+        }
+        self.poll_lingering(cx);
+        if let Poll::Ready(news) = self.poll_backend(cx) {
+            return Poll::Ready(Input::Backend(news));
+        }
+        if let Some(transfer) = &mut self.transfer
+            && let Poll::Ready(news) = transfer.poll(cx)
+        {
+            return Poll::Ready(Input::Data(news));
+        }
+        if let Poll::Ready(news) = self.poll_client(cx) {
+            return Poll::Ready(Input::Client(news));
+        }
+        self.alarm.poll(cx).map(|()| Input::Deadline)
+    }
+
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<FromClient> {
+        let client = &mut self.client;
+        if let Poll::Ready(Err(fault)) = client.poll_flush(cx) {
+            return Poll::Ready(FromClient::Lost(loss(&fault)));
+        }
+        if self.securing {
+            let Poll::Ready(outcome) = client.leg_mut().poll_handshake(cx) else {
+                return Poll::Pending;
+            };
+            self.securing = false;
+            self.observe(Phase::ClientHandshake);
+            return Poll::Ready(match outcome {
+                Ok(()) => FromClient::Secured,
+                Err(fault) => {
+                    tracing::info!(session = self.id, %fault, "TLS handshake of the client failed");
+                    FromClient::Lost(Loss::Handshake)
+                }
+            });
+        }
+        // Commands wait in the socket while what they would add to has no room.
+        let is_backend_full = matches!(&self.backend, Backend::There(there) if is_full(&there.leg));
+        if !self.dialog.wants_client() || is_full(client) || is_backend_full {
+            return Poll::Pending;
+        }
+        client.poll_line(cx).map(|heard| match heard {
+            Ok(Heard::Line(line)) => FromClient::Line(line),
+            Ok(Heard::TooLong) => FromClient::TooLong,
+            Ok(Heard::End { .. }) => FromClient::Lost(Loss::Closed),
+            Err(fault) => FromClient::Lost(loss(&fault)),
+        })
+    }
+
+    fn poll_backend(&mut self, cx: &mut Context<'_>) -> Poll<FromBackend> {
+        match &mut self.backend {
+            Backend::Absent => Poll::Pending,
+            Backend::Reaching(reach) => {
+                let Poll::Ready(reached) = reach.poll(cx) else {
+                    return Poll::Pending;
+                };
+                self.observe(Phase::BackendConnect);
+                let Some(reached) = reached else {
+                    self.backend = Backend::Absent;
+                    return Poll::Ready(FromBackend::Unreachable);
+                };
+                self.backend = Backend::There(Box::new(There {
+                    member: reached.member,
+                    leg: reached.leg,
+                    securing: false,
+                    tls: None,
+                }));
+                Poll::Ready(FromBackend::Reached)
+            }
+            // Replies wait in the socket while the client does not take those that are there.
+            Backend::There(there) => there.poll(self.id, is_full(&self.client), cx),
+        }
+    }
+
+    fn poll_lingering(&mut self, cx: &mut Context<'_>) {
+        self.lingering.retain_mut(|closing| {
+            while let Poll::Ready(crate::relay::Closed::Ours(_)) = closing.poll(cx) {}
+            !closing.is_over()
+        });
+    }
+}
+
+impl There {
+    fn poll(&mut self, id: u64, is_client_full: bool, cx: &mut Context<'_>) -> Poll<FromBackend> {
+        if let Poll::Ready(Err(fault)) = self.leg.poll_flush(cx)
+            && !self.securing
+        {
+            return Poll::Ready(FromBackend::Lost(loss(&fault)));
+        }
+        if self.securing {
+            let Poll::Ready(outcome) = self.leg.leg_mut().poll_handshake(cx) else {
+                return Poll::Pending;
+            };
+            self.securing = false;
+            return Poll::Ready(match outcome {
+                Ok(()) => FromBackend::Secured,
+                Err(fault) => {
+                    tracing::warn!(session = id, %fault, "TLS handshake with the backend failed");
+                    FromBackend::Lost(Loss::Handshake)
+                }
+            });
+        }
+        if is_client_full {
+            return Poll::Pending;
+        }
+        self.leg.poll_line(cx).map(|heard| match heard {
+            Ok(Heard::Line(line)) => FromBackend::Line(line),
+            Ok(Heard::TooLong) => FromBackend::TooLong,
+            Ok(Heard::End { .. }) => FromBackend::Lost(Loss::Closed),
+            Err(fault) => FromBackend::Lost(loss(&fault)),
+        })
+    }
+}
+
+fn is_full(leg: &ControlLeg) -> bool {
+    leg.queued() > CONTROL_QUEUE_BYTES_MAX
+}
+
+const fn loss(fault: &Fault) -> Loss {
+    match fault {
+        Fault::Injected => Loss::Injection,
+        Fault::Closed => Loss::Closed,
+        _ => Loss::Broken,
+    }
+}

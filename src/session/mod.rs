@@ -1,0 +1,155 @@
+//! One client's life: wait for one thing, let the dialog decide, perform what it says, leave.
+//! A shard runs one [`Session`] for each control connection, under a panic guard.
+//! It never decides anything about FTP, and never holds anything that outlives it.
+
+mod bell;
+mod ending;
+mod inputs;
+mod notes;
+mod perform;
+mod transfer;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+
+use crate::data::Passive;
+use crate::dialog::{Actions, Dialog, Ending, Input};
+use crate::ftp::Telnet;
+use crate::leg::{ControlLeg, Leg};
+use crate::limits::COMMAND_LINE_BYTES_MAX;
+use crate::metrics::Recorder;
+use crate::net::{Alarm, PortRange, Stream};
+use crate::policy::{DataPeer, SiteRules};
+use crate::pool::{MemberId, Pool};
+use crate::relay::{Budget, Closing};
+use crate::sys::clock;
+use crate::tls::setup::PoolTls;
+use crate::tls::{ClientResume, ServerResume};
+use crate::upstream::Reach;
+use notes::Stamps;
+use transfer::Transfer;
+
+pub use bell::Bell;
+
+/// What the sessions of one listener share on one core.
+pub struct Site {
+    /// The listener's name in the configuration.
+    pub name: String,
+    /// How sessions are led.
+    pub rules: Arc<SiteRules>,
+    /// TLS towards clients.
+    pub tls: Arc<ServerConfig>,
+    /// Where sessions lead.
+    pub pool: Rc<Pool>,
+    /// TLS towards the pool's members, where it may be needed.
+    pub pool_tls: Option<PoolTls>,
+    /// This core's slice of the passive ports.
+    pub ports: Rc<PortRange>,
+    /// The address for PASV replies, where it is not the one that the client has reached.
+    pub advertise: Option<Ipv4Addr>,
+    /// Whose data connections are taken.
+    pub data_peer: DataPeer,
+    /// Bounds of a running stream.
+    pub budget: Budget,
+    /// How long what is still to be sent at the end of a leg may take.
+    pub completion: Duration,
+    /// How long a peer may take for its own end after ours.
+    pub linger: Duration,
+}
+
+/// What all sessions of one core share.
+#[derive(Default)]
+pub struct Core {
+    /// The core's counters and histograms.
+    pub recorder: RefCell<Recorder>,
+    /// Rings when the process is told to stop.
+    pub bell: Bell,
+}
+
+/// One client's session.
+pub struct Session {
+    id: u64,
+    site: Rc<Site>,
+    core: Rc<Core>,
+    dialog: Dialog,
+    client: ControlLeg,
+    /// AUTH has been answered and the handshake is not complete.
+    securing: bool,
+    /// Made at AUTH: a session in the clear needs none.
+    client_tls: Option<ServerResume>,
+    backend: Backend,
+    passive: Option<Passive>,
+    transfer: Option<Box<Transfer>>,
+    /// Data legs that have ended for the transfer and are still being read to their end.
+    lingering: Vec<Closing>,
+    /// What performing an action has brought about.
+    pending: VecDeque<Input>,
+    alarm: Alarm,
+    /// The bell has been heard.
+    draining: bool,
+    stamps: Stamps,
+}
+
+/// The backend's control connection.
+enum Backend {
+    Absent,
+    Reaching(Box<Reach>),
+    There(Box<There>),
+}
+
+struct There {
+    member: MemberId,
+    leg: ControlLeg,
+    securing: bool,
+    /// Made at AUTH; its data connections resume it.
+    tls: Option<ClientResume>,
+}
+
+impl Session {
+    /// A session for a client that has just connected; `id` is for the log.
+    #[must_use]
+    pub fn new(id: u64, stream: Stream, site: Rc<Site>, core: Rc<Core>) -> (Self, Actions) {
+        let is_v6 = stream.peer().ip().to_canonical().is_ipv6();
+        let (dialog, greeting) = Dialog::open(Arc::clone(&site.rules), is_v6, clock::now());
+        tracing::debug!(session = id, client = %stream.peer(), listener = site.name, "session opened");
+        let client = ControlLeg::new(Leg::new(stream), COMMAND_LINE_BYTES_MAX, Telnet::Strip);
+        let session = Self {
+            id,
+            site,
+            core,
+            dialog,
+            client,
+            securing: false,
+            client_tls: None,
+            backend: Backend::Absent,
+            passive: None,
+            transfer: None,
+            lingering: Vec::new(),
+            pending: VecDeque::new(),
+            alarm: Alarm::new(),
+            draining: false,
+            stamps: Stamps::default(),
+        };
+        (session, greeting)
+    }
+
+    /// Lives it to its end; says why it ended.
+    pub async fn run(&mut self, greeting: Actions) -> Ending {
+        self.perform(greeting);
+        loop {
+            let input = self.next_input().await;
+            let actions = self.dialog.step(clock::now(), input);
+            self.perform(actions);
+            if let Some(ending) = self.dialog.ending() {
+                self.close().await;
+                return ending;
+            }
+        }
+    }
+}

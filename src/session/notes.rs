@@ -1,0 +1,142 @@
+//! What happened, for those who count and record: the dialog's notes become counters, histograms and log lines.
+
+use std::time::Instant;
+
+use super::Session;
+use crate::dialog::{Account, End, Note};
+use crate::ftp::{Direction, escape, occasion};
+use crate::metrics::{Counter, Phase};
+use crate::sys::clock;
+
+/// When what is being timed began.
+#[derive(Default)]
+pub(super) struct Stamps {
+    /// Inputs taken without a pause; see `next_input`.
+    pub(super) inputs_in_turn: u32,
+    started: [Option<Instant>; Phase::ALL.len()],
+}
+
+impl Stamps {
+    pub(super) fn start(&mut self, phase: Phase) {
+        self.started[phase as usize] = Some(clock::now());
+    }
+
+    fn take(&mut self, phase: Phase) -> Option<Instant> {
+        self.started[phase as usize].take()
+    }
+}
+
+impl Session {
+    /// Records how long a phase took, if it was begun.
+    pub(super) fn observe(&mut self, phase: Phase) {
+        if let Some(started) = self.stamps.take(phase) {
+            self.core
+                .recorder
+                .borrow_mut()
+                .observe(phase, clock::now() - started);
+        }
+    }
+
+    pub(super) fn count(&self, counter: Counter) {
+        self.core.recorder.borrow_mut().count(counter);
+    }
+
+    pub(super) fn note(&mut self, note: Note) {
+        let session = self.id;
+        match note {
+            Note::ClientSecured => {
+                let facts = self.client.leg().facts();
+                let (version, suite) =
+                    facts.map_or(("", ""), |facts| (facts.version.as_str(), facts.suite));
+                tracing::debug!(session, version, suite, "client secured");
+            }
+            Note::LoggedIn(user) => {
+                self.count(Counter::LoginsOk);
+                tracing::info!(session, user = escape(&user), "logged in");
+            }
+            Note::LoginFailed => {
+                self.count(Counter::LoginsFailed);
+                tracing::info!(session, client = %self.client.leg().peer().ip(), "login failed");
+            }
+            Note::Transferred(account) => self.transferred(&account),
+            Note::EmptyCompleted(backend) => {
+                if backend != End::Clean {
+                    self.count(Counter::EmptyCompletions);
+                    tracing::info!(session, ?backend, "empty stream completed for the client");
+                }
+            }
+            Note::FalseEmptyRefused(client) => {
+                self.count(Counter::FalseEmptiesRefused);
+                tracing::info!(session, ?client, "not passed on as an empty file");
+            }
+            Note::Unfinished(side) => tracing::info!(session, ?side, "stream without close_notify"),
+            Note::Overran(side, phase) => {
+                tracing::info!(session, ?side, ?phase, "data leg overran")
+            }
+            Note::Injected(side) => {
+                self.count(Counter::InjectionsRefused);
+                tracing::warn!(session, ?side, "clear text behind the start of TLS");
+            }
+            Note::Resynchronised => tracing::debug!(session, "backend's replies are in step again"),
+            Note::Unsolicited(code) => {
+                tracing::info!(
+                    session,
+                    code = code.number(),
+                    "reply that belongs to no command"
+                );
+            }
+        }
+    }
+
+    fn transferred(&mut self, account: &Account) {
+        self.observe(Phase::Transfer);
+        let (bytes, outcomes) = match account.direction {
+            Direction::Download => (Counter::DownloadBytes, DOWNLOADS),
+            Direction::Upload => (Counter::UploadBytes, UPLOADS),
+        };
+        let mut recorder = self.core.recorder.borrow_mut();
+        recorder.add(bytes, account.bytes);
+        recorder.count(outcomes[outcome(account) as usize]);
+        drop(recorder);
+        let (verb, code) = (account.verb.word(), account.code.number());
+        let (client, backend, bytes) = (account.client, account.backend, account.bytes);
+        let session = self.id;
+        tracing::info!(session, verb, bytes, code, ?client, ?backend, "transfer");
+    }
+}
+
+/// What became of a transfer; the order of the counters' tables.
+#[derive(Clone, Copy)]
+enum Outcome {
+    Completed,
+    Refused,
+    Unestablished,
+    Broken,
+    Aborted,
+}
+
+const DOWNLOADS: [Counter; 5] = [
+    Counter::DownloadsCompleted,
+    Counter::DownloadsRefused,
+    Counter::DownloadsUnestablished,
+    Counter::DownloadsBroken,
+    Counter::DownloadsAborted,
+];
+
+const UPLOADS: [Counter; 5] = [
+    Counter::UploadsCompleted,
+    Counter::UploadsRefused,
+    Counter::UploadsUnestablished,
+    Counter::UploadsBroken,
+    Counter::UploadsAborted,
+];
+
+fn outcome(account: &Account) -> Outcome {
+    match account.code {
+        code if !code.is_failure() => Outcome::Completed,
+        occasion::NO_DATA_CONNECTION => Outcome::Unestablished,
+        occasion::TRANSFER_ABORTED if account.client == End::Aborted => Outcome::Aborted,
+        occasion::TRANSFER_ABORTED | occasion::LOCAL_ERROR => Outcome::Broken,
+        _ => Outcome::Refused,
+    }
+}

@@ -1,0 +1,191 @@
+//! One arm per action: what the dialog has decided is done, at once and without waiting.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::transfer::Transfer;
+use super::{Backend, Session};
+use crate::data::{Guard, Opening, Passive, Secure};
+use crate::dialog::{
+    Action, Actions, DataPlan, FromBackend, FromClient, Input, Loss, Protection, Target,
+};
+use crate::leg::Fault;
+use crate::metrics::{Counter, Phase};
+use crate::net::open_passive;
+use crate::tls::{ClientResume, ServerResume};
+use crate::upstream::Reach;
+
+impl Session {
+    pub(super) fn perform(&mut self, actions: Actions) {
+        for action in actions {
+            match action {
+                Action::ToClient(bytes) => self.say_to_client(&bytes),
+                Action::ToBackend(bytes) => self.say_to_backend(&bytes),
+                Action::SecureClient => self.secure_client(),
+                Action::ConnectBackend => self.connect_backend(),
+                Action::SecureBackend => self.secure_backend(),
+                Action::OpenPassive => self.open_passive(),
+                Action::ClosePassive => self.passive = None,
+                Action::OpenData(plan) => self.open_data(plan),
+                Action::EndData(side, close) => {
+                    if let Some(transfer) = &mut self.transfer {
+                        transfer.end(side, close);
+                    }
+                }
+                Action::CloseData => self.close_data(),
+                Action::Note(note) => self.note(note),
+                // The loop sees the dialog's ending.
+                Action::Close => {}
+            }
+        }
+    }
+
+    fn say_to_client(&mut self, bytes: &[u8]) {
+        if let Err(fault) = self.client.say(bytes) {
+            self.client_lost(&fault);
+        }
+    }
+
+    fn say_to_backend(&mut self, bytes: &[u8]) {
+        if let Backend::There(there) = &mut self.backend
+            && let Err(fault) = there.leg.say(bytes)
+        {
+            tracing::debug!(session = self.id, %fault, "backend lost");
+            self.pending
+                .push_back(Input::Backend(FromBackend::Lost(Loss::Broken)));
+        }
+    }
+
+    fn client_lost(&mut self, fault: &Fault) {
+        tracing::debug!(session = self.id, %fault, "client lost");
+        let loss = match fault {
+            Fault::Injected => Loss::Injection,
+            _ => Loss::Broken,
+        };
+        self.pending
+            .push_back(Input::Client(FromClient::Lost(loss)));
+    }
+
+    fn secure_client(&mut self) {
+        self.stamps.start(Phase::ClientHandshake);
+        let resume = self.client_tls.insert(ServerResume::new(&self.site.tls));
+        match self.client.secure_as_server(resume.control()) {
+            Ok(()) => self.securing = true,
+            Err(fault) => self.client_lost(&fault),
+        }
+    }
+
+    fn connect_backend(&mut self) {
+        self.stamps.start(Phase::BackendConnect);
+        let whole = self.site.rules.patience.backend_connect;
+        self.backend = Backend::Reaching(Box::new(Reach::start(&self.site.pool, whole)));
+    }
+
+    fn secure_backend(&mut self) {
+        let Backend::There(there) = &mut self.backend else {
+            return;
+        };
+        let outcome = match &self.site.pool_tls {
+            Some(tls) => {
+                let resume = there.tls.insert(ClientResume::new(&tls.config));
+                let name = tls.names[there.member.0].clone();
+                there.leg.secure_as_client(resume.config(), name)
+            }
+            // The configuration gives TLS to every pool whose sessions may ask for it.
+            None => Err(Fault::Closed),
+        };
+        match outcome {
+            Ok(()) => there.securing = true,
+            Err(fault) => {
+                tracing::warn!(session = self.id, %fault, "TLS with the backend did not begin");
+                let loss = match fault {
+                    Fault::Injected => Loss::Injection,
+                    _ => Loss::Handshake,
+                };
+                self.pending
+                    .push_back(Input::Backend(FromBackend::Lost(loss)));
+            }
+        }
+    }
+
+    /// A port at the address that the client has reached us at: no other is known to be reachable for it.
+    fn open_passive(&mut self) {
+        // The old one first: a client that asks again and again holds one port.
+        self.passive = None;
+        let ip = self.client.leg().local().ip();
+        let address = match open_passive(&self.site.ports, ip) {
+            Ok((listener, lease)) => {
+                let passive = Passive::new(listener, lease);
+                let port = passive.local().port();
+                self.passive = Some(passive);
+                let shown = match (self.site.advertise, ip.to_canonical()) {
+                    (Some(advertise), IpAddr::V4(_)) => IpAddr::V4(advertise),
+                    (_, ip) => ip,
+                };
+                Some(SocketAddr::new(shown, port))
+            }
+            Err(fault) => {
+                tracing::warn!(session = self.id, listener = self.site.name, %fault, "no passive port");
+                self.count(Counter::PassivePortsExhausted);
+                None
+            }
+        };
+        self.pending.push_back(Input::Passive(address));
+    }
+
+    fn open_data(&mut self, plan: DataPlan) {
+        self.stamps.start(Phase::Transfer);
+        let client = self.open_client_leg(plan);
+        let backend = self.open_backend_leg(plan);
+        self.transfer = Some(Box::new(Transfer::new(
+            self.id, plan, client, backend, &self.site,
+        )));
+    }
+
+    fn open_client_leg(&mut self, plan: DataPlan) -> Option<Opening> {
+        let passive = self.passive.take()?;
+        let secure = match (plan.client, &self.client_tls) {
+            (Protection::Private, Some(resume)) => Secure::AsServer(resume.data()),
+            // PROT P needs TLS on the control connection, so there is something to resume.
+            (Protection::Private, None) => return None,
+            (Protection::Clear, _) => Secure::Clear,
+        };
+        let guard = Guard::new(self.client.leg().peer().ip(), self.site.data_peer);
+        Some(Opening::listen(passive, guard, secure))
+    }
+
+    fn open_backend_leg(&self, plan: DataPlan) -> Option<Opening> {
+        let Backend::There(there) = &self.backend else {
+            return None;
+        };
+        let target = match plan.target {
+            Target::Port(port) => SocketAddr::new(there.leg.leg().peer().ip(), port),
+            Target::Address(address) => address,
+        };
+        let secure = match (plan.backend, &there.tls, &self.site.pool_tls) {
+            (Protection::Private, Some(resume), Some(tls)) => {
+                Secure::AsClient(resume.config(), tls.names[there.member.0].clone())
+            }
+            (Protection::Private, ..) => return None,
+            (Protection::Clear, ..) => Secure::Clear,
+        };
+        match Opening::dial(target, secure) {
+            Ok(opening) => Some(opening),
+            Err(error) => {
+                tracing::debug!(session = self.id, %target, %error, "backend's data port not reached");
+                None
+            }
+        }
+    }
+
+    /// What is still on its way out goes on by itself, within its bounds.
+    fn close_data(&mut self) {
+        if let Some(transfer) = self.transfer.take() {
+            let strangers = transfer.strangers();
+            self.core
+                .recorder
+                .borrow_mut()
+                .add(Counter::StrangersRefused, strangers);
+            transfer.leave(&mut self.lingering);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The data side of one transfer: two legs that open, flow and end, told to the dialog as news and ended by its orders.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::Site;
+use crate::data::{Opened, Opening};
+use crate::dialog::{Close, DataNews, DataPlan, End, Side};
+use crate::ftp::Direction;
+use crate::leg::Leg;
+use crate::relay::{Budget, Closed, Closing, Relay, Report};
+
+/// One transfer's legs.
+pub(super) struct Transfer {
+    session: u64,
+    direction: Direction,
+    budget: Budget,
+    completion: Duration,
+    linger: Duration,
+    client: Half,
+    backend: Half,
+    relay: Option<Relay>,
+    news: VecDeque<DataNews>,
+    strangers: u64,
+}
+
+/// One leg, as far as it is.
+enum Half {
+    Opening(Opening),
+    Up(Leg),
+    /// Lent to the relay.
+    Flowing,
+    /// Ended by order: the dialog awaits the news.
+    Ending(Closing),
+    /// Ended for the dialog; being read to its end.
+    Fading(Closing),
+    Over,
+}
+
+impl Transfer {
+    /// Begins with two legs on their way up; one that could not even begin has failed.
+    pub(super) fn new(
+        session: u64,
+        plan: DataPlan,
+        client: Option<Opening>,
+        backend: Option<Opening>,
+        site: &Site,
+    ) -> Self {
+        let mut news = VecDeque::new();
+        let mut half = |side, opening: Option<Opening>| {
+            if opening.is_none() {
+                news.push_back(DataNews::Ended(side, End::Refused));
+            }
+            opening.map_or(Half::Over, Half::Opening)
+        };
+        let (client, backend) = (half(Side::Client, client), half(Side::Backend, backend));
+        Self {
+            session,
+            direction: plan.direction,
+            budget: site.budget,
+            completion: site.completion,
+            linger: site.linger,
+            client,
+            backend,
+            relay: None,
+            news,
+            strangers: 0,
+        }
+    }
+
+    /// The next news.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<DataNews> {
+        loop {
+            if let Some(news) = self.news.pop_front() {
+                return Poll::Ready(news);
+            }
+            self.poll_half(Side::Client, cx);
+            self.poll_half(Side::Backend, cx);
+            self.begin_flow();
+            if let Some(relay) = &mut self.relay
+                && let Poll::Ready(report) = relay.poll(cx)
+            {
+                self.flowed(report);
+            }
+            if self.news.is_empty() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn poll_half(&mut self, side: Side, cx: &mut Context<'_>) {
+        match self.half(side) {
+            Half::Opening(opening) => {
+                let opened = opening.poll(cx);
+                let strangers = std::mem::take(&mut opening.strangers);
+                self.strangers += u64::from(strangers);
+                if let Poll::Ready(opened) = opened {
+                    self.opened(side, opened);
+                }
+            }
+            Half::Ending(closing) => {
+                if let Poll::Ready(Closed::Ours(end)) = closing.poll(cx) {
+                    self.news.push_back(DataNews::Ended(side, end));
+                    let half = self.half(side);
+                    if let Half::Ending(closing) = std::mem::replace(half, Half::Over) {
+                        *half = Half::Fading(closing);
+                    }
+                }
+            }
+            Half::Fading(closing) => {
+                while let Poll::Ready(Closed::Ours(_)) = closing.poll(cx) {}
+                if closing.is_over() {
+                    *self.half(side) = Half::Over;
+                }
+            }
+            Half::Up(_) | Half::Flowing | Half::Over => {}
+        }
+    }
+
+    fn opened(&mut self, side: Side, opened: Opened) {
+        let news = match opened {
+            Opened::Connected => DataNews::Connected(side),
+            Opened::Up(leg) => {
+                if let Some(facts) = leg.facts() {
+                    let (session, version) = (self.session, facts.version.as_str());
+                    let (suite, resumed) = (facts.suite, facts.resumed);
+                    tracing::debug!(session, ?side, version, suite, resumed, "data leg secured");
+                }
+                *self.half(side) = Half::Up(leg);
+                DataNews::Up(side)
+            }
+            Opened::Failed(end, why) => {
+                tracing::debug!(session = self.session, ?side, ?end, why, "data leg failed");
+                *self.half(side) = Half::Over;
+                DataNews::Ended(side, end)
+            }
+        };
+        self.news.push_back(news);
+    }
+
+    /// Bytes flow when both legs are up, and only once.
+    fn begin_flow(&mut self) {
+        if !matches!((&self.client, &self.backend), (Half::Up(_), Half::Up(_))) {
+            return;
+        }
+        let client = std::mem::replace(&mut self.client, Half::Flowing);
+        let backend = std::mem::replace(&mut self.backend, Half::Flowing);
+        if let (Half::Up(client), Half::Up(backend)) = (client, backend) {
+            self.relay = Some(Relay::new(client, backend, self.direction, self.budget));
+        }
+    }
+
+    /// The leg that ended is answered as it deserves; the other one waits for its orders.
+    fn flowed(&mut self, report: Report) {
+        let Some(relay) = self.relay.take() else {
+            return;
+        };
+        let (source, sink) = relay.into_legs();
+        let (source_side, sink_side) = (Side::source(self.direction), Side::sink(self.direction));
+        let (ended, survivor, survivor_side) = if report.side == source_side {
+            (source, sink, sink_side)
+        } else {
+            (sink, source, source_side)
+        };
+        *self.half(report.side) = match report.end {
+            // A peer's close_notify is answered at once: some servers hold FIN and 226 until they have it (rule 6).
+            End::Clean => Half::Fading(self.closing(ended, Close::Clean)),
+            End::Unfinished => Half::Fading(self.closing(ended, Close::Unfinished)),
+            // Dropped unfinished: reset.
+            _ => Half::Over,
+        };
+        *self.half(survivor_side) = Half::Up(survivor);
+        self.news.push_back(DataNews::Flowed {
+            bytes: report.bytes,
+            side: report.side,
+            end: report.end,
+        });
+    }
+
+    /// Ends a leg by order of the dialog.
+    pub(super) fn end(&mut self, side: Side, close: Close) {
+        match std::mem::replace(self.half(side), Half::Over) {
+            Half::Opening(opening) => {
+                let end = opening.give_up(close);
+                self.news.push_back(DataNews::Ended(side, end));
+            }
+            Half::Up(leg) => *self.half(side) = Half::Ending(self.closing(leg, close)),
+            Half::Flowing => {
+                if let Some(relay) = &self.relay {
+                    let report = Report {
+                        side,
+                        ..relay.stopped(End::Aborted)
+                    };
+                    self.flowed(report);
+                }
+            }
+            // Over already: the news of it is on its way.
+            other => *self.half(side) = other,
+        }
+    }
+
+    /// Hands over what is still to be read to its end; everything else is reset.
+    pub(super) fn leave(self, lingering: &mut Vec<Closing>) {
+        for half in [self.client, self.backend] {
+            if let Half::Fading(closing) = half {
+                lingering.push(closing);
+            }
+        }
+    }
+
+    /// Connections to the passive port that were not the client's.
+    pub(super) const fn strangers(&self) -> u64 {
+        self.strangers
+    }
+
+    fn closing(&self, leg: Leg, close: Close) -> Closing {
+        Closing::new(leg, close, self.completion, self.linger)
+    }
+
+    const fn half(&mut self, side: Side) -> &mut Half {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Backend => &mut self.backend,
+        }
+    }
+}

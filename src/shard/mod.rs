@@ -1,0 +1,211 @@
+//! One core and all it owns: its listeners, its slice of the passive ports, its sessions, its recorder.
+//! The gate starts one shard for each configured CPU and talks to it by mail.
+//! It never shares a session, a port or a counter with another core, and never waits for one.
+
+mod accept;
+mod permits;
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use async_channel::Receiver;
+use rustls::ServerConfig;
+
+use crate::metrics::Snapshot;
+use crate::net::{Alarm, Listener, PortRange};
+use crate::policy::{DataPeer, SiteRules};
+use crate::pool::Pool;
+use crate::relay::Budget;
+use crate::session::{Core, Site};
+use crate::sys::clock;
+use crate::tls::setup::PoolTls;
+use permits::Permits;
+
+/// Everything one core needs to serve; the same for all cores but for `id`, `cpu` and what they are given of a whole.
+#[derive(Clone)]
+pub struct Plan {
+    /// Which shard this is.
+    pub id: usize,
+    /// Of how many.
+    pub shards: usize,
+    /// The CPU it is pinned to.
+    pub cpu: usize,
+    /// Most sessions at once on this core.
+    pub sessions_max: usize,
+    /// How long transfers may go on when the process is told to stop.
+    pub drain: Duration,
+    /// What it listens for.
+    pub sites: Vec<SitePlan>,
+}
+
+/// One listener of the configuration.
+#[derive(Clone)]
+pub struct SitePlan {
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub addresses: Vec<SocketAddr>,
+    /// Whether the core that takes a packet should take its connection.
+    pub steer: bool,
+    /// How sessions are led.
+    pub rules: Arc<SiteRules>,
+    /// TLS towards clients.
+    pub tls: Arc<ServerConfig>,
+    /// The pool's name.
+    pub pool: String,
+    /// The pool's members.
+    pub members: Vec<SocketAddr>,
+    /// TLS towards them.
+    pub pool_tls: Option<PoolTls>,
+    /// The passive ports of all shards together.
+    pub passive_ports: RangeInclusive<u16>,
+    /// The address for PASV replies, where it is not the one that the client has reached.
+    pub advertise: Option<Ipv4Addr>,
+    /// Whose data connections are taken.
+    pub data_peer: DataPeer,
+    /// Bounds of a running stream.
+    pub budget: Budget,
+    /// How long what is still to be sent at the end of a leg may take.
+    pub completion: Duration,
+    /// How long a peer may take for its own end after ours.
+    pub linger: Duration,
+}
+
+/// What the gate may tell a shard.
+pub enum Mail {
+    /// Stop accepting, let transfers end within the bound, then end.
+    Drain,
+    /// Copy the recorder.
+    Snapshot(SyncSender<Snapshot>),
+}
+
+/// A listener that could not be opened.
+#[derive(Debug)]
+pub struct BindFault {
+    /// The place of its listener among the sites.
+    pub site: usize,
+    /// The address.
+    pub address: SocketAddr,
+    /// Why not.
+    pub error: io::Error,
+}
+
+/// What a shard says once: where its listeners are, site by site, or which of them could not be opened.
+pub type Ready = Result<Vec<Vec<SocketAddr>>, BindFault>;
+
+/// Serves until the gate says stop; gives the last state of the recorder.
+pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> Snapshot {
+    let core = Rc::new(Core::default());
+    let permits = Rc::new(Permits::new(plan.sessions_max));
+    let ids = Rc::new(Cell::new(plan.id as u64));
+    match open_all(&plan) {
+        Err(fault) => {
+            // The gate waits for exactly this message; if it has gone, there is nobody to tell.
+            let _told = ready.send(Err(fault));
+            return core.recorder.borrow().snapshot();
+        }
+        Ok(opened) => {
+            let addresses =
+                |listeners: &Vec<Listener>| listeners.iter().map(Listener::local).collect();
+            let _told = ready.send(Ok(opened
+                .iter()
+                .map(|(_, listeners)| addresses(listeners))
+                .collect()));
+            let listeners = opened.into_iter().flat_map(|(site, listeners)| {
+                listeners
+                    .into_iter()
+                    .map(move |listener| (Rc::clone(&site), listener))
+            });
+            for (bell_number, (site, listener)) in (0..u64::MAX).rev().zip(listeners) {
+                let accepting = accept::Accepting {
+                    listener,
+                    site,
+                    core: Rc::clone(&core),
+                    permits: Rc::clone(&permits),
+                    ids: Rc::clone(&ids),
+                    stride: plan.shards as u64,
+                    bell_number,
+                };
+                glommio::spawn_local(accepting.run()).detach();
+            }
+        }
+    }
+    read_mail(&mail, &core).await;
+    core.bell.ring();
+    drain(&permits, plan.drain).await;
+    core.recorder.borrow().snapshot()
+}
+
+/// A listener of the configuration, as this core has it.
+type Opened = (Rc<Site>, Vec<Listener>);
+
+fn open_all(plan: &Plan) -> Result<Vec<Opened>, BindFault> {
+    let mut opened = Vec::new();
+    for (at, site) in plan.sites.iter().enumerate() {
+        let cpu = site.steer.then_some(plan.cpu);
+        let mut listeners = Vec::new();
+        for &address in &site.addresses {
+            let listener = Listener::listen_shared(address, cpu);
+            listeners.push(listener.map_err(|error| BindFault {
+                site: at,
+                address,
+                error,
+            })?);
+        }
+        opened.push((Rc::new(open_site(plan, site)), listeners));
+    }
+    Ok(opened)
+}
+
+fn open_site(plan: &Plan, site: &SitePlan) -> Site {
+    let ports = PortRange::slice(&site.passive_ports, plan.id, plan.shards);
+    Site {
+        name: site.name.clone(),
+        rules: Arc::clone(&site.rules),
+        tls: Arc::clone(&site.tls),
+        pool: Rc::new(Pool::new(site.pool.clone(), site.members.clone())),
+        pool_tls: site.pool_tls.clone(),
+        ports: Rc::new(ports),
+        advertise: site.advertise,
+        data_peer: site.data_peer,
+        budget: site.budget,
+        completion: site.completion,
+        linger: site.linger,
+    }
+}
+
+/// Until the gate says stop, or is gone.
+async fn read_mail(mail: &Receiver<Mail>, core: &Core) {
+    while let Ok(Mail::Snapshot(asked)) = mail.recv().await {
+        let snapshot = core.recorder.borrow().snapshot();
+        // Whoever asked may have given up meanwhile.
+        let _unheard = asked.try_send(snapshot);
+    }
+}
+
+/// Waits for the sessions to end, within the bound; what is left ends with the executor.
+async fn drain(permits: &Permits, bound: Duration) {
+    let mut alarm = Alarm::new();
+    alarm.set(Some(clock::now() + bound));
+    let mut idle = pin!(permits.idle());
+    poll_fn(|cx| {
+        use std::future::Future as _;
+        match idle.as_mut().poll(cx) {
+            std::task::Poll::Pending => alarm.poll(cx),
+            ready => ready,
+        }
+    })
+    .await;
+    let left = permits.taken();
+    if left > 0 {
+        tracing::warn!(sessions = left, "sessions cut off at the end of the drain");
+    }
+}

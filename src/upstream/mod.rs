@@ -1,0 +1,93 @@
+//! Reaching a backend: one member after the other until TCP stands.
+//! `session` polls a [`Reach`] when its dialog wants a backend.
+//! It never speaks FTP: greeting, AUTH and login are the dialog's.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::ftp::Telnet;
+use crate::leg::{ControlLeg, Leg};
+use crate::limits::REPLY_LINE_BYTES_MAX;
+use crate::net::{Alarm, Dial, Stream};
+use crate::pool::{MemberId, Pool};
+use crate::sys::clock;
+
+/// A backend on its way.
+pub struct Reach {
+    pool: Rc<Pool>,
+    /// Those that are still to be tried, the next one last.
+    left: Vec<MemberId>,
+    dial: Option<(MemberId, Dial)>,
+    share: Duration,
+    alarm: Alarm,
+}
+
+/// A backend that answers on its port; its greeting is still to come.
+pub struct Reached {
+    /// Which member it is.
+    pub member: MemberId,
+    /// Its control connection.
+    pub leg: ControlLeg,
+}
+
+impl Reach {
+    /// Begins to try the members of `pool`; all of them together have `whole`.
+    #[must_use]
+    pub fn start(pool: &Rc<Pool>, whole: Duration) -> Self {
+        let mut left = pool.candidates(clock::now());
+        left.reverse();
+        Self {
+            pool: Rc::clone(pool),
+            left,
+            dial: None,
+            share: pool.share(whole),
+            alarm: Alarm::new(),
+        }
+    }
+
+    /// The first member that answers; `None` when none does.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Reached>> {
+        loop {
+            let Some((member, dial)) = &mut self.dial else {
+                let Some(member) = self.left.pop() else {
+                    return Poll::Ready(None);
+                };
+                self.try_member(member);
+                continue;
+            };
+            let member = *member;
+            match dial.poll(cx) {
+                Poll::Ready(Ok(stream)) => return Poll::Ready(Some(self.reached(member, stream))),
+                Poll::Ready(Err(error)) => self.failed(member, &error.to_string()),
+                Poll::Pending if self.alarm.poll(cx).is_ready() => {
+                    self.failed(member, "it did not answer in time");
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn try_member(&mut self, member: MemberId) {
+        match Dial::start(self.pool.address(member), None) {
+            Ok(dial) => {
+                self.alarm.set(Some(clock::now() + self.share));
+                self.dial = Some((member, dial));
+            }
+            Err(error) => self.failed(member, &error.to_string()),
+        }
+    }
+
+    fn reached(&self, member: MemberId, stream: Stream) -> Reached {
+        self.pool.reached(member);
+        let leg = ControlLeg::new(Leg::new(stream), REPLY_LINE_BYTES_MAX, Telnet::Keep);
+        Reached { member, leg }
+    }
+
+    fn failed(&mut self, member: MemberId, why: &str) {
+        self.dial = None;
+        self.pool.failed(member, clock::now());
+        let address = self.pool.address(member);
+        tracing::warn!(pool = self.pool.name, %address, why, "backend not reached");
+    }
+}

@@ -1,0 +1,194 @@
+//! Everything ends in time and with a word: rules 4, 8 and 13.
+//!
+//! The gate's time-outs are short here; the peers hang for longer than any of them.
+
+use std::time::{Duration, Instant};
+
+use crate::support::certs::Versions;
+use crate::support::gate::{Gate, Setup};
+use crate::support::rude::{Act, Rude, Script};
+use crate::support::strict::{Event, Manner, Strict};
+use crate::support::{Scene, USER, noise};
+
+/// A phase takes a second at most, and a transfer passes through a few of them.
+const ENOUGH: Duration = Duration::from_secs(8);
+
+fn quick() -> Setup {
+    [
+        "backend_connect",
+        "backend_reply",
+        "handshake",
+        "data_connect",
+        "data_handshake",
+        "data_first_byte",
+        "data_stall",
+        "data_completion",
+    ]
+    .into_iter()
+    .fold(Setup::new(), |setup, key| setup.timeout(key, "1s"))
+    .timeout("linger", "500ms")
+}
+
+fn start(script: Script, setup: Setup) -> (Scene, Rude, Gate) {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, script);
+    let gate = Gate::start(&scene, rude.address(), setup);
+    (scene, rude, gate)
+}
+
+#[test]
+fn a_backend_that_hangs_in_a_transfer_costs_only_that_transfer() {
+    for act in [
+        Act::HangBefore150,
+        Act::HangAfter150,
+        Act::HangHandshake,
+        Act::Stall,
+        Act::HangBefore226,
+    ] {
+        let script = Script::new()
+            .file("stuck", &noise(100_000))
+            .file("good", b"payload")
+            .on("RETR stuck", act)
+            .on("STOR stuck", act);
+        let (scene, _rude, gate) = start(script, quick());
+        let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+        eprintln!("{act:?}");
+        let download = client.download("RETR stuck");
+        assert!(
+            matches!(download.reply.code, 425 | 426 | 451),
+            "{act:?}: {download:?}"
+        );
+        assert!(download.took < ENOUGH, "{act:?} took {:?}", download.took);
+        // Only where the whole file had come may its end have been passed on.
+        let ended_clean = download.events.contains(&Event::CloseNotify);
+        assert!(
+            !ended_clean || act == Act::HangBefore226,
+            "{act:?}: {:?}",
+            download.events
+        );
+        client.download("RETR good").assert_complete(b"payload");
+
+        if act != Act::Stall {
+            let upload = client.upload("STOR stuck", b"payload");
+            assert!(
+                matches!(upload.reply.code, 425 | 426 | 451),
+                "{act:?}: {upload:?}"
+            );
+            assert!(upload.took < ENOUGH, "{act:?} took {:?}", upload.took);
+            client.upload("STOR good", b"payload").reply.expect(&[226]);
+        }
+        client.download("RETR good").assert_complete(b"payload");
+    }
+}
+
+#[test]
+fn a_client_that_hangs_in_a_transfer_costs_only_that_transfer() {
+    for manner in [Manner::NeverConnect, Manner::Silent] {
+        let script = Script::new()
+            .file("file", &noise(100_000))
+            .file("good", b"payload");
+        let (scene, _rude, gate) = start(script, quick());
+        let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+        let download = client.download_as("RETR file", manner);
+        download.assert_failed();
+        assert!(
+            download.took < ENOUGH,
+            "{manner:?} took {:?}",
+            download.took
+        );
+        let upload = client.upload_as("STOR file", b"payload", manner);
+        assert!(
+            matches!(upload.reply.code, 425 | 426 | 451),
+            "{manner:?}: {upload:?}"
+        );
+        client.download("RETR good").assert_complete(b"payload");
+        assert_eq!(gate.listening_ports(), 0);
+    }
+}
+
+#[test]
+fn a_backend_that_is_lost_in_a_transfer_is_told() {
+    let script = Script::new()
+        .file("file", &noise(100_000))
+        .on("RETR file", Act::ControlLost);
+    let (scene, _rude, gate) = start(script, quick());
+    let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+    let transfer = client.download("RETR file");
+    assert!(
+        matches!(transfer.reply.code, 421 | 425 | 426 | 451),
+        "{transfer:?}"
+    );
+    assert!(
+        !transfer.events.contains(&Event::CloseNotify),
+        "{:?}",
+        transfer.events
+    );
+    assert!(transfer.took < ENOUGH, "took {:?}", transfer.took);
+}
+
+#[test]
+fn a_command_that_is_not_answered_is_answered_by_the_gate() {
+    let (scene, _rude, gate) = start(Script::new().on("SYST", Act::Mute), quick());
+    let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+    let began = Instant::now();
+    let code = client.say("SYST").code;
+    assert!((400..500).contains(&code), "{code}");
+    assert!(began.elapsed() < ENOUGH);
+}
+
+#[test]
+fn a_backend_without_a_greeting_is_given_up() {
+    let (scene, _rude, gate) = start(Script::new().greeting(""), quick());
+    let mut client = Strict::greet(gate.address(), scene.authority.client(Versions::Both));
+    client.auth();
+    let began = Instant::now();
+    let code = client.say(&format!("USER {USER}")).code;
+    assert!((400..500).contains(&code), "{code}");
+    assert!(began.elapsed() < ENOUGH);
+}
+
+#[test]
+fn idle_clients_are_told_to_go() {
+    let (scene, rude, gate) = start(
+        Script::new(),
+        quick().timeout("idle", "1s").timeout("login", "1s"),
+    );
+    let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+    client.hear().expect(&[421]);
+    client.hear_or_end().unwrap_err();
+    // The login has its own bound.
+    let mut mute = Strict::greet(gate.address(), scene.authority.client(Versions::Both));
+    mute.hear().expect(&[421]);
+    mute.hear_or_end().unwrap_err();
+    crate::support::eventually("the backend's session ends", || rude.sessions() == 0);
+}
+
+#[test]
+fn a_client_without_a_handshake_is_given_up() {
+    let (scene, _rude, gate) = start(Script::new(), quick());
+    let mut client = Strict::greet(gate.address(), scene.authority.client(Versions::Both));
+    client.say("AUTH TLS").expect(&[234]);
+    let began = Instant::now();
+    client.hear_or_end().unwrap_err();
+    assert!(began.elapsed() < ENOUGH);
+}
+
+#[test]
+fn idle_time_does_not_count_during_a_transfer() {
+    let setup = quick()
+        .timeout("idle", "1s")
+        .timeout("data_handshake", "10s")
+        .timeout("data_stall", "10s");
+    // The backend may go on as soon as it likes: only the client is late.
+    let setup = setup
+        .timeout("data_first_byte", "10s")
+        .timeout("backend_reply", "10s");
+    let setup = setup.timeout("data_completion", "10s");
+    let (scene, _rude, gate) = start(Script::new().file("file", b"payload"), setup);
+    let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+    let late = Manner::LateHandshake(Duration::from_secs(3));
+    client
+        .download_as("RETR file", late)
+        .assert_complete(b"payload");
+    client.say("NOOP").expect(&[200]);
+}

@@ -1,0 +1,136 @@
+//! Many at once, and nothing left afterwards: rules 13 and 14 under load.
+//!
+//! Descriptors and ports are counted from outside, in `/proc`.
+
+use std::sync::{Arc, Barrier};
+use std::thread;
+
+use crate::support::certs::Versions;
+use crate::support::gate::{Gate, Setup};
+use crate::support::rude::{Rude, Script};
+use crate::support::strict::Strict;
+use crate::support::{Scene, USER, eventually, noise};
+
+const SESSIONS: usize = 1000;
+
+#[test]
+fn a_thousand_sessions_transfer_at_once() {
+    let scene = Scene::new();
+    let rude = Rude::start(
+        &scene,
+        Script::new()
+            .file("file", &noise(100_000))
+            .file("hollow", b""),
+    );
+    let setup = Setup::new()
+        .limit("sessions", "1500")
+        .passive_ports(1500)
+        .log("level", "\"info\"");
+    let gate = Gate::start(&scene, rude.address(), setup);
+
+    // What the first session leaves open for good, such as a lazily made ring, is not a leak.
+    let mut first = Strict::open(gate.address(), &scene.authority, Versions::Both);
+    first.fetch("RETR file").1.expect(&[226]);
+    first.say("QUIT").expect(&[221]);
+    drop(first);
+    eventually("the first session ends", || rude.sessions() == 0);
+    let descriptors = gate.descriptors();
+
+    let together = Arc::new(Barrier::new(SESSIONS));
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..SESSIONS)
+            .map(|_| {
+                let together = Arc::clone(&together);
+                let (scene, gate) = (&scene, &gate);
+                let client = move || {
+                    let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+                    together.wait();
+                    for (name, length) in [("file", 100_000), ("hollow", 0), ("file", 100_000)] {
+                        let (bytes, reply) = client.fetch(&format!("RETR {name}"));
+                        reply.expect(&[226]);
+                        assert_eq!(bytes.len(), length);
+                    }
+                    client.say("QUIT").expect(&[221]);
+                };
+                thread::Builder::new()
+                    .stack_size(512 * 1024)
+                    .spawn_scoped(scope, client)
+                    .unwrap()
+            })
+            .collect();
+        let failed = clients
+            .into_iter()
+            .filter_map(|client| client.join().err())
+            .count();
+        assert_eq!(failed, 0, "of {SESSIONS} sessions");
+    });
+    eventually("the backend's sessions end", || rude.sessions() == 0);
+    eventually("all descriptors are given back", || {
+        gate.descriptors() <= descriptors
+    });
+    assert_eq!(
+        gate.listening_ports(),
+        0,
+        "all passive ports are given back"
+    );
+
+    let mut last = Strict::open(gate.address(), &scene.authority, Versions::Both);
+    last.download("RETR hollow").assert_complete(b"");
+}
+
+#[test]
+fn one_session_too_many_is_told_so() {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, Script::new());
+    // One core, so that the share of a core is the whole.
+    let setup = Setup::new().process("cores", "[0]").limit("sessions", "3");
+    let gate = Gate::start(&scene, rude.address(), setup);
+    let config = || scene.authority.client(Versions::Both);
+    let mut clients: Vec<_> = (0..3)
+        .map(|_| Strict::greet(gate.address(), config()))
+        .collect();
+    assert_eq!(Strict::connect(gate.address(), config()).hear().code, 421);
+    clients.pop().unwrap().say("QUIT").expect(&[221]);
+    eventually("a place is free", || {
+        Strict::connect(gate.address(), config()).hear().code == 220
+    });
+}
+
+#[test]
+fn a_client_that_leaves_at_any_moment_leaves_nothing() {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, Script::new().file("file", &noise(100_000)));
+    let gate = Gate::start(&scene, rude.address(), Setup::new());
+    let fresh = || Strict::open(gate.address(), &scene.authority, Versions::Both);
+    drop(fresh());
+    eventually("the first session ends", || rude.sessions() == 0);
+    let descriptors = gate.descriptors();
+    for moment in 0..6 {
+        let mut client = fresh();
+        match moment {
+            0 => client.tell(&format!("USER {USER}")),
+            1 => drop(client.passive()),
+            2 => {
+                client.passive();
+                client.tell("RETR file");
+            }
+            3 => {
+                client.passive();
+                client.tell("STOR up");
+                client.hear().expect(&[150]);
+            }
+            4 => client.tell("NOOP\r\nNOOP\r\nNOOP\r\nNOO"),
+            _ => {
+                client.fetch("RETR file").1.expect(&[226]);
+            }
+        }
+    }
+    eventually("the backend's sessions end", || rude.sessions() == 0);
+    eventually("all descriptors are given back", || {
+        gate.descriptors() <= descriptors
+    });
+    eventually("all passive ports are given back", || {
+        gate.listening_ports() == 0
+    });
+    assert!(rude.stored("up").is_none());
+}

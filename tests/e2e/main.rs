@@ -1,0 +1,26 @@
+//! End to end: real clients, the gate, and real servers, over loopback sockets.
+//!
+//! `direct` proves the test bed without the gate; every other module shows one part of the contract in
+//! `docs/PROTOCOL.md` with the gate in between. Tests run in parallel on ports of their own.
+
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a test may block: it is no core's business"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a broken premise fails the test, as it should"
+)]
+
+mod apar;
+mod bounds;
+mod direct;
+mod empties;
+mod limits;
+mod login;
+mod panics;
+mod servers;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,104 @@
+//! The real clients: curl, lftp and Python's ftplib, each told to insist on TLS and to check the certificate.
+//!
+//! A client is a command line built for one target and run to its end; what it printed is for the test to judge.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::process::{Ran, run};
+use super::{PASSWORD, Scene, USER};
+
+/// Whom the clients talk to, and where they keep their files.
+pub(crate) struct Target {
+    address: SocketAddr,
+    ca_file: PathBuf,
+    dir: PathBuf,
+}
+
+impl Target {
+    pub(crate) fn new(scene: &Scene, address: SocketAddr) -> Self {
+        Self {
+            address,
+            ca_file: scene.authority.ca_file().to_owned(),
+            dir: scene.folder("client"),
+        }
+    }
+
+    /// A file in the clients' directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Writes a file for a client to send.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// Reads a file that a client received.
+    #[track_caller]
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+        let path = self.path(name);
+        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Runs curl on a path of the target.
+    pub(crate) fn curl(&self, path: &str, options: &[&str]) -> Ran {
+        let mut command = Command::new("curl");
+        command.args([
+            "--silent",
+            "--show-error",
+            "--verbose",
+            "--ssl-reqd",
+            "--max-time",
+            "50",
+            "--disable",
+        ]);
+        command.arg("--cacert").arg(&self.ca_file);
+        command
+            .args(["--user", &format!("{USER}:{PASSWORD}")])
+            .args(options);
+        command
+            .arg(format!("ftp://{}/{path}", self.address))
+            .current_dir(&self.dir);
+        run(&mut command)
+    }
+
+    /// Runs commands of lftp in one session.
+    pub(crate) fn lftp(&self, commands: &str) -> Ran {
+        let script = format!(
+            "set cmd:fail-exit yes; set net:max-retries 1; set net:timeout 15; set ftp:ssl-force yes; \
+             set ftp:ssl-protect-data yes; set ftp:ssl-protect-list yes; set ssl:verify-certificate yes; \
+             set ssl:ca-file {ca}; debug 5; open -u {USER},{PASSWORD} ftp://{address}; {commands}",
+            ca = self.ca_file.display(),
+            address = self.address,
+        );
+        let mut command = Command::new("lftp");
+        command
+            .args(["--norc", "-c", &script])
+            .env("HOME", &self.dir)
+            .env("LFTP_HOME", self.dir.join("lftp"));
+        run(command.current_dir(&self.dir))
+    }
+
+    /// Runs Python with `ftp` being logged in and its data connections private.
+    pub(crate) fn ftplib(&self, script: &str) -> Ran {
+        let whole = format!("{}\n{script}\nftp.quit()\n", include_str!("ftplib.py"));
+        let mut command = Command::new("python3");
+        command
+            .args(["-I", "-c", &whole])
+            .arg(self.address.ip().to_string())
+            .arg(self.address.port().to_string());
+        command
+            .arg(as_str(&self.ca_file))
+            .args([USER, PASSWORD])
+            .current_dir(&self.dir);
+        run(&mut command)
+    }
+}
+
+fn as_str(path: &Path) -> &str {
+    path.to_str().unwrap()
+}

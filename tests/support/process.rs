@@ -1,0 +1,246 @@
+//! Child processes that end with the test: servers, the gate, and clients that run to their end.
+//!
+//! A child leads a process group of its own, which is killed as a whole; what it printed is kept, and shown when
+//! the test that owns it fails.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use super::{deadline, eventually};
+
+#[derive(Default)]
+struct Output {
+    text: String,
+    /// Outputs that the child has not closed: none when it has ended.
+    open: usize,
+}
+
+/// What a child printed so far, on both of its outputs.
+#[derive(Clone, Default)]
+struct Printed(Arc<(Mutex<Output>, Condvar)>);
+
+impl Printed {
+    fn collect(&self, pipe: impl Read + Send + 'static) {
+        self.0.0.lock().unwrap().open += 1;
+        let printed = self.clone();
+        thread::spawn(move || {
+            let mut lines = BufReader::new(pipe);
+            let mut line = Vec::new();
+            let (output, changed) = &*printed.0;
+            while matches!(lines.read_until(b'\n', &mut line), Ok(length) if length > 0) {
+                let text = String::from_utf8_lossy(&line).into_owned();
+                output.lock().unwrap().text.push_str(&text);
+                changed.notify_all();
+                line.clear();
+            }
+            output.lock().unwrap().open -= 1;
+            changed.notify_all();
+        });
+    }
+
+    fn text(&self) -> String {
+        self.0.0.lock().unwrap().text.clone()
+    }
+
+    /// Waits until a line was printed for which `wanted` holds; `None` when it never will be.
+    fn wait_for(&self, wanted: impl Fn(&str) -> bool) -> Option<String> {
+        let deadline = deadline();
+        let (output, changed) = &*self.0;
+        let mut output = output.lock().unwrap();
+        loop {
+            if let Some(line) = output.text.lines().find(|line| wanted(line)) {
+                return Some(line.to_owned());
+            }
+            let left = deadline.checked_duration_since(Instant::now())?;
+            if output.open == 0 {
+                return None;
+            }
+            output = changed.wait_timeout(output, left).unwrap().0;
+        }
+    }
+}
+
+/// A server that runs until it is dropped.
+pub(crate) struct Server {
+    name: &'static str,
+    child: Child,
+    printed: Printed,
+    log_files: Vec<PathBuf>,
+}
+
+impl Server {
+    /// Starts it; `log_files` are shown beside its output when the test fails.
+    pub(crate) fn start(
+        name: &'static str,
+        command: &mut Command,
+        log_files: Vec<PathBuf>,
+    ) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let printed = Printed::default();
+        printed.collect(child.stdout.take().unwrap());
+        printed.collect(child.stderr.take().unwrap());
+        Self {
+            name,
+            child,
+            printed,
+            log_files,
+        }
+    }
+
+    /// Waits until it takes connections on a port of the loopback address.
+    pub(crate) fn wait_until_listening(&mut self, port: u16) {
+        let name = self.name;
+        eventually(&format!("{name} listens on port {port}"), || {
+            assert!(
+                self.child.try_wait().unwrap().is_none(),
+                "{name} ended: {}",
+                self.log()
+            );
+            listens(port)
+        });
+    }
+
+    /// Waits for a printed line, and gives it back.
+    pub(crate) fn wait_for_line(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        self.printed
+            .wait_for(wanted)
+            .unwrap_or_else(|| panic!("{} never printed {what}:\n{}", self.name, self.log()))
+    }
+
+    /// Everything it printed and logged.
+    pub(crate) fn log(&self) -> String {
+        let mut all = self.printed.text();
+        for file in &self.log_files {
+            all.push_str(&std::fs::read_to_string(file).unwrap_or_default());
+        }
+        all
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// True while the process has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        kill_group(&mut self.child);
+        if thread::panicking() {
+            eprintln!("--- {} said:\n{}", self.name, self.log());
+        }
+    }
+}
+
+/// What a client that ran to its end left behind.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// Fails the test unless the client was content.
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        assert!(
+            self.status.success(),
+            "{}\n{}\n{}",
+            self.status,
+            String::from_utf8_lossy(&self.stdout),
+            self.stderr
+        );
+        self
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+}
+
+/// Runs a client to its end; one that does not end in time is killed, and the test fails.
+pub(crate) fn run(command: &mut Command) -> Ran {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let out = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stdout.read_to_end(&mut bytes).map(|_| bytes)
+    });
+    let err = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stderr.read_to_end(&mut bytes).map(|_| bytes)
+    });
+    let deadline = deadline() + super::PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break Some(status);
+        }
+        if Instant::now() > deadline {
+            kill_group(&mut child);
+            break None;
+        }
+        thread::sleep(std::time::Duration::from_millis(5));
+    };
+    let stdout = out.join().unwrap().unwrap();
+    let stderr = String::from_utf8_lossy(&err.join().unwrap().unwrap()).into_owned();
+    let Some(status) = status else {
+        panic!(
+            "{command:?} hangs:\n{}\n{stderr}",
+            String::from_utf8_lossy(&stdout)
+        );
+    };
+    Ran {
+        status,
+        stdout,
+        stderr,
+    }
+}
+
+fn kill_group(child: &mut Child) {
+    // A group whose leader has been waited for may be gone; then there is nothing left to kill.
+    let killed = Command::new("kill")
+        .args(["-KILL", "--", &format!("-{}", child.id())])
+        .stderr(Stdio::null())
+        .status();
+    if !killed.is_ok_and(|status| status.success()) {
+        child.kill().ok();
+    }
+    child.wait().ok();
+}
+
+/// Whether something listens on a TCP port, as the kernel tells: connecting would be seen by the server.
+fn listens(port: u16) -> bool {
+    ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|table| {
+        std::fs::read_to_string(table)
+            .unwrap_or_default()
+            .lines()
+            .any(|line| {
+                let mut columns = line.split_whitespace().skip(1);
+                let local = columns.next().unwrap_or_default();
+                let state = columns.nth(1).unwrap_or_default();
+                state == "0A" && local.ends_with(&format!(":{port:04X}"))
+            })
+    })
+}

@@ -1,0 +1,210 @@
+//! The real servers: vsftpd and ProFTPD, each with TLS required and session reuse demanded as they do by default.
+//!
+//! Each runs in the foreground on ports of its own, with the scene's certificate and an empty home directory.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::ports::Ports;
+use super::process::{Server, run};
+use super::{PASSWORD, Scene, USER};
+
+/// Where `scripts/install-peers` unpacks the servers.
+const PEERS: &str = "/opt/sluicegate-peers";
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Vsftpd,
+    Proftpd,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 2] = [Self::Vsftpd, Self::Proftpd];
+}
+
+/// A running FTP server and the directory it serves.
+pub(crate) struct FtpServer {
+    address: SocketAddr,
+    root: PathBuf,
+    server: Server,
+    _ports: Ports,
+}
+
+impl FtpServer {
+    pub(crate) fn start(kind: Kind, scene: &Scene) -> Self {
+        let ports = Ports::reserve();
+        let root = scene.folder("home");
+        give_to_account(&root);
+        let mut server = match kind {
+            Kind::Vsftpd => vsftpd(scene, &ports, &root),
+            Kind::Proftpd => proftpd(scene, &ports, &root),
+        };
+        server.wait_until_listening(ports.control());
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.control()));
+        Self {
+            address,
+            root,
+            server,
+            _ports: ports,
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Puts a file into the served directory, for everybody to read.
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
+        let path = self.root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+    }
+
+    /// Makes a directory in the served directory.
+    pub(crate) fn folder(&self, name: &str) {
+        std::fs::create_dir_all(self.root.join(name)).unwrap();
+        give_to_account(&self.root);
+    }
+
+    /// The content of a file in the served directory.
+    pub(crate) fn get(&self, name: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.root.join(name)).ok()
+    }
+
+    /// Everything the server logged.
+    pub(crate) fn log(&self) -> String {
+        self.server.log()
+    }
+}
+
+fn vsftpd(scene: &Scene, ports: &Ports, root: &Path) -> Server {
+    let log = scene.path("vsftpd.log");
+    let mut config = String::new();
+    for (key, value) in [
+        ("listen", "YES"),
+        ("background", "NO"),
+        ("listen_address", "127.0.0.1"),
+        ("anonymous_enable", "NO"),
+        ("local_enable", "YES"),
+        ("write_enable", "YES"),
+        ("pam_service_name", "sluicegate-e2e"),
+        ("chroot_local_user", "YES"),
+        ("allow_writeable_chroot", "YES"),
+        ("secure_chroot_dir", scene.folder("empty").to_str().unwrap()),
+        ("ssl_enable", "YES"),
+        ("force_local_logins_ssl", "YES"),
+        ("force_local_data_ssl", "YES"),
+        ("require_ssl_reuse", "YES"),
+        ("ssl_ciphers", "HIGH"),
+        ("xferlog_enable", "YES"),
+        ("log_ftp_protocol", "YES"),
+        ("debug_ssl", "YES"),
+        ("listen_port", &ports.control().to_string()),
+        ("pasv_min_port", &ports.passive().start().to_string()),
+        ("pasv_max_port", &ports.passive().end().to_string()),
+        ("local_root", root.to_str().unwrap()),
+        ("vsftpd_log_file", log.to_str().unwrap()),
+        (
+            "rsa_cert_file",
+            scene.authority.certificate_file().to_str().unwrap(),
+        ),
+        (
+            "rsa_private_key_file",
+            scene.authority.key_file().to_str().unwrap(),
+        ),
+    ] {
+        writeln!(config, "{key}={value}").unwrap();
+    }
+    let config = scene.file("vsftpd.conf", config);
+    Server::start(
+        "vsftpd",
+        Command::new(format!("{PEERS}/usr/sbin/vsftpd")).arg(config),
+        vec![log],
+    )
+}
+
+fn proftpd(scene: &Scene, ports: &Ports, root: &Path) -> Server {
+    let mut users = run(Command::new("openssl").args(["passwd", "-6", PASSWORD]))
+        .ok()
+        .text();
+    users = format!(
+        "{USER}:{}:{}::/nonexistent:/usr/sbin/nologin\n",
+        users.trim(),
+        account_ids()
+    );
+    let users = scene.file("proftpd.users", users);
+    std::os::unix::fs::chown(&users, Some(0), Some(0)).unwrap();
+    std::fs::set_permissions(&users, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let state = scene.folder("proftpd");
+    let tls_log = scene.path("proftpd-tls.log");
+    let config = format!(
+        r#"
+ModulePath {PEERS}/usr/lib/proftpd
+LoadModule mod_tls.c
+ServerType standalone
+ServerName sluicegate-test
+DefaultAddress 127.0.0.1
+Port {port}
+UseIPv6 off
+UseReverseDNS off
+PassivePorts {first} {last}
+User {USER}
+Group {USER}
+PidFile {state}/pid
+ScoreboardFile {state}/scoreboard
+DelayEngine off
+WtmpLog off
+TransferLog none
+SystemLog {state}/log
+AuthOrder mod_auth_file.c
+AuthUserFile {users}
+RequireValidShell off
+DefaultRoot {root}
+AllowStoreRestart on
+AllowRetrieveRestart on
+AllowOverwrite on
+MaxInstances 100
+TLSEngine on
+TLSRequired on
+TLSLog {tls_log}
+TLSECCertificateFile {certificate}
+TLSECCertificateKeyFile {key}
+"#,
+        port = ports.control(),
+        first = ports.passive().start(),
+        last = ports.passive().end(),
+        state = state.display(),
+        users = users.display(),
+        root = root.display(),
+        tls_log = tls_log.display(),
+        certificate = scene.authority.certificate_file().display(),
+        key = scene.authority.key_file().display(),
+    );
+    let config = scene.file("proftpd.conf", config);
+    let mut command = Command::new(format!("{PEERS}/usr/sbin/proftpd"));
+    command
+        .args(["--nodaemon", "--quiet", "--config"])
+        .arg(config);
+    Server::start("proftpd", &mut command, vec![state.join("log"), tls_log])
+}
+
+/// The account's numbers, as a line of passwd has them.
+fn account_ids() -> String {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
+    let line = passwd
+        .lines()
+        .find(|line| line.starts_with(&format!("{USER}:")))
+        .unwrap();
+    line.split(':')
+        .skip(2)
+        .take(2)
+        .collect::<Vec<_>>()
+        .join(":")
+}
+
+fn give_to_account(directory: &Path) {
+    run(Command::new("chown").arg("-R").arg(USER).arg(directory)).ok();
+}

@@ -1,0 +1,225 @@
+//! A strict FTPS client that writes down what happens on its connections, and can misbehave on purpose.
+//!
+//! The order of its journal is the proof of "226 only after close_notify and FIN": it looks at the control
+//! connection first and at the data connection second, so a final reply that stands before the FIN was sent first.
+
+mod journal;
+mod transfer;
+
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use super::certs::{Authority, Versions};
+use super::wire::{Got, Wire};
+use super::{PASSWORD, USER};
+pub(crate) use journal::{Event, Reply, Transfer};
+
+/// How the client treats the data connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    Polite,
+    /// Connects only after the preliminary reply.
+    ConnectAfterPreliminary,
+    /// Connects, then lets this time pass before its handshake.
+    LateHandshake(Duration),
+    /// Never opens the data connection.
+    NeverConnect,
+    /// Opens it, and closes it with FIN without a handshake.
+    BareClose,
+    /// Opens it, and resets it without a handshake.
+    BareReset,
+    /// Ends an upload with FIN, without close_notify.
+    Unfinished,
+    /// Resets an upload after its bytes.
+    ResetAfterBytes,
+    /// Speaks no TLS where it is awaited.
+    PlainBytes,
+    /// Opens it and then says and reads nothing at all.
+    Silent,
+}
+
+/// A client session.
+pub(crate) struct Strict {
+    control: Wire,
+    heard: Vec<u8>,
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    /// Asks for the data port with PASV instead of EPSV.
+    pub(crate) pasv: bool,
+    private: bool,
+}
+
+impl Strict {
+    /// Connects and hears the greeting.
+    pub(crate) fn greet(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
+        let mut client = Self::connect(address, config);
+        client.hear().expect(&[220]);
+        client
+    }
+
+    /// Connects; the greeting is still to be heard.
+    pub(crate) fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
+        Self {
+            control: Wire::connect(address).unwrap(),
+            heard: Vec::new(),
+            config,
+            name: ServerName::from(address.ip()),
+            pasv: false,
+            private: false,
+        }
+    }
+
+    /// A private session, logged in, its data connections private.
+    pub(crate) fn open(address: SocketAddr, authority: &Authority, versions: Versions) -> Self {
+        let mut client = Self::greet(address, authority.client(versions));
+        client.auth();
+        client.login();
+        client.protect('P');
+        client.say("TYPE I").expect(&[200]);
+        client
+    }
+
+    /// AUTH TLS and the handshake.
+    pub(crate) fn auth(&mut self) {
+        self.say("AUTH TLS").expect(&[234]);
+        self.secure().unwrap();
+    }
+
+    /// The handshake of the control connection.
+    pub(crate) fn secure(&mut self) -> io::Result<()> {
+        self.control.secure_as_client(&self.config, &self.name)
+    }
+
+    pub(crate) fn login(&mut self) {
+        let reply = self.say(&format!("USER {USER}")).expect(&[230, 331]);
+        if reply.code == 331 {
+            self.say(&format!("PASS {PASSWORD}")).expect(&[230]);
+        }
+    }
+
+    /// PBSZ 0 and PROT with this letter.
+    pub(crate) fn protect(&mut self, level: char) {
+        self.say("PBSZ 0").expect(&[200]);
+        self.say(&format!("PROT {level}")).expect(&[200]);
+        self.private = level == 'P';
+    }
+
+    pub(crate) fn tell(&mut self, line: &str) {
+        self.control
+            .write(format!("{line}\r\n").as_bytes())
+            .unwrap();
+    }
+
+    /// Bytes into the control connection as they are, past TLS.
+    pub(crate) fn control(&mut self) -> &mut Wire {
+        &mut self.control
+    }
+
+    pub(crate) fn say(&mut self, line: &str) -> Reply {
+        self.tell(line);
+        self.hear()
+    }
+
+    /// Waits for a reply.
+    pub(crate) fn hear(&mut self) -> Reply {
+        self.hear_or_end()
+            .unwrap_or_else(|error| panic!("the control connection ended: {error}"))
+    }
+
+    /// Waits for a reply or for the end of the control connection.
+    pub(crate) fn hear_or_end(&mut self) -> io::Result<Reply> {
+        loop {
+            if let Some(reply) = self.cut_reply() {
+                return Ok(reply);
+            }
+            match self.control.read()? {
+                Got::Bytes(bytes) => self.heard.extend(bytes),
+                Got::CloseNotify | Got::Fin => return Err(ErrorKind::UnexpectedEof.into()),
+            }
+        }
+    }
+
+    /// A reply that has arrived already.
+    fn overhear(&mut self) -> io::Result<Option<Reply>> {
+        loop {
+            if let Some(reply) = self.cut_reply() {
+                return Ok(Some(reply));
+            }
+            match self.control.try_read()? {
+                Some(Got::Bytes(bytes)) => self.heard.extend(bytes),
+                Some(Got::CloseNotify | Got::Fin) => return Err(ErrorKind::UnexpectedEof.into()),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    fn cut_reply(&mut self) -> Option<Reply> {
+        let text = String::from_utf8_lossy(&self.heard);
+        let code = text.get(..3)?.to_owned();
+        let mut length = 0;
+        for line in text.split_inclusive('\n') {
+            length += line.len();
+            if line.starts_with(&format!("{code} ")) && line.ends_with('\n') {
+                let text = text[..length].trim_end().to_owned();
+                self.heard.drain(..length);
+                return Some(Reply {
+                    code: code.parse().unwrap(),
+                    text,
+                });
+            }
+        }
+        None
+    }
+
+    /// Asks for a data port.
+    pub(crate) fn passive(&mut self) -> SocketAddr {
+        let peer = self.control.peer();
+        if self.pasv {
+            let reply = self.say("PASV").expect(&[227]);
+            let numbers = reply
+                .text
+                .rsplit_once('(')
+                .unwrap()
+                .1
+                .split_once(')')
+                .unwrap()
+                .0;
+            let n: Vec<u8> = numbers.split(',').map(|n| n.parse().unwrap()).collect();
+            return SocketAddr::from((
+                Ipv4Addr::new(n[0], n[1], n[2], n[3]),
+                u16::from_be_bytes([n[4], n[5]]),
+            ));
+        }
+        let reply = self.say("EPSV").expect(&[229]);
+        let port = reply
+            .text
+            .split_once("(|||")
+            .unwrap()
+            .1
+            .split_once('|')
+            .unwrap()
+            .0;
+        SocketAddr::new(peer.ip(), port.parse().unwrap())
+    }
+
+    pub(crate) fn download(&mut self, command: &str) -> Transfer {
+        self.transfer(command, None, Manner::Polite)
+    }
+
+    pub(crate) fn download_as(&mut self, command: &str, manner: Manner) -> Transfer {
+        self.transfer(command, None, manner)
+    }
+
+    pub(crate) fn upload(&mut self, command: &str, bytes: &[u8]) -> Transfer {
+        self.transfer(command, Some(bytes), Manner::Polite)
+    }
+
+    pub(crate) fn upload_as(&mut self, command: &str, bytes: &[u8], manner: Manner) -> Transfer {
+        self.transfer(command, Some(bytes), manner)
+    }
+}
