@@ -5,6 +5,7 @@
 pub mod backend;
 pub mod certificates;
 pub mod client;
+pub mod demo;
 mod pattern;
 mod wait;
 

@@ -14,7 +14,7 @@ mod transfer;
 mod tree;
 
 pub use misbehave::{Misbehaviour, TABLE as MISBEHAVIOURS};
-pub use record::{Ended, Record};
+pub use record::{Ended, OwnEnd, Record};
 
 use std::cell::RefCell;
 use std::convert::Infallible;

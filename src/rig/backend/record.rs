@@ -22,6 +22,8 @@ pub struct Record {
     pub crc: Option<u32>,
     /// How the peer's direction of the data connection ended.
     pub ended: Ended,
+    /// How our own did.
+    pub own_end: OwnEnd,
     /// Whether the file was taken as whole (an upload), or all of it sent (a download).
     pub complete: bool,
     /// The code of the final reply; 0 where there was none.
@@ -45,6 +47,19 @@ pub enum Ended {
     Broken,
 }
 
+/// How the backend ended its own direction of a data connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnEnd {
+    /// There was none, or it ended before we did.
+    None,
+    /// close_notify, then FIN.
+    CloseNotify,
+    /// FIN alone: the whole of it in the clear, unfinished or bare on a private connection.
+    Fin,
+    /// A reset.
+    Reset,
+}
+
 impl Record {
     pub(super) const fn new(verb: Verb, path: String) -> Self {
         Self {
@@ -55,6 +70,7 @@ impl Record {
             bytes: 0,
             crc: None,
             ended: Ended::Unknown,
+            own_end: OwnEnd::None,
             complete: false,
             reply: 0,
             took: Duration::ZERO,

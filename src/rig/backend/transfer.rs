@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 
 use super::Shared;
 use super::misbehave::{Ending, Flow, Preliminary, Script, Taking, Verdict};
-use super::record::{Ended, Record};
+use super::record::{Ended, OwnEnd, Record};
 use super::tree::{Content, Node};
 use crate::leg::{self, Leg, Read};
 use crate::limits;
@@ -128,10 +128,14 @@ impl Job<'_> {
     /// The ends that need no TLS; gives back the connection where the script knows none.
     async fn end_bare(&self, mut stream: Stream) -> Option<Stream> {
         match self.script.taking {
-            Taking::BareReset => stream.abort(),
+            Taking::BareReset => {
+                stream.abort();
+                self.record.borrow_mut().own_end = OwnEnd::Reset;
+            }
             Taking::BareClose => {
                 // An error: the client was gone already, and what is said of it stays the same.
                 let _gone = stream.finish();
+                self.record.borrow_mut().own_end = OwnEnd::Fin;
                 self.conclude(COMPLETE);
                 // A close with bytes unread would be a reset: the client's first flight is read away.
                 let mut leg = Leg::new(stream);
@@ -260,6 +264,7 @@ impl Job<'_> {
                 self.record.borrow_mut().ended = Ended::Broken;
             }
             leg.abort();
+            self.record.borrow_mut().own_end = OwnEnd::Reset;
             return self.judge(whole);
         }
         if ending != Ending::Unfinished {
@@ -272,6 +277,10 @@ impl Job<'_> {
             whole &= end.await.is_ok();
         }
         whole &= leg.finish().is_ok();
+        self.record.borrow_mut().own_end = match ending {
+            Ending::Clean | Ending::Patient if leg.is_private() => OwnEnd::CloseNotify,
+            _ => OwnEnd::Fin,
+        };
         if ending == Ending::Unfinished {
             let played = self.judge(whole);
             if played == Played::Done {

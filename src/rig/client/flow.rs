@@ -47,6 +47,7 @@ impl Flow {
         cargo: Cargo,
         progress: Option<Box<dyn FnMut(u64)>>,
     ) -> Self {
+        let began = clock::now();
         let mut channel = Channel {
             private: tls.is_some(),
             ..Channel::default()
@@ -67,7 +68,7 @@ impl Flow {
             state,
             tls,
             cargo,
-            began: clock::now(),
+            began,
             buffer: Vec::new(),
             channel,
             progress,

@@ -12,10 +12,8 @@ pub use answer::Answer;
 pub use channel::{Channel, Content};
 pub use fault::Fault;
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -23,10 +21,10 @@ use rustls::pki_types::ServerName;
 
 use super::wait::within;
 use super::{Handshake, Source, Stretch};
-use crate::ftp::{Class, Code, ReplyLine, Telnet, read_epsv_reply, read_pasv_reply};
-use crate::leg::{self, ControlLeg, Heard, Leg};
+use crate::ftp::{Class, ReplyLine, Telnet, read_epsv_reply, read_pasv_reply};
+use crate::leg::{self, ControlLeg, Leg};
 use crate::limits;
-use crate::net::{Alarm, Dial};
+use crate::net::Dial;
 use crate::sys::clock;
 use crate::tls::ClientResume;
 use answer::Replies;
