@@ -129,8 +129,8 @@ impl Session {
     }
 
     fn queue(&mut self, reply: &str) -> Result<(), Fault> {
-        self.control.say(reply.as_bytes())?;
-        self.control.say(b"\r\n")
+        // One call, so that it is one record.
+        self.control.say(format!("{reply}\r\n").as_bytes())
     }
 
     /// Plays a transfer, and listens to the control connection meanwhile.

@@ -244,10 +244,10 @@ fn manners_by_site_last_until_taken_back_and_paths_lead_through_them() {
         }
         client.ask("SITE BEHAVE").await.unwrap();
         assert_complete(&client.list("LIST", "empty-dir").await.unwrap());
-        client
-            .command("CWD /misbehave/bare-close/empty-dir", Class::Completion)
-            .await
-            .unwrap();
+        for step in ["/misbehave", "bare-close", "empty-dir"] {
+            let line = format!("CWD {step}");
+            client.command(&line, Class::Completion).await.unwrap();
+        }
         assert!(!client.list("NLST", "").await.unwrap().is_complete());
         client.quit().await.unwrap();
     });

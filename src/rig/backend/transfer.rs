@@ -254,33 +254,24 @@ impl Job<'_> {
 
     /// Ends our direction as the script wants it, says the verdict, and looks on until the client has ended its own.
     async fn end(&self, mut leg: Leg, moved: Result<bool, Broken>) -> Played {
-        let mut whole = matches!(moved, Ok(true));
         let ending = match moved {
             Ok(_) => self.script.ending,
             Err(_) => Ending::Reset,
         };
+        let whole = matches!(moved, Ok(true));
         if ending == Ending::Reset {
-            if self.record.borrow().ended == Ended::Unknown && moved.is_err() {
-                self.record.borrow_mut().ended = Ended::Broken;
+            let mut record = self.record.borrow_mut();
+            if record.ended == Ended::Unknown && moved.is_err() {
+                record.ended = Ended::Broken;
             }
+            record.own_end = OwnEnd::Reset;
+            drop(record);
             leg.abort();
-            self.record.borrow_mut().own_end = OwnEnd::Reset;
             return self.judge(whole);
         }
-        if ending != Ending::Unfinished {
-            whole &= leg.queue_close_notify().is_ok();
-        }
-        whole &= self.bounded(|cx| leg.poll_flush(cx)).await.is_ok();
-        if ending == Ending::Patient {
-            let mut scrap = Vec::new();
-            let end = self.bounded(|cx| read_end(&mut leg, &mut scrap, cx));
-            whole &= end.await.is_ok();
-        }
-        whole &= leg.finish().is_ok();
-        self.record.borrow_mut().own_end = match ending {
-            Ending::Clean | Ending::Patient if leg.is_private() => OwnEnd::CloseNotify,
-            _ => OwnEnd::Fin,
-        };
+        let said = self.say_end(&mut leg, ending).await.is_ok();
+        // An upload that has come whole stays whole, whether or not its client waits for our end: lftp does not.
+        let whole = whole && (said || self.record.borrow().ended == Ended::Clean);
         if ending == Ending::Unfinished {
             let played = self.judge(whole);
             if played == Played::Done {
@@ -292,6 +283,23 @@ impl Job<'_> {
         // proves that it has ours.
         self.look_on(&mut leg).await;
         self.judge(whole)
+    }
+
+    async fn say_end(&self, leg: &mut Leg, ending: Ending) -> Result<(), Broken> {
+        if ending != Ending::Unfinished {
+            leg.queue_close_notify()?;
+        }
+        self.bounded(|cx| leg.poll_flush(cx)).await?;
+        if ending == Ending::Patient {
+            let mut scrap = Vec::new();
+            self.bounded(|cx| read_end(leg, &mut scrap, cx)).await?;
+        }
+        leg.finish()?;
+        self.record.borrow_mut().own_end = match ending {
+            Ending::Clean | Ending::Patient if leg.is_private() => OwnEnd::CloseNotify,
+            _ => OwnEnd::Fin,
+        };
+        Ok(())
     }
 
     /// Says how it went.

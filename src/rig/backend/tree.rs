@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::misbehave::{Misbehaviour, POLITE, Script};
+use super::misbehave::{Misbehaviour, POLITE, Script, TABLE as MISBEHAVIOURS};
 use crate::ftp::Verb;
 use crate::limits;
 use crate::rig::{Source, Stretch};
@@ -60,8 +60,13 @@ impl Tree {
             kept: 0,
             uniques: 0,
         };
-        for directory in ["/", "/empty-dir", "/pub", "/upload"] {
+        for directory in ["/", "/empty-dir", "/misbehave", "/pub", "/upload"] {
             tree.nodes.insert(directory.to_owned(), Node::Directory);
+        }
+        // Clients that go down step by step, and people who look around, find the names of the manners here.
+        for row in MISBEHAVIOURS {
+            let path = format!("/misbehave/{}", row.name);
+            tree.nodes.insert(path, Node::Directory);
         }
         let mut file = |path: String, len: u64| {
             let content = Content::Bytes(Source::Pattern(Stretch::named(&path, len)));

@@ -313,8 +313,7 @@ impl Client {
     }
 
     async fn say(&mut self, line: &str) -> Result<(), Fault> {
-        self.control.say(line.as_bytes())?;
-        self.control.say(b"\r\n")?;
+        self.control.say(format!("{line}\r\n").as_bytes())?;
         let sent = within(self.options.patience, |cx| self.control.poll_flush(cx)).await;
         Ok(sent.ok_or(Fault::Silent("a command's way out"))??)
     }
