@@ -176,8 +176,9 @@ pub enum LogFormat {
 /// `[limits]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// `sessions`: most sessions at once, of the whole process.
-    pub sessions: usize,
+    /// `sessions`: most sessions at once, of the whole process. Left out: `limits::SESSIONS`, or as many as the
+    /// descriptors of the process allow where that is less.
+    pub sessions: Option<usize>,
 }
 
 /// `[timeouts]`: one bound for each phase of a session (rule 4 of the contract).

@@ -100,7 +100,9 @@ fn ports(listeners: &[ListenerDraft], findings: &mut Findings) {
 /// Too few passive ports show only under load, as transfers refused with 425.
 fn enough_ports(listeners: &[ListenerDraft], limits: Limits, findings: &mut Findings) {
     let total: usize = spans(listeners).map(|span| span.count()).sum();
-    let sessions = limits.sessions;
+    let Some(sessions) = limits.sessions else {
+        return;
+    };
     let share = limits::SESSIONS_PER_PASSIVE_PORT;
     let (Some(last), true) = (
         spans(listeners).last(),

@@ -105,9 +105,7 @@ fn log(section: Option<Spanned<LogKeys>>, findings: &mut Findings) -> Log {
 fn session_limits(section: Option<Spanned<LimitsKeys>>, findings: &mut Findings) -> Limits {
     let (mut desk, keys) = once("limits", section, findings);
     let Some((span, sessions)) = desk.take("sessions", keys.sessions) else {
-        return Limits {
-            sessions: limits::SESSIONS,
-        };
+        return Limits { sessions: None };
     };
     if !(1..=limits::SESSIONS_MAX).contains(&sessions) {
         let most = limits::SESSIONS_MAX;
@@ -118,7 +116,9 @@ fn session_limits(section: Option<Spanned<LimitsKeys>>, findings: &mut Findings)
             format!("1 to {most}"),
         );
     }
-    Limits { sessions }
+    Limits {
+        sessions: Some(sessions),
+    }
 }
 
 fn timeouts(section: Option<Spanned<TimeoutsKeys>>, findings: &mut Findings) -> Timeouts {

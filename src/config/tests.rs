@@ -248,7 +248,10 @@ fn what_is_allowed_and_unwise_is_a_warning() {
         ["pool[0].verify"]
     );
     assert_eq!(
-        warnings(&with("50000-50999", "50000-50009")),
+        warnings(
+            &(with("50000-50999", "50000-50009")
+                .replace("[[pool]]", "[limits]\nsessions = 1000\n[[pool]]"))
+        ),
         ["listener[0].passive_ports"]
     );
     assert_eq!(

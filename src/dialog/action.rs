@@ -226,9 +226,10 @@ pub enum Action {
     ClosePassive,
     /// Open both data legs and let the bytes flow.
     OpenData(DataPlan),
-    /// End a data leg; answered by `Ended`, or by `Flowed` when the bytes were still flowing from it.
+    /// End a data leg; answered within bounds by `Ended`, or by `Flowed` when the bytes were still flowing from it.
+    /// A leg that is not up yet is given up, which is `Aborted`; only one that is up is ever ended `Clean`.
     EndData(Side, Close),
-    /// The transfer is over: nothing of it remains.
+    /// The transfer is over: nothing of it remains, its listener neither. A leg that has not ended is reset.
     CloseData,
     /// For metrics, log and audit.
     Note(Note),

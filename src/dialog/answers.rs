@@ -3,6 +3,7 @@
 use super::action::Blame;
 use super::phase::{BackendStage, Work};
 use super::timers::Timer;
+use super::transfer::read_offset;
 use super::{Dialog, Turn};
 use crate::ftp::{Command, Features, Malformed, Reply, ReplyLine, Verb, occasion};
 use crate::limits::FEATURE_LINES_MAX;
@@ -81,7 +82,8 @@ impl Dialog {
 
     /// REST (RFC 3659 section 5): in stream mode the marker is an offset in digits.
     fn rest_marker(&mut self, turn: &mut Turn, command: &Command) {
-        if command.argument.iter().all(u8::is_ascii_digit) {
+        if let Some(offset) = read_offset(&command.argument) {
+            self.client.offset = offset;
             self.forward(turn, command);
         } else {
             turn.answer(&Reply::new(

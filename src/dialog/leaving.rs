@@ -4,9 +4,22 @@ use super::action::{Action, Blame, Ending};
 use super::phase::{BackendStage, Work};
 use super::timers::Timers;
 use super::{Dialog, Turn};
-use crate::ftp::{Command, Reply, Verb, occasion};
+use crate::ftp::{Command, Reply, ReplyLine, Verb, occasion};
 
 impl Dialog {
+    /// Passes a line of the backend on, and remembers whether the client waits for more of the same reply.
+    pub(super) fn pass_on(&mut self, turn: &mut Turn, line: &ReplyLine) {
+        self.client.passing = (!line.last).then_some(line.code);
+        turn.push(Action::ToClient(line.wire()));
+    }
+
+    /// Ends a reply whose rest is not coming: within it, no other reply would be seen as one (RFC 959 section 4.2).
+    pub(super) fn cut_short(&mut self, turn: &mut Turn) {
+        if let Some(code) = self.client.passing.take() {
+            turn.answer(&Reply::new(code, "The server's reply was cut short"));
+        }
+    }
+
     /// The backend cannot be used any more: the client hears it as 421, whatever it waits for.
     pub(super) fn lose_backend(&mut self, turn: &mut Turn, why: &'static str) {
         self.backend.stage = BackendStage::Lost;
@@ -40,6 +53,7 @@ impl Dialog {
             turn.push(Action::CloseData);
         }
         if let Some(words) = words {
+            self.cut_short(turn);
             turn.answer(words);
         }
         if self.backend.stage == BackendStage::There {

@@ -43,7 +43,9 @@ impl Dialog {
         }
         if !self.inbox.is_empty() {
             turn.note(Note::Injected(super::Side::Client));
-            return self.leave(turn, None, Blame::Client, "clear text behind AUTH");
+            // Nothing of TLS has begun, so a last word in clear text can still be read.
+            let text = "Nothing may follow AUTH in clear text";
+            return self.leave_closing(turn, text, Blame::Client, "clear text behind AUTH");
         }
         if implies_private {
             self.client.pbsz = true;

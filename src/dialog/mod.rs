@@ -172,15 +172,14 @@ impl Dialog {
     }
 
     fn hear_line(&mut self, turn: &mut Turn, line: &[u8]) {
-        let command = Command::read(line);
-        if let Work::Transferring(_) = self.work
-            && command
-                .as_ref()
-                .is_ok_and(|command| command.verb == Verb::Abor)
-        {
-            return self.abort_transfer(turn);
+        match Command::read(line) {
+            Ok(command)
+                if command.verb == Verb::Abor && matches!(self.work, Work::Transferring(_)) =>
+            {
+                self.abort_transfer(turn, command);
+            }
+            command => self.inbox.push_back(command),
         }
-        self.inbox.push_back(command);
     }
 
     fn hear_backend(&mut self, turn: &mut Turn, news: FromBackend) {
@@ -271,8 +270,9 @@ impl Dialog {
             }
             let Some(command) = self.inbox.pop_front() else {
                 if self.client.logged_in {
+                    // A backend that chatters does not keep an idle client alive.
                     self.timers
-                        .arm(Timer::Idle, turn.now + self.rules.patience.idle);
+                        .arm_once(Timer::Idle, turn.now + self.rules.patience.idle);
                 }
                 return;
             };
@@ -349,11 +349,14 @@ impl Dialog {
     }
 
     fn forwarded_replied(&mut self, turn: &mut Turn, verb: Verb, line: &ReplyLine) {
-        turn.push(Action::ToClient(line.wire()));
+        self.pass_on(turn, line);
         if !line.last || line.code.class() == crate::ftp::Class::Preliminary {
             return;
         }
         self.rest();
+        if verb == Verb::Rest && line.code.is_failure() {
+            self.client.offset = 0;
+        }
         if matches!(verb, Verb::User | Verb::Pass | Verb::Acct) {
             self.login_replied(turn, line.code);
         }

@@ -1,6 +1,6 @@
 //! What a session knows: of its client, of its backend, and what it is busy with.
 
-use crate::ftp::{Command, ReplyReader, Verb};
+use crate::ftp::{Code, Command, ReplyReader, Verb};
 
 use super::action::Protection;
 use super::login::Reaching;
@@ -26,6 +26,10 @@ pub(super) struct Client {
     pub(super) user: Vec<u8>,
     pub(super) failed_logins: u32,
     pub(super) unknown: u32,
+    /// The code of a backend's reply that has been passed on without its last line so far.
+    pub(super) passing: Option<Code>,
+    /// The offset that REST has set for the next transfer.
+    pub(super) offset: u64,
 }
 
 impl Default for Client {
@@ -40,6 +44,8 @@ impl Default for Client {
             user: Vec::new(),
             failed_logins: 0,
             unknown: 0,
+            passing: None,
+            offset: 0,
         }
     }
 }

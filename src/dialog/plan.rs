@@ -26,6 +26,8 @@ pub(super) struct Planning {
     asked: Option<Verb>,
     /// Whether our own port is open; `None` while it is not known.
     opened: Option<bool>,
+    /// The backend's port, where only its protection is still to be changed.
+    target: Option<Target>,
     step: Step,
 }
 
@@ -83,16 +85,31 @@ impl Dialog {
         self.work = Work::Planning(Planning {
             asked: Some(asked),
             opened: None,
+            target: None,
             step: Step::Done,
         });
-        let first = if self.backend.protection == self.wanted_protection() {
-            self.passive_step()
-        } else if self.backend.pbsz {
-            Step::Prot
+        if self.backend.protection == self.wanted_protection() {
+            self.ask_for_plan(turn, self.passive_step());
         } else {
-            Step::Pbsz
-        };
-        self.ask_for_plan(turn, first);
+            self.ask_for_protection(turn);
+        }
+    }
+
+    /// The client has chosen another protection since the data connection was arranged; what counts is its choice at the
+    /// transfer (RFC 4217 section 9), so the backend hears of it first, and then the command has its turn again.
+    pub(super) fn protect(&mut self, turn: &mut Turn, target: Target) {
+        self.work = Work::Planning(Planning {
+            asked: None,
+            opened: Some(true),
+            target: Some(target),
+            step: Step::Done,
+        });
+        self.ask_for_protection(turn);
+    }
+
+    fn ask_for_protection(&mut self, turn: &mut Turn) {
+        let is_sized = self.backend.pbsz;
+        self.ask_for_plan(turn, if is_sized { Step::Prot } else { Step::Pbsz });
     }
 
     /// The backend's protection for what the client has chosen now; never private on a clear control connection.
@@ -173,8 +190,12 @@ impl Dialog {
                 self.ask_for_plan(turn, Step::Prot);
             }
             Step::Prot if is_done => {
+                let target = planning.target;
                 self.backend.protection = self.wanted_protection();
-                self.ask_for_plan(turn, self.passive_step());
+                match target {
+                    Some(target) => self.planned(Ok(target)),
+                    None => self.ask_for_plan(turn, self.passive_step()),
+                }
             }
             Step::Prot => self.planned(Err(
                 "the server refuses this protection of data connections",

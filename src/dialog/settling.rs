@@ -9,10 +9,10 @@ use super::{Dialog, Turn};
 use crate::ftp::{Class, Code, Command, Direction, Reply, ReplyLine, Verb, occasion};
 
 /// The backend's replies belong to a transfer that the gate has given up, until it has answered the `ABOR` and the
-/// `NOOP` that followed it.
+/// `PWD` that followed it.
 #[derive(Debug)]
 pub(super) struct Resync {
-    /// Final replies that are still to come if each command gets one: the transfer's, ABOR's, NOOP's.
+    /// Final replies that are still to come if each command gets one: the transfer's, ABOR's, PWD's.
     owed: u32,
 }
 
@@ -23,14 +23,15 @@ impl Default for Resync {
 }
 
 impl Resync {
-    /// Whether the replies are in step again: with the 200 that only NOOP gets, for servers answer ABOR once, twice
-    /// or never; one that does not know NOOP is in step when it has answered as often as it was asked.
+    /// Whether the replies are in step again: with the 257 that of the three only PWD gets, for servers answer ABOR once,
+    /// twice or never, and transfers and ABOR also with 200; one that refuses PWD is in step when it has answered as
+    /// often as it was asked.
     pub(super) fn hears(&mut self, line: &ReplyLine) -> bool {
         if !line.last || line.code.class() == Class::Preliminary {
             return false;
         }
         self.owed = self.owed.saturating_sub(1);
-        line.code == occasion::OKAY || (self.owed == 0 && line.code.class() == Class::Permanent)
+        line.code == occasion::PATHNAME || (self.owed == 0 && line.code.class() == Class::Permanent)
     }
 }
 
@@ -47,6 +48,8 @@ impl Dialog {
                 }
                 Next::Verify => {
                     transfer.proof = Proof::Asked;
+                    // Another reply is waited for, with a deadline of its own.
+                    self.timers.disarm(Timer::Final);
                     turn.ask(&Command::new(Verb::Size, transfer.command.argument.clone()));
                 }
                 Next::End(side, close) => {
@@ -72,7 +75,7 @@ impl Dialog {
         transfer.failure = Some(why);
         if transfer.is_owed() {
             turn.ask(&Command::new(Verb::Abor, ""));
-            turn.ask(&Command::new(Verb::Noop, ""));
+            turn.ask(&Command::new(Verb::Pwd, ""));
             transfer.resync = Some(Resync::default());
         }
         self.timers.disarm(Timer::Work);
@@ -86,6 +89,7 @@ impl Dialog {
         self.timers.disarm(Timer::Work);
         turn.push(Action::CloseData);
         let (code, wire) = settled.into_reply();
+        self.cut_short(turn);
         turn.push(Action::ToClient(wire));
         if transfer.abor {
             turn.answer(&Reply::new(occasion::DATA_CLOSED, "Aborted"));
@@ -93,6 +97,13 @@ impl Dialog {
         self.note_transfer(turn, &transfer, code);
         if code == occasion::CLOSING {
             return self.leave(turn, None, Blame::Backend, "backend said 421");
+        }
+        // The gate's own verdict came first, but the backend has said its last word all the same.
+        if transfer
+            .reply
+            .is_some_and(|reply| reply.code == occasion::CLOSING)
+        {
+            return self.lose_backend(turn, "backend said 421");
         }
         if let Some(resync) = transfer.resync {
             self.work = Work::Resyncing(resync);
@@ -119,11 +130,17 @@ impl Dialog {
     }
 
     /// ABOR while data flows (RFC 959 section 4.1.3): 426 for the transfer, 226 for itself.
-    pub(super) fn abort_transfer(&mut self, turn: &mut Turn) {
+    ///
+    /// It acts at once; it is answered at once only where no other command waits for its reply before it.
+    pub(super) fn abort_transfer(&mut self, turn: &mut Turn, command: Command) {
         let Work::Transferring(transfer) = &mut self.work else {
             return;
         };
-        transfer.abor = true;
+        if transfer.abor || !self.inbox.is_empty() {
+            self.inbox.push_back(Ok(command));
+        } else {
+            transfer.abor = true;
+        }
         self.fail(turn, Why::Abor);
         self.drive(turn);
     }
@@ -160,8 +177,10 @@ impl Dialog {
         let Leg::Opening { connected } = transfer.leg(side) else {
             return;
         };
-        // The backend has called it a success: what is left of its leg is only to be cleared away (rule 2).
-        if side == Side::Backend && transfer.reply.is_some() {
+        // The backend has called it a success: what is left of its source is only to be cleared away (rule 2).
+        // An upload that it never took is no success, whatever it says.
+        let is_source = side == Side::source(transfer.direction);
+        if side == Side::Backend && is_source && transfer.reply.is_some() {
             return self.end_source(turn);
         }
         let phase = if connected {

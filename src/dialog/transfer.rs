@@ -4,7 +4,7 @@ use super::action::{Account, Action, Close, DataNews, DataPlan, End, Note, Prote
 use super::phase::Work;
 use super::settling::Resync;
 use super::timers::Timer;
-use super::verdict::Why;
+use super::verdict::{Why, is_success};
 use super::{Dialog, Turn};
 use crate::ftp::{Class, Code, Command, Direction, Reply, ReplyLine, occasion};
 use crate::limits::REPLY_HELD_BYTES_MAX;
@@ -82,6 +82,8 @@ pub(super) struct Transfer {
     pub(super) resync: Option<Resync>,
     /// ABOR of the client waits for its own reply.
     pub(super) abor: bool,
+    /// Where it starts in the file (REST): what is empty from there on may have bytes before.
+    pub(super) offset: u64,
 }
 
 impl Transfer {
@@ -149,6 +151,10 @@ impl Dialog {
                 return turn.answer(&Reply::new(occasion::NO_DATA_CONNECTION, text));
             }
         };
+        if self.backend.protection != self.wanted_protection() {
+            self.inbox.push_front(Ok(command));
+            return self.protect(turn, target);
+        }
         turn.push(Action::OpenData(DataPlan {
             direction,
             client: self.client.protection,
@@ -175,6 +181,7 @@ impl Dialog {
             failure: None,
             resync: None,
             abor: false,
+            offset: std::mem::take(&mut self.client.offset),
         }));
     }
 
@@ -241,7 +248,13 @@ impl Dialog {
         }
         let why = Why::Leg(side, end);
         let is_source = side == Side::source(transfer.direction);
+        let is_refused = transfer
+            .reply
+            .as_ref()
+            .is_some_and(|reply| !is_success(reply));
         let is_accepted = match (side, end) {
+            // The backend's own refusal is what the client hears, however its legs end now (rule 7 of the contract).
+            _ if is_refused => true,
             _ if ordered == Some(Close::Reset) => true,
             // A sink's end is right if it is the one that was ordered.
             _ if !is_source => matches!(
@@ -280,9 +293,11 @@ impl Dialog {
         }
         match (line.code.class(), transfer.preliminary) {
             _ if transfer.reply.is_some() => self.proof_replied(turn, line),
+            // Its replies are in step again: nothing more belongs to this transfer.
+            _ if transfer.failure.is_some() => self.unsolicited(turn, line),
             (Class::Preliminary, Preliminary::Awaited | Preliminary::Passing) => {
-                turn.push(Action::ToClient(line.wire()));
                 transfer.preliminary = Preliminary::Passing;
+                self.pass_on(turn, line);
                 if line.last {
                     self.preliminary_told(turn);
                 }
@@ -341,18 +356,27 @@ impl Dialog {
         if !line.last || line.code.class() == Class::Preliminary {
             return;
         }
-        let says_more = line.code == occasion::SIZE
-            && line
-                .text()
-                .trim_ascii()
-                .iter()
-                .any(|byte| (b'1'..=b'9').contains(byte));
-        transfer.proof = if says_more {
+        if line.code == occasion::CLOSING {
+            return self.lose_backend(turn, "backend said 421");
+        }
+        // What cannot be read proves nothing; neither does a size that REST has skipped.
+        let first = line.text().split(|&byte| byte == b' ').next();
+        let size = first
+            .and_then(read_offset)
+            .filter(|_| line.code == occasion::SIZE);
+        transfer.proof = if size.is_some_and(|size| size > transfer.offset) {
             Proof::NotEmpty
         } else {
             Proof::Empty
         };
     }
+}
+
+/// A size or an offset, in digits; one too large to count is as large as can be.
+pub(super) fn read_offset(digits: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(digits.trim_ascii()).ok()?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
 pub(super) const fn open_timer(side: Side) -> Timer {

@@ -107,7 +107,8 @@ impl Transfer {
     fn rule_on_source(&self, rules: &SiteRules, end: End) -> Next {
         let deliver = |close| Next::End(Side::Client, close);
         match (end, self.flowed.unwrap_or(0)) {
-            (End::Clean | End::Unfinished | End::Bare | End::Refused, 0) => {
+            // Aborted: the gate has cleared away what the backend called a success without ever opening it.
+            (End::Clean | End::Unfinished | End::Bare | End::Refused | End::Aborted, 0) => {
                 match (rules.on_empty, self.proof) {
                     (OnEmpty::Complete, _) | (OnEmpty::Verify, Proof::Empty) => {
                         deliver(Close::Clean)
@@ -223,7 +224,7 @@ impl Transfer {
     }
 }
 
-fn is_success(reply: &FinalReply) -> bool {
+pub(super) fn is_success(reply: &FinalReply) -> bool {
     reply.code.class() == Class::Completion
 }
 

@@ -105,6 +105,8 @@ pub mod occasion {
     pub const LOGGED_IN_SECURELY: Code = Code(232);
     /// The security exchange begins (RFC 2228).
     pub const SECURING: Code = Code(234);
+    /// PWD: the working directory.
+    pub const PATHNAME: Code = Code(257);
     /// The service or this session ends.
     pub const CLOSING: Code = Code(421);
     /// The data connection could not be opened.

@@ -11,7 +11,7 @@ use glommio::{LocalExecutorBuilder, Placement};
 use super::check::Prepared;
 use super::{Running, Shard};
 use crate::config::{Complaint, Cores, Listener, Pool, Steering};
-use crate::limits::{MAILBOX_MESSAGES_MAX, RING_MEMORY_BYTES, SHARDS_MAX};
+use crate::limits::{MAILBOX_MESSAGES_MAX, RING_MEMORY_BYTES, SESSIONS, SHARDS_MAX};
 use crate::relay::Budget;
 use crate::shard::{self, BindFault, Plan, SitePlan};
 use crate::sys::{cpus, rlimits};
@@ -41,7 +41,11 @@ impl fmt::Display for Fault {
 pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
     let config = &prepared.config;
     let cores = cores(&config.process.cores).map_err(|fault| vec![fault])?;
-    let faults = rlimits::startup_faults(cores.len(), config.limits.sessions);
+    let sessions = config.limits.sessions.unwrap_or_else(|| {
+        let possible = rlimits::sessions_possible(cores.len());
+        SESSIONS.min(possible).max(1)
+    });
+    let faults = rlimits::startup_faults(cores.len(), sessions);
     if !faults.is_empty() {
         let told = faults.iter().map(|fault| Fault::Machine(fault.to_string()));
         return Err(told.collect());
@@ -51,7 +55,7 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
         id: 0,
         shards: cores.len(),
         cpu: 0,
-        sessions_max: config.limits.sessions.div_ceil(cores.len()),
+        sessions_max: sessions.div_ceil(cores.len()),
         drain: config.timeouts.drain,
         sites: sites(prepared, &members),
     };

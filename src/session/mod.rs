@@ -144,6 +144,8 @@ impl Session {
         self.perform(greeting);
         loop {
             let input = self.next_input().await;
+            #[cfg(debug_assertions)]
+            panic_on_demand(&input);
             let actions = self.dialog.step(clock::now(), input);
             self.perform(actions);
             if let Some(ending) = self.dialog.ending() {
@@ -151,5 +153,18 @@ impl Session {
                 return ending;
             }
         }
+    }
+}
+
+/// The guard around sessions is tested with a real panic: `SITE PANIC`, where the environment asks for it. Not in releases.
+#[cfg(debug_assertions)]
+#[allow(clippy::panic, reason = "this is what it is for")]
+fn panic_on_demand(input: &Input) {
+    use crate::dialog::FromClient;
+
+    if matches!(input, Input::Client(FromClient::Line(line)) if line == b"SITE PANIC")
+        && std::env::var_os("SLUICEGATE_TEST_PANIC").is_some()
+    {
+        panic!("on demand");
     }
 }

@@ -75,7 +75,11 @@ impl Session {
             }
             Note::Injected(side) => {
                 self.count(Counter::InjectionsRefused);
-                tracing::warn!(session, ?side, "clear text behind the start of TLS");
+                tracing::warn!(
+                    session,
+                    ?side,
+                    "injection: clear text behind the start of TLS"
+                );
             }
             Note::Resynchronised => tracing::debug!(session, "backend's replies are in step again"),
             Note::Unsolicited(code) => {

@@ -120,6 +120,18 @@ pub fn startup_faults(shards: usize, sessions: usize) -> Vec<StartupFault> {
     faults
 }
 
+/// How many sessions the hard limit of descriptors allows for.
+#[must_use]
+pub fn sessions_possible(shards: usize) -> usize {
+    let own = (shards as u64 + 1) * limits::DESCRIPTORS_PER_SHARD;
+    // Asking for more than there can be says how many there can be.
+    let has = raise(Resource::Descriptors, u64::MAX)
+        .err()
+        .unwrap_or(u64::MAX);
+    let sessions = has.saturating_sub(own) / limits::DESCRIPTORS_PER_SESSION;
+    usize::try_from(sessions).unwrap_or(usize::MAX)
+}
+
 /// What `uname -r` prints; empty where /proc is missing.
 #[must_use]
 pub fn kernel_release() -> String {

@@ -91,13 +91,25 @@ fn curl_gets_the_empty_file() {
         let gate = Gate::start(&scene, rude.address(), Setup::new());
         let target = Target::new(&scene, gate.address());
         for tls in [&["--tls-max", "1.2"][..], &["--tlsv1.3"]] {
-            // One command line with two files: both go through the same session.
+            // One command line with two files: both go through the same session. Without asking for the size first: a file
+            // of size 0 would not be transferred at all.
             target.write("hollow", b"to be replaced");
             let hollow = format!("ftp://{}/hollow", gate.address());
             target
                 .curl(
                     "big",
-                    &[tls, &["--output", "hollow", &hollow, "--output", "big"]].concat(),
+                    &[
+                        tls,
+                        &[
+                            "--ignore-content-length",
+                            "--output",
+                            "hollow",
+                            &hollow,
+                            "--output",
+                            "big",
+                        ],
+                    ]
+                    .concat(),
                 )
                 .ok();
             assert_eq!(target.read("hollow"), b"", "{act:?}");

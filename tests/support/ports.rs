@@ -4,6 +4,7 @@
 //! free unless something foreign listens on it; the servers and the gate are given whole blocks.
 
 use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
 use std::ops::RangeInclusive;
 
 const FIRST_PORT: u16 = 20_000;
@@ -61,5 +62,8 @@ fn lock(block: u16) -> Option<File> {
         .open(path)
         .ok()?;
     file.try_lock().ok()?;
+    // A server that outlived a killed test run still listens, and the gate's shared listeners would stand beside it.
+    let control = FIRST_PORT + block * BLOCK_PORTS;
+    TcpListener::bind((Ipv4Addr::LOCALHOST, control)).ok()?;
     Some(file)
 }

@@ -1,0 +1,10 @@
+//! The contract of the data channel, case by case: one readable scenario for each rule and each of its traps.
+//!
+//! A script says who speaks and what the gate must do about it (`script.rs`); the rules are numbered as in
+//! `docs/PROTOCOL.md`. What no list of cases finds is the business of `tests/sim`.
+
+mod control;
+mod downloads;
+mod replies;
+mod script;
+mod uploads;
