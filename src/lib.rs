@@ -50,3 +50,6 @@ pub mod session;
 pub mod shard;
 
 pub mod gate;
+
+#[cfg(feature = "rig")]
+pub mod rig;

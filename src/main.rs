@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         Command::Run { config } => run(&config),
         Command::Check { config } => check(&config),
         #[cfg(feature = "rig")]
-        Command::Demo { stay } => demo(stay),
+        Command::Demo { stay } => sluicegate::rig::demo::run(stay),
     }
 }
 
@@ -89,10 +89,4 @@ fn check(file: &Path) -> ExitCode {
         Ok(false) => ExitCode::from(WRONG),
         Err(_) => ExitCode::FAILURE,
     }
-}
-
-#[cfg(feature = "rig")]
-fn demo(_stay: bool) -> ExitCode {
-    eprintln!("the demo is not in this build yet");
-    ExitCode::FAILURE
 }

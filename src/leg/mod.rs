@@ -118,6 +118,7 @@ impl Leg {
             if let Poll::Ready(Err(fault)) = flushed {
                 return Poll::Ready(Err(fault));
             }
+            self.stream.acknowledge_at_once();
             if ready!(tls.poll_fill(&mut self.stream, cx, limits::TLS_RECORD_BYTES_MAX))? == 0 {
                 return Poll::Ready(Err(Fault::Closed));
             }

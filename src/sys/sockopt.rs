@@ -122,6 +122,30 @@ pub fn receive(socket: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize) -> io::Re
     Ok(got)
 }
 
+/// Whether the peer's FIN has arrived, read or not (tcp(7), TCP_INFO); also when the connection is over altogether.
+///
+/// # Errors
+/// Those of getsockopt(2).
+pub fn peer_has_finished(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    // SAFETY: all-zero bytes are a valid tcp_info, which is numbers only.
+    let mut info: libc::tcp_info = unsafe { mem::zeroed() };
+    let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: getsockopt writes at most `length` bytes to a live local.
+    let refused = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut length,
+        )
+    };
+    if refused != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(FIN_RECEIVED.contains(&info.tcpi_state))
+}
+
 /// Hands a descriptor to a type that takes raw ones only; ownership moves with it.
 pub fn adopt<T: FromRawFd>(fd: OwnedFd) -> T {
     // SAFETY: the descriptor is open and owned by nobody else, which is all that `from_raw_fd` asks.
@@ -137,6 +161,11 @@ impl<T: AsRawFd> AsFd for Lender<T> {
         unsafe { BorrowedFd::borrow_raw(self.0.as_raw_fd()) }
     }
 }
+
+/// States of a socket behind the peer's FIN or its end: TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING.
+///
+/// The numbers are the kernel's (include/net/tcp_states.h); the C library has no names for them in Rust.
+const FIN_RECEIVED: [u8; 5] = [6, 7, 8, 9, 11];
 
 /// The address that the kernel has written; none for a family we do not speak.
 fn address_of(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {

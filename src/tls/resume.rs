@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::{ClientSessionMemoryCache, Resumption};
-use rustls::server::{ProducesTickets, ServerSessionMemoryCache};
+use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
 use rustls::{ClientConfig, ServerConfig};
 
 use crate::limits;
@@ -22,12 +22,21 @@ impl ServerResume {
     /// Makes the configurations of one session from the listener's.
     #[must_use]
     pub fn new(base: &ServerConfig) -> Self {
+        let of_control = ServerSessionMemoryCache::new(limits::CONTROL_TICKETS);
+        let of_data = ServerSessionMemoryCache::new(limits::CLIENT_TICKETS_KEPT_MAX);
         let mut control = base.clone();
-        control.session_storage = ServerSessionMemoryCache::new(limits::CLIENT_TICKETS_KEPT_MAX);
         control.ticketer = Arc::new(NoTickets);
         control.send_tls13_tickets = limits::CONTROL_TICKETS;
         let mut data = control.clone();
         data.send_tls13_tickets = limits::DATA_TICKETS;
+        control.session_storage = Arc::new(Sessions {
+            own: Arc::clone(&of_control),
+            other: Arc::clone(&of_data),
+        });
+        data.session_storage = Arc::new(Sessions {
+            own: of_data,
+            other: of_control,
+        });
         Self {
             control: Arc::new(control),
             data: Arc::new(data),
@@ -70,6 +79,36 @@ impl ClientResume {
     #[must_use]
     pub fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.config)
+    }
+}
+
+/// The TLS sessions of one FTP session: those that a kind of connection has begun, and those of the other kind.
+///
+/// They are kept apart so that hundreds of data connections do not push out what the control connection has begun: some
+/// clients (lftp) never use anything else. For their sake a TLS 1.3 ticket may also be used again. RFC 8446 appendix C.4
+/// asks clients not to, because an onlooker could link the connections, which FTP tells him anyway; what a ticket must not
+/// be used for twice, early data, is never accepted here.
+#[derive(Debug)]
+struct Sessions {
+    own: Arc<ServerSessionMemoryCache>,
+    other: Arc<ServerSessionMemoryCache>,
+}
+
+impl StoresServerSessions for Sessions {
+    fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
+        self.own.put(key, value)
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.own.get(key).or_else(|| self.other.get(key))
+    }
+
+    fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.get(key)
+    }
+
+    fn can_cache(&self) -> bool {
+        true
     }
 }
 

@@ -271,6 +271,22 @@ fn hundreds_of_data_connections_resume_their_control_connection() {
 }
 
 #[test]
+fn the_control_connections_sessions_are_neither_used_up_nor_pushed_out() {
+    // rustls' own client never offers a ticket twice; lftp offers nothing but the control connection's first one.
+    let (server, _) = configs(&VERSIONS);
+    let ours = ServerResume::new(&server);
+    assert!(ours.control().session_storage.put(vec![0], vec![1]));
+    for round in 1..1000_u32 {
+        let data = ours.data().session_storage.clone();
+        assert!(data.put(round.to_be_bytes().to_vec(), vec![2]));
+        assert_eq!(data.take(&[0]), Some(vec![1]), "transfer {round}");
+        assert_eq!(data.get(&[0]), Some(vec![1]), "transfer {round}");
+    }
+    let others = ServerResume::new(&server);
+    assert_eq!(others.data().session_storage.get(&[0]), None);
+}
+
+#[test]
 fn resumption_goes_on_with_a_server_that_gives_one_ticket() {
     // OpenSSL gives one new ticket for each that was used; and some transfers take no ticket from their connection.
     let (mut server, client) = configs(&[&rustls::version::TLS13]);

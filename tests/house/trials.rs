@@ -296,7 +296,7 @@ fn a_wrong_picture_is_found() {
     assert_ne!(renamed, text);
     assert_eq!(rules(&renamed), ["picture", "picture"]);
     assert_eq!(
-        rules(&format!("{text}\npub mod gate;\npub mod ftp;\n")),
+        rules(&format!("{text}\npub mod rig;\npub mod ftp;\n")),
         ["picture"]
     );
     assert_eq!(rules(&format!("{text}\npub mod cellar;\n")), ["floor"]);
