@@ -3,7 +3,6 @@
 use super::action::Blame;
 use super::phase::{BackendStage, Work};
 use super::timers::Timer;
-use super::transfer::read_offset;
 use super::{Dialog, Turn};
 use crate::ftp::{Command, Features, Malformed, Reply, ReplyLine, Verb, occasion};
 use crate::limits::FEATURE_LINES_MAX;
@@ -146,4 +145,11 @@ pub(super) fn refused(verb: Verb) -> Reply {
         _ => (occasion::NOT_OFFERED, "Not offered by this gate"),
     };
     Reply::new(code, text)
+}
+
+/// A size or an offset, in digits; one too large to count is as large as can be.
+pub(super) fn read_offset(digits: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(digits.trim_ascii()).ok()?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(u64::MAX))
 }

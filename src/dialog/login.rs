@@ -1,28 +1,12 @@
 //! From AUTH to a logged-in client, on both legs: the client's own TLS, and reaching and securing a backend for USER.
 
 use super::action::{Action, Blame, Note, Protection};
-use super::phase::{BackendStage, Work};
+use super::phase::{BackendStage, ReachStep as Step, Reaching, Work};
 use super::timers::Timer;
 use super::{Dialog, Turn};
 use crate::ftp::{Class, Code, Command, Reply, ReplyLine, Verb, occasion};
 use crate::limits::LOGIN_ATTEMPTS_MAX;
 use crate::policy::{BackendTls, ClientProtection};
-
-/// The backend is being reached; USER waits.
-#[derive(Debug)]
-pub(super) struct Reaching {
-    pub(super) user: Command,
-    step: Step,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Step {
-    Connecting,
-    Greeting,
-    /// AUTH TLS has been said.
-    AskedAuth,
-    Securing,
-}
 
 impl Dialog {
     /// AUTH (RFC 4217 section 4): TLS and its synonyms; SSL and TLS-P also ask for private data connections.

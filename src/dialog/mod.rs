@@ -4,6 +4,7 @@
 
 mod action;
 mod answers;
+mod facts;
 mod leaving;
 mod login;
 mod phase;
@@ -27,8 +28,7 @@ use crate::ftp::{
 };
 use crate::limits::{ACTIONS_PER_STEP_MAX, PIPELINE_COMMANDS_MAX, UNKNOWN_COMMANDS_MAX};
 use crate::policy::{ClientTls, SiteRules};
-use phase::{Backend, Client, Work};
-use plan::Plan;
+use phase::{Backend, Client, Plan, Work};
 use timers::{Timer, Timers};
 
 /// The actions of one step, to be performed in order.

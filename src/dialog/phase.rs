@@ -2,11 +2,8 @@
 
 use crate::ftp::{Code, Command, ReplyReader, Verb};
 
-use super::action::Protection;
-use super::login::Reaching;
-use super::plan::Planning;
-use super::settling::Resync;
-use super::transfer::Transfer;
+use super::action::{Protection, Target};
+use super::facts::{Resync, Transfer};
 
 /// The client's side of the session.
 #[derive(Debug)]
@@ -84,6 +81,52 @@ impl Default for Backend {
             refuses_epsv: false,
         }
     }
+}
+
+/// The backend is being reached; USER waits.
+#[derive(Debug)]
+pub(super) struct Reaching {
+    pub(super) user: Command,
+    pub(super) step: ReachStep,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ReachStep {
+    Connecting,
+    Greeting,
+    /// AUTH TLS has been said.
+    AskedAuth,
+    Securing,
+}
+
+/// A data connection that has been arranged; one transfer uses it up.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Where the backend listens, or why it does not.
+    pub(super) target: Result<Target, &'static str>,
+}
+
+/// A data connection that is being arranged.
+#[derive(Debug)]
+pub(super) struct Planning {
+    /// How the client asked, until it has been answered.
+    pub(super) asked: Option<Verb>,
+    /// Whether our own port is open; `None` while it is not known.
+    pub(super) opened: Option<bool>,
+    /// The backend's port, where only its protection is still to be changed.
+    pub(super) target: Option<Target>,
+    pub(super) step: PlanStep,
+}
+
+/// What the backend has been asked last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PlanStep {
+    Pbsz,
+    Prot,
+    Epsv,
+    Pasv,
+    /// Nothing more will be asked.
+    Done,
 }
 
 /// What the session is busy with. Everything but a transfer is one exchange with one side.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::action::{Action, Protection, Target};
-use super::phase::Work;
+use super::phase::{Plan, PlanStep as Step, Planning, Work};
 use super::timers::Timer;
 use super::{Dialog, Turn};
 use crate::ftp::{
@@ -11,36 +11,6 @@ use crate::ftp::{
     read_epsv_reply, read_pasv_reply, write_epsv_reply,
 };
 use crate::policy::{BackendProtection, PassiveStyle, PasvAddress};
-
-/// A data connection that has been arranged; one transfer uses it up.
-#[derive(Debug)]
-pub(super) struct Plan {
-    /// Where the backend listens, or why it does not.
-    pub(super) target: Result<Target, &'static str>,
-}
-
-/// A data connection that is being arranged.
-#[derive(Debug)]
-pub(super) struct Planning {
-    /// How the client asked, until it has been answered.
-    asked: Option<Verb>,
-    /// Whether our own port is open; `None` while it is not known.
-    opened: Option<bool>,
-    /// The backend's port, where only its protection is still to be changed.
-    target: Option<Target>,
-    step: Step,
-}
-
-/// What the backend has been asked last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Pbsz,
-    Prot,
-    Epsv,
-    Pasv,
-    /// Nothing more will be asked.
-    Done,
-}
 
 impl Dialog {
     pub(super) fn pasv(&mut self, turn: &mut Turn) {

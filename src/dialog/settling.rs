@@ -1,39 +1,12 @@
 //! The end of a transfer: doing what the facts ask for, giving up, answering, and getting the replies back in step.
 
 use super::action::{Action, Blame, Close, End, Note, Phase, Side};
+use super::facts::{Leg, Proof, Resync, Transfer, Why};
 use super::phase::Work;
 use super::timers::Timer;
-use super::transfer::{Leg, Proof, Transfer, open_timer};
-use super::verdict::{Next, Settled, Why};
+use super::verdict::{Next, Settled};
 use super::{Dialog, Turn};
-use crate::ftp::{Class, Code, Command, Direction, Reply, ReplyLine, Verb, occasion};
-
-/// The backend's replies belong to a transfer that the gate has given up, until it has answered the `ABOR` and the
-/// `PWD` that followed it.
-#[derive(Debug)]
-pub(super) struct Resync {
-    /// Final replies that are still to come if each command gets one: the transfer's, ABOR's, PWD's.
-    owed: u32,
-}
-
-impl Default for Resync {
-    fn default() -> Self {
-        Self { owed: 3 }
-    }
-}
-
-impl Resync {
-    /// Whether the replies are in step again: with the 257 that of the three only PWD gets, for servers answer ABOR once,
-    /// twice or never, and transfers and ABOR also with 200; one that refuses PWD is in step when it has answered as
-    /// often as it was asked.
-    pub(super) fn hears(&mut self, line: &ReplyLine) -> bool {
-        if !line.last || line.code.class() == Class::Preliminary {
-            return false;
-        }
-        self.owed = self.owed.saturating_sub(1);
-        line.code == occasion::PATHNAME || (self.owed == 0 && line.code.class() == Class::Permanent)
-    }
-}
+use crate::ftp::{Code, Command, Direction, Reply, ReplyLine, Verb, occasion};
 
 impl Dialog {
     /// Does what the facts ask for until they ask for nothing more.
@@ -57,7 +30,7 @@ impl Dialog {
                 }
                 Next::End(side, close) => {
                     transfer.set(side, Leg::Ending(close));
-                    self.timers.disarm(open_timer(side));
+                    self.timers.disarm(Timer::open(side));
                     turn.push(Action::EndData(side, close));
                 }
                 Next::Fail(why) => self.fail(turn, why),

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use super::action::Side;
+
 /// A deadline that the dialog watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Timer {
@@ -28,6 +30,14 @@ impl Timer {
         Self::OpenBackend,
         Self::Final,
     ];
+
+    /// The timer of a data leg on its way up.
+    pub(super) const fn open(side: Side) -> Self {
+        match side {
+            Side::Client => Self::OpenClient,
+            Side::Backend => Self::OpenBackend,
+        }
+    }
 }
 
 /// When each timer fires, if it is armed.

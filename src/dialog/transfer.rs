@@ -1,128 +1,14 @@
-//! One transfer: the facts about its two data legs and its two replies, as they come in.
+//! A transfer under way: both legs opened at once, news and replies taken down as facts as they come in.
 
-use super::action::{Account, Action, Close, DataNews, DataPlan, End, Note, Protection, Side};
+use super::action::{Action, Close, DataNews, DataPlan, End, Note, Protection, Side};
+use super::answers::read_offset;
+use super::facts::{FinalReply, Leg, Preliminary, Proof, Transfer, Why};
 use super::phase::Work;
-use super::settling::Resync;
 use super::timers::Timer;
-use super::verdict::{Why, is_success};
 use super::{Dialog, Turn};
-use crate::ftp::{Class, Code, Command, Direction, Reply, ReplyLine, occasion};
+use crate::ftp::{Class, Command, Direction, Reply, ReplyLine, occasion};
 use crate::limits::REPLY_HELD_BYTES_MAX;
 use crate::policy::{ClientProtection, OnUnfinished};
-
-/// How far a data leg is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leg {
-    Opening {
-        connected: bool,
-    },
-    Up,
-    /// The gate has ended it, and waits for that to be done.
-    Ending(Close),
-    Ended(End),
-}
-
-impl Leg {
-    pub(super) const fn end(self) -> Option<End> {
-        match self {
-            Self::Ended(end) => Some(end),
-            _ => None,
-        }
-    }
-
-    pub(super) const fn is_open(self) -> bool {
-        matches!(self, Self::Opening { .. } | Self::Up)
-    }
-}
-
-/// Where the first reply stands: the client must have seen one 1xx before a 2xx.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Preliminary {
-    Awaited,
-    /// The lines of the backend's 1xx are being passed on.
-    Passing,
-    Told,
-}
-
-/// What SIZE has said about a download without a byte (policy `verify`, rule 2 of the contract).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Proof {
-    NotAsked,
-    Asked,
-    /// Nothing speaks against an empty file.
-    Empty,
-    NotEmpty,
-}
-
-/// The backend's final reply to the transfer, as it will be passed on.
-#[derive(Debug)]
-pub(super) struct FinalReply {
-    pub(super) code: Code,
-    pub(super) wire: Vec<u8>,
-}
-
-/// The facts.
-#[derive(Debug)]
-pub(super) struct Transfer {
-    pub(super) command: Command,
-    pub(super) direction: Direction,
-    pub(super) client_protection: Protection,
-    pub(super) client: Leg,
-    pub(super) backend: Leg,
-    /// Set when the bytes have stopped.
-    pub(super) flowed: Option<u64>,
-    preliminary: Preliminary,
-    /// The lines of a final reply that is not complete yet.
-    held: Vec<u8>,
-    pub(super) reply: Option<FinalReply>,
-    pub(super) proof: Proof,
-    /// The gate's own verdict, once it is one; the first cause is the one that is told.
-    pub(super) failure: Option<Why>,
-    /// The backend has been told to stop, and its replies are not in step yet.
-    pub(super) resync: Option<Resync>,
-    /// ABOR of the client waits for its own reply.
-    pub(super) abor: bool,
-    /// Where it starts in the file (REST): what is empty from there on may have bytes before.
-    pub(super) offset: u64,
-}
-
-impl Transfer {
-    pub(super) const fn leg(&self, side: Side) -> Leg {
-        match side {
-            Side::Client => self.client,
-            Side::Backend => self.backend,
-        }
-    }
-
-    pub(super) fn set(&mut self, side: Side, leg: Leg) {
-        match side {
-            Side::Client => self.client = leg,
-            Side::Backend => self.backend = leg,
-        }
-    }
-
-    /// Both legs are up and the bytes have not stopped.
-    pub(super) fn is_flowing(&self) -> bool {
-        let is_on = |leg| matches!(leg, Leg::Up | Leg::Ending(_));
-        self.flowed.is_none() && is_on(self.client) && is_on(self.backend)
-    }
-
-    /// The backend owes us replies: to the command, or to a SIZE of ours.
-    pub(super) fn is_owed(&self) -> bool {
-        self.reply.is_none() || self.proof == Proof::Asked
-    }
-
-    pub(super) fn account(&self, code: Code) -> Account {
-        Account {
-            verb: self.command.verb,
-            direction: self.direction,
-            bytes: self.flowed.unwrap_or(0),
-            client: self.client.end().unwrap_or(End::Aborted),
-            backend: self.backend.end().unwrap_or(End::Aborted),
-            code,
-        }
-    }
-}
 
 impl Dialog {
     /// RETR, LIST, NLST, MLSD, STOR, APPE, STOU: both data legs and the command at once (rule 8 of the contract).
@@ -200,7 +86,7 @@ impl Dialog {
             DataNews::Up(side) => {
                 if transfer.leg(side).is_open() {
                     transfer.set(side, Leg::Up);
-                    self.timers.disarm(open_timer(side));
+                    self.timers.disarm(Timer::open(side));
                 }
             }
             DataNews::Ended(side, end) => self.leg_ended(turn, side, end),
@@ -225,13 +111,13 @@ impl Dialog {
                 patience.data_connect
             }
             Leg::Opening { connected: false } if side == Side::Backend => return,
-            _ => return self.timers.disarm(open_timer(side)),
+            _ => return self.timers.disarm(Timer::open(side)),
         };
-        self.timers.arm(open_timer(side), turn.now + bound);
+        self.timers.arm(Timer::open(side), turn.now + bound);
     }
 
     fn leg_ended(&mut self, turn: &mut Turn, side: Side, end: End) {
-        self.timers.disarm(open_timer(side));
+        self.timers.disarm(Timer::open(side));
         let Work::Transferring(transfer) = &mut self.work else {
             return;
         };
@@ -251,7 +137,7 @@ impl Dialog {
         let is_refused = transfer
             .reply
             .as_ref()
-            .is_some_and(|reply| !is_success(reply));
+            .is_some_and(|reply| !reply.is_success());
         let is_accepted = match (side, end) {
             // The backend's own refusal is what the client hears, however its legs end now (rule 7 of the contract).
             _ if is_refused => true,
@@ -369,19 +255,5 @@ impl Dialog {
         } else {
             Proof::Empty
         };
-    }
-}
-
-/// A size or an offset, in digits; one too large to count is as large as can be.
-pub(super) fn read_offset(digits: &[u8]) -> Option<u64> {
-    let digits = std::str::from_utf8(digits.trim_ascii()).ok()?;
-    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| digits.parse().unwrap_or(u64::MAX))
-}
-
-pub(super) const fn open_timer(side: Side) -> Timer {
-    match side {
-        Side::Client => Timer::OpenClient,
-        Side::Backend => Timer::OpenBackend,
     }
 }

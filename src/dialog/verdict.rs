@@ -1,24 +1,9 @@
 //! What the facts of a transfer ask for next: the rules of the data channel, as functions of the facts alone.
 
 use super::action::{Close, End, Phase, Protection, Side};
-use super::transfer::{FinalReply, Leg, Proof, Transfer};
-use crate::ftp::{Class, Code, Direction, Reply, Verb, occasion};
+use super::facts::{Leg, Proof, Transfer, Why};
+use crate::ftp::{Code, Direction, Reply, Verb, occasion};
 use crate::policy::{OnEmpty, OnUnfinished, SiteRules};
-
-/// Why the gate itself calls a transfer failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Why {
-    /// A data leg failed.
-    Leg(Side, End),
-    /// The client wished it.
-    Abor,
-    /// The backend did not say how it went.
-    Silence,
-    /// The backend calls a success what SIZE says cannot be one.
-    NotEmpty,
-    /// The pool wants an empty stream to end clean, and it did not.
-    Unproven(End),
-}
 
 /// What is to be done next about a transfer.
 #[derive(Debug)]
@@ -75,7 +60,7 @@ impl Transfer {
                 Next::Wait
             };
         };
-        if !is_success(reply) {
+        if !reply.is_success() {
             let is_ending = matches!(self.backend, Leg::Ending(_));
             return match self.is_flowing() {
                 // What was received is delivered.
@@ -138,7 +123,7 @@ impl Transfer {
 
     /// The backend's reply cannot come before its leg ends, so the source's end is passed on at once (rules 3, 5).
     fn next_upload(&self, rules: &SiteRules) -> Next {
-        if self.reply.as_ref().is_some_and(|reply| !is_success(reply)) {
+        if self.reply.as_ref().is_some_and(|reply| !reply.is_success()) {
             return self.wind_up();
         }
         let close = match (self.client.end(), rules.client_unfinished) {
@@ -224,10 +209,6 @@ impl Transfer {
             wire: Reply::new(code, text).wire(),
         }
     }
-}
-
-pub(super) fn is_success(reply: &FinalReply) -> bool {
-    reply.code.class() == Class::Completion
 }
 
 const fn is_as_ordered(close: Close, end: End) -> bool {
