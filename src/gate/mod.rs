@@ -9,27 +9,53 @@ mod start;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
 
 use async_channel::Sender;
 use glommio::ExecutorJoinHandle;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::ftp::escape;
 use crate::metrics::{Counter, Snapshot};
 use crate::shard::Mail;
 use check::Prepared;
 
 pub use start::{Fault, start};
 
-/// A gate that serves.
+/// A gate that serves. Dropping it stops it, without waiting for anything.
 pub struct Running {
     addresses: Vec<Vec<SocketAddr>>,
     shards: Vec<Shard>,
+    /// Cores tell their end here, and whoever else ends the process.
+    news: (SyncSender<News>, Receiver<News>),
 }
 
 struct Shard {
     mail: Sender<Mail>,
     thread: ExecutorJoinHandle<Snapshot>,
+}
+
+/// What ends a running gate.
+enum News {
+    /// The operator wants it.
+    Stop,
+    /// The core on this CPU serves no more, and nobody has told it to stop.
+    CoreEnded(usize),
+}
+
+/// Tells the end of a core, however it ends: also by a panic outside every session.
+struct EndNotice {
+    cpu: usize,
+    news: SyncSender<News>,
+}
+
+impl Drop for EndNotice {
+    fn drop(&mut self) {
+        // Full or closed: then the process is ending already.
+        let _unheard = self.news.try_send(News::CoreEnded(self.cpu));
+    }
 }
 
 impl Running {
@@ -63,9 +89,10 @@ impl Running {
     }
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT, or until a core has died: then a supervisor does better with a new process.
 #[must_use]
 pub fn run(prepared: &Prepared) -> ExitCode {
+    log_panics();
     let running = match start(prepared) {
         Ok(running) => running,
         Err(faults) => {
@@ -75,39 +102,24 @@ pub fn run(prepared: &Prepared) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let mut signals = match Signals::new([SIGTERM, SIGINT]) {
-        Ok(signals) => signals,
-        Err(error) => {
-            tracing::error!(%error, "signals cannot be heard");
-            return ExitCode::FAILURE;
-        }
-    };
+    if let Err(error) = hear_signals(running.news.0.clone()) {
+        tracing::error!(%error, "signals cannot be heard");
+        return ExitCode::FAILURE;
+    }
     for (listener, addresses) in prepared.config.listeners.iter().zip(running.addresses()) {
         for address in addresses {
             tracing::info!(listener = listener.name, %address, "ready");
         }
     }
-    // The iterator ends only with the process.
-    let _signal = signals.forever().next();
+    // We hold a sender ourselves, so the channel does not close.
+    if let Ok(News::CoreEnded(cpu)) = running.news.1.recv() {
+        tracing::error!(cpu, "a core has died: the process ends with it");
+        return ExitCode::FAILURE;
+    }
     tracing::info!("stopping: no new sessions, transfers may end");
     match running.stop() {
         Ok(totals) => {
-            let count = |counter| totals.total(counter);
-            let (opened, panicked) = (
-                count(Counter::SessionsOpened),
-                count(Counter::SessionsPanicked),
-            );
-            let (down, up) = (
-                count(Counter::DownloadsCompleted),
-                count(Counter::UploadsCompleted),
-            );
-            tracing::info!(
-                sessions = opened,
-                panicked,
-                downloads = down,
-                uploads = up,
-                "stopped"
-            );
+            tell_totals(&totals);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -115,4 +127,46 @@ pub fn run(prepared: &Prepared) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn hear_signals(news: SyncSender<News>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let hear = move || {
+        for _ in signals.forever() {
+            // The first one is enough; those after it find nobody who listens.
+            let _unheard = news.try_send(News::Stop);
+        }
+    };
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(hear)?;
+    Ok(())
+}
+
+/// A panic is a defect of ours: it goes where the operator looks, on one line, with what it says escaped.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let what = panic.payload_as_str().map(|text| escape(text.as_bytes()));
+        tracing::error!(place, what, "panic");
+    }));
+}
+
+fn tell_totals(totals: &Snapshot) {
+    let [sessions, panicked, downloads, uploads] = [
+        Counter::SessionsOpened,
+        Counter::SessionsPanicked,
+        Counter::DownloadsCompleted,
+        Counter::UploadsCompleted,
+    ]
+    .map(|counter| totals.total(counter));
+    tracing::info!(sessions, panicked, downloads, uploads, "stopped");
+}
+
+/// News that may wait: one of each core, and a signal.
+const NEWS_MAX: usize = crate::limits::SHARDS_MAX + 1;
+
+/// The channel by which a gate ends.
+fn news() -> (SyncSender<News>, Receiver<News>) {
+    sync_channel(NEWS_MAX)
 }

@@ -4,12 +4,12 @@ use core::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use glommio::{LocalExecutorBuilder, Placement};
 
 use super::check::Prepared;
-use super::{Running, Shard};
+use super::{EndNotice, News, Running, Shard, news};
 use crate::config::{Complaint, Cores, Listener, Pool, Steering};
 use crate::limits::{MAILBOX_MESSAGES_MAX, RING_MEMORY_BYTES, SESSIONS, SHARDS_MAX};
 use crate::relay::Budget;
@@ -62,11 +62,12 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
     let mut running = Running {
         addresses: Vec::new(),
         shards: Vec::new(),
+        news: news(),
     };
     for (id, &cpu) in cores.iter().enumerate() {
         (plan.id, plan.cpu) = (id, cpu);
-        let (shard, addresses) =
-            start_one(plan.clone()).map_err(|fault| vec![fault.told(prepared)])?;
+        let (shard, addresses) = start_one(plan.clone(), running.news.0.clone())
+            .map_err(|fault| vec![fault.told(prepared)])?;
         running.shards.push(shard);
         // The first core has found the ports where 0 was asked for; the others share them.
         for (site, addresses) in plan.sites.iter_mut().zip(&addresses) {
@@ -187,15 +188,23 @@ impl CoreFault {
     }
 }
 
-fn start_one(plan: Plan) -> Result<(Shard, Vec<Vec<SocketAddr>>), CoreFault> {
+fn start_one(
+    plan: Plan,
+    news: SyncSender<News>,
+) -> Result<(Shard, Vec<Vec<SocketAddr>>), CoreFault> {
     let cpu = plan.cpu;
+    let notice = EndNotice { cpu, news };
     let executor = |why: String| CoreFault::Executor { cpu, why };
     let (mail, inbox) = async_channel::bounded(MAILBOX_MESSAGES_MAX);
     let (ready, is_ready) = sync_channel(1);
     let thread = LocalExecutorBuilder::new(Placement::Fixed(cpu))
         .name(&format!("core-{cpu}"))
         .io_memory(RING_MEMORY_BYTES)
-        .spawn(move || shard::run(plan, inbox, ready))
+        .spawn(move || async move {
+            let snapshot = shard::run(plan, inbox, ready).await;
+            drop(notice);
+            snapshot
+        })
         .map_err(|fault| executor(fault.to_string()))?;
     match is_ready.recv() {
         Ok(Ok(addresses)) => Ok((Shard { mail, thread }, addresses)),

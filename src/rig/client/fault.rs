@@ -5,7 +5,7 @@ use std::fmt;
 use super::Answer;
 use crate::leg;
 
-/// Why a session could not go on. What fails on a data connection is in its [`Channel`], not here.
+/// Why a session could not go on. What fails on a data connection is in its [`Channel`](super::Channel), not here.
 #[derive(Debug)]
 pub enum Fault {
     /// The control connection failed.
