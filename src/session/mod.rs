@@ -64,12 +64,25 @@ pub struct Site {
 }
 
 /// What all sessions of one core share.
-#[derive(Default)]
 pub struct Core {
+    /// The CPU it is pinned to, for the log.
+    pub cpu: usize,
     /// The core's counters and histograms.
     pub recorder: RefCell<Recorder>,
     /// Rings when the process is told to stop.
     pub bell: Bell,
+}
+
+impl Core {
+    /// A core that has counted nothing yet.
+    #[must_use]
+    pub fn new(cpu: usize) -> Self {
+        Self {
+            cpu,
+            recorder: RefCell::default(),
+            bell: Bell::default(),
+        }
+    }
 }
 
 /// One client's session.
@@ -117,7 +130,8 @@ impl Session {
     pub fn new(id: u64, stream: Stream, site: Rc<Site>, core: Rc<Core>) -> (Self, Actions) {
         let is_v6 = stream.peer().ip().to_canonical().is_ipv6();
         let (dialog, greeting) = Dialog::open(Arc::clone(&site.rules), is_v6, clock::now());
-        tracing::debug!(session = id, client = %stream.peer(), listener = site.name, "session opened");
+        let (client, listener, cpu) = (stream.peer(), &site.name, core.cpu);
+        tracing::debug!(session = id, %client, listener, cpu, "session opened");
         let client = ControlLeg::new(Leg::new(stream), COMMAND_LINE_BYTES_MAX, Telnet::Strip);
         let session = Self {
             id,

@@ -103,7 +103,7 @@ pub type Ready = Result<Vec<Vec<SocketAddr>>, BindFault>;
 
 /// Serves until the gate says stop; gives the last state of the recorder.
 pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> Snapshot {
-    let core = Rc::new(Core::default());
+    let core = Rc::new(Core::new(plan.cpu));
     let permits = Rc::new(Permits::new(plan.sessions_max));
     let ids = Rc::new(Cell::new(plan.id as u64));
     match open_all(&plan) {

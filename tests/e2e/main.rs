@@ -16,6 +16,7 @@
 
 mod apar;
 mod bounds;
+mod cores;
 mod direct;
 mod empties;
 mod limits;

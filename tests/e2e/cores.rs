@@ -1,0 +1,65 @@
+//! Cores: each serves sessions of its own, and a connection goes to the core that has taken its packets.
+
+use std::thread;
+
+use crate::support::Scene;
+use crate::support::certs::Versions;
+use crate::support::gate::{Gate, Setup};
+use crate::support::rude::{Rude, Script};
+use crate::support::strict::Strict;
+
+const SESSIONS: usize = 40;
+
+/// Opens sessions one after the other from a client on `cpu`, and says on which cores they were served.
+fn served_on(setup: Setup, client_cpu: usize) -> Vec<usize> {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, Script::new().file("file", b"payload"));
+    let gate = Gate::start(&scene, rude.address(), setup);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(core_affinity::set_for_current(core_affinity::CoreId {
+                id: client_cpu
+            }));
+            for _ in 0..SESSIONS {
+                let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+                client.download("RETR file").assert_complete(b"payload");
+            }
+        });
+    });
+    gate.wait_for_log("session opened");
+    let log = gate.log();
+    let cpus = log.lines().filter(|line| line.contains("session opened"));
+    let of = |line: &str| {
+        let (_, rest) = line.split_once("\"cpu\":").unwrap();
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
+        digits.unwrap().parse().unwrap()
+    };
+    let cpus: Vec<usize> = cpus.map(of).collect();
+    assert_eq!(cpus.len(), SESSIONS, "{log}");
+    cpus
+}
+
+#[test]
+fn a_connection_goes_to_the_core_that_takes_its_packets() {
+    // On loopback the packets of a client are taken on the client's own CPU.
+    for cpu in [0, 1] {
+        let setup = Setup::new().listener("steering", "\"cpu\"");
+        let elsewhere = served_on(setup, cpu)
+            .iter()
+            .filter(|&&on| on != cpu)
+            .count();
+        // The scheduler may move a packet's work; most of them must not need it.
+        assert!(
+            elsewhere <= SESSIONS / 10,
+            "{elsewhere} of {SESSIONS} on the other core"
+        );
+    }
+}
+
+#[test]
+fn every_core_serves_where_the_kernel_spreads() {
+    let cpus = served_on(Setup::new().listener("steering", "\"hash\""), 0);
+    for cpu in [0, 1] {
+        assert!(cpus.contains(&cpu), "none of {SESSIONS} on core {cpu}");
+    }
+}
