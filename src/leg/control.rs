@@ -115,7 +115,16 @@ impl ControlLeg {
         name: ServerName<'static>,
     ) -> Result<(), Fault> {
         self.refuse_injection()?;
-        self.leg.secure_as_client(config, name)
+        self.leg.secure_as_controlling(config, name)
+    }
+
+    /// Makes the newest ticket of this connection good for one more data connection, towards a backend that gives too
+    /// few (`tls::ClientResume::is_dry`).
+    ///
+    /// # Errors
+    /// `Tls`: the next data connection cannot resume. This one goes on.
+    pub fn renew_ticket(&mut self) -> Result<(), Fault> {
+        self.leg.renew_ticket()
     }
 
     /// What was sent in the clear must not be read as if it had come through TLS (CVE-2011-0411 and its kin).

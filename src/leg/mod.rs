@@ -89,6 +89,15 @@ impl Leg {
         self.secure(Records::connect(config, name)?)
     }
 
+    /// Goes on in TLS, as the client on a control connection.
+    fn secure_as_controlling(
+        &mut self,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<(), Fault> {
+        self.secure(Records::connect_control(config, name)?)
+    }
+
     fn secure(&mut self, records: Records) -> Result<(), Fault> {
         assert!(self.tls.is_none(), "a leg becomes private once");
         self.tls = Some(Box::new(Secure::new(records)));
@@ -273,6 +282,13 @@ impl Leg {
             self.finish()?;
         }
         self.poll_end(cx)
+    }
+
+    fn renew_ticket(&mut self) -> Result<(), Fault> {
+        match &mut self.tls {
+            Some(tls) => tls.renew_ticket(),
+            None => Ok(()),
+        }
     }
 
     /// Resets the connection now.

@@ -78,6 +78,10 @@ impl Secure {
         Ok(self.records.seal_close_notify()?)
     }
 
+    pub(super) fn renew_ticket(&mut self) -> Result<(), Fault> {
+        Ok(self.records.renew_ticket()?)
+    }
+
     pub(super) fn queued(&self) -> usize {
         self.records.outgoing().len()
     }

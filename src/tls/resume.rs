@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::{ClientSessionMemoryCache, Resumption};
-use rustls::server::{ProducesTickets, ServerSessionMemoryCache};
+use rustls::client::Resumption;
+use rustls::server::ProducesTickets;
 use rustls::{ClientConfig, ServerConfig};
 
+use super::stores::{ClientSessions, ServerSessions};
 use crate::limits;
 
 /// The server side of one session: its connections resume each other's TLS sessions, and nobody else's.
@@ -15,22 +16,28 @@ use crate::limits;
 /// the peer holds secrets of this very control connection (`TlsFacts::resumed`).
 pub struct ServerResume {
     control: Arc<ServerConfig>,
-    data: Arc<ServerConfig>,
+    download: Arc<ServerConfig>,
+    upload: Arc<ServerConfig>,
 }
 
 impl ServerResume {
     /// Makes the configurations of one session from the listener's.
     #[must_use]
     pub fn new(base: &ServerConfig) -> Self {
+        let (for_control, for_data) = ServerSessions::pair();
         let mut control = base.clone();
-        control.session_storage = ServerSessionMemoryCache::new(limits::CLIENT_TICKETS_KEPT_MAX);
+        control.session_storage = for_control;
         control.ticketer = Arc::new(NoTickets);
         control.send_tls13_tickets = limits::CONTROL_TICKETS;
-        let mut data = control.clone();
-        data.send_tls13_tickets = limits::DATA_TICKETS;
+        let mut download = control.clone();
+        download.session_storage = for_data;
+        download.send_tls13_tickets = limits::DATA_TICKETS;
+        let mut upload = download.clone();
+        upload.send_tls13_tickets = 0;
         Self {
             control: Arc::new(control),
-            data: Arc::new(data),
+            download: Arc::new(download),
+            upload: Arc::new(upload),
         }
     }
 
@@ -40,10 +47,17 @@ impl ServerResume {
         Arc::clone(&self.control)
     }
 
-    /// For each data connection.
+    /// For a data connection on which we send.
     #[must_use]
-    pub fn data(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.data)
+    pub fn download(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.download)
+    }
+
+    /// For a data connection on which the client sends. It gets no tickets here: clients such as lftp close without
+    /// having read them, which makes their kernel send a reset, and that may cut off the file's end.
+    #[must_use]
+    pub fn upload(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.upload)
     }
 }
 
@@ -51,25 +65,46 @@ impl ServerResume {
 ///
 /// Made by cloning one base, never built anew: rustls resumes only under the same verifier object.
 pub struct ClientResume {
-    config: Arc<ClientConfig>,
+    store: Arc<ClientSessions>,
+    control: Arc<ClientConfig>,
+    data: Arc<ClientConfig>,
 }
 
 impl ClientResume {
-    /// Makes the configuration of one session from the pool's.
+    /// Makes the configurations of one session from the pool's.
     #[must_use]
     pub fn new(base: &ClientConfig) -> Self {
-        let store = ClientSessionMemoryCache::new(limits::BACKEND_TICKETS_KEPT_MAX);
-        let mut config = base.clone();
-        config.resumption = Resumption::store(Arc::new(store));
+        let store = Arc::new(ClientSessions::new());
+        let mut data = base.clone();
+        data.resumption = Resumption::store(Arc::clone(&store) as Arc<_>);
+        data.enable_secret_extraction = false;
+        let mut control = data.clone();
+        // It is we who go on after its handshake (`Records::connect_control`).
+        control.enable_secret_extraction = true;
         Self {
-            config: Arc::new(config),
+            store,
+            control: Arc::new(control),
+            data: Arc::new(data),
         }
     }
 
-    /// For the control and each data connection of this session; always with the same server name.
+    /// For the control connection of this session.
     #[must_use]
-    pub fn config(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.config)
+    pub fn control(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.control)
+    }
+
+    /// For each data connection of this session; with the same server name as the control connection.
+    #[must_use]
+    pub fn data(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.data)
+    }
+
+    /// Whether there is nothing left to resume. In TLS 1.3 each ticket is given to one connection, and not every
+    /// server gives a new one there: then the control connection renews its own (`Records::renew_ticket`).
+    #[must_use]
+    pub fn is_dry(&self) -> bool {
+        self.store.is_dry()
     }
 }
 
