@@ -222,6 +222,14 @@ impl Records {
     }
 
     #[cfg(test)]
+    pub(super) fn direct(&mut self) -> Option<&mut Direct> {
+        match &mut self.side {
+            Side::Direct(direct) => Some(direct),
+            _ => None,
+        }
+    }
+
+    #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         let held = self.incoming.held() + self.outgoing.held() + self.early.capacity();
         match &self.side {

@@ -106,6 +106,11 @@ impl ClientResume {
     pub fn is_dry(&self) -> bool {
         self.store.is_dry()
     }
+
+    #[cfg(test)]
+    pub(super) fn store(&self) -> &ClientSessions {
+        &self.store
+    }
 }
 
 /// No stateless tickets: they would be good on every session of the listener.

@@ -1,12 +1,18 @@
 //! Both ends of the record layer against each other, in memory; and configurations that other floors' tests use.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use rustls::client::Resumption;
+use rustls::client::{
+    ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
+};
 use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::unbuffered::ConnectionState;
+use rustls::{ClientConfig, NamedGroup, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
+use super::stores::ClientSessions;
 use super::*;
+use crate::limits;
 
 pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] =
     [&rustls::version::TLS12, &rustls::version::TLS13];
@@ -73,6 +79,17 @@ fn shaken(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>) -> (Records, R
     assert_eq!(client.facts(), None);
     settle(&mut client, &mut server, usize::MAX).unwrap();
     assert!(!client.is_handshaking() && !server.is_handshaking());
+    (server, client)
+}
+
+/// As `shaken`, with the client's control connection, whose tickets can be renewed.
+fn shaken_control(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>) -> (Records, Records) {
+    let mut server = Records::accept(Arc::clone(server)).unwrap();
+    let mut client = Records::connect_control(Arc::clone(client), name()).unwrap();
+    assert_eq!(client.facts(), None);
+    settle(&mut client, &mut server, usize::MAX).unwrap();
+    assert!(!client.is_handshaking() && !server.is_handshaking());
+    assert_eq!(client.facts(), server.facts());
     (server, client)
 }
 
@@ -251,23 +268,162 @@ fn hundreds_of_data_connections_resume_their_control_connection() {
         let (server, client) = configs(&[version]);
         let ours = ServerResume::new(&server);
         let theirs = ClientResume::new(&client);
-        let control = shaken(&ours.control(), &theirs.config());
+        let control = shaken_control(&ours.control(), &theirs.control());
         assert!(!control.0.facts().unwrap().resumed);
         for round in 0..320 {
-            let (mut data_server, mut data_client) = shaken(&ours.data(), &theirs.config());
+            // An upload brings no ticket, so a download brings one for it, too.
+            let side = [ours.download(), ours.upload()][round % 2].clone();
+            let (mut data_server, mut data_client) = shaken(&side, &theirs.data());
             assert!(data_server.facts().unwrap().resumed, "transfer {round}");
             assert!(data_client.facts().unwrap().resumed, "transfer {round}");
+            assert!(!theirs.is_dry());
             data_server.seal(b"x").unwrap();
             let mut got = Vec::new();
             carry(&mut data_server, &mut data_client, &mut got, usize::MAX).unwrap();
             assert_eq!(got, b"x");
         }
         // Another session of the same listener and the same client: nothing to resume.
-        let other = shaken(&ServerResume::new(&server).data(), &theirs.config());
+        let other = shaken(&ServerResume::new(&server).download(), &theirs.data());
         assert!(!other.0.facts().unwrap().resumed);
-        let other = shaken(&ours.data(), &ClientResume::new(&client).config());
+        let other = shaken(&ours.download(), &ClientResume::new(&client).data());
         assert!(!other.0.facts().unwrap().resumed);
     }
+}
+
+#[test]
+fn a_thousand_uploads_resume_a_backend_that_gives_no_more_tickets() {
+    for version in VERSIONS {
+        let (server, client) = configs(&[version]);
+        let (ours, theirs) = (ServerResume::new(&server), ClientResume::new(&client));
+        assert!(theirs.is_dry());
+        let (mut server, mut control) = shaken_control(&ours.control(), &theirs.control());
+        let mut renewals = 0;
+        for round in 0..1000 {
+            if theirs.is_dry() {
+                control.renew_ticket().unwrap();
+                renewals += 1;
+            }
+            let (data, _) = shaken(&ours.upload(), &theirs.data());
+            assert!(data.facts().unwrap().resumed, "transfer {round}");
+        }
+        let thirteen = version.version == rustls::ProtocolVersion::TLSv1_3;
+        assert_eq!(
+            renewals,
+            if thirteen {
+                1000 - limits::CONTROL_TICKETS
+            } else {
+                0
+            }
+        );
+        // The control connection has not noticed.
+        control.seal(b"NOOP").unwrap();
+        let mut got = Vec::new();
+        carry(&mut control, &mut server, &mut got, usize::MAX).unwrap();
+        assert_eq!(got, b"NOOP");
+        assert_eq!(control.held(), 0);
+    }
+}
+
+/// The store of a client who uses the tickets of its control connection only.
+#[derive(Debug)]
+struct ControlOnly {
+    sessions: ClientSessions,
+    data: std::sync::atomic::AtomicBool,
+}
+
+impl ClientSessionStore for ControlOnly {
+    fn set_kx_hint(&self, server: ServerName<'static>, group: NamedGroup) {
+        self.sessions.set_kx_hint(server, group);
+    }
+
+    fn kx_hint(&self, server: &ServerName<'_>) -> Option<NamedGroup> {
+        self.sessions.kx_hint(server)
+    }
+
+    fn set_tls12_session(&self, server: ServerName<'static>, session: Tls12ClientSessionValue) {
+        if !self.data.load(Ordering::Relaxed) {
+            self.sessions.set_tls12_session(server, session);
+        }
+    }
+
+    fn tls12_session(&self, server: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.sessions.tls12_session(server)
+    }
+
+    fn remove_tls12_session(&self, server: &ServerName<'static>) {
+        self.sessions.remove_tls12_session(server);
+    }
+
+    fn insert_tls13_ticket(&self, server: ServerName<'static>, ticket: Tls13ClientSessionValue) {
+        if !self.data.load(Ordering::Relaxed) {
+            self.sessions.insert_tls13_ticket(server, ticket);
+        }
+    }
+
+    fn take_tls13_ticket(&self, server: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.sessions.take_tls13_ticket(server)
+    }
+}
+
+#[test]
+fn a_client_may_offer_the_same_ticket_for_every_transfer() {
+    // As curl and lftp do. The tickets that downloads bring in between must not drive out the first ones.
+    for version in VERSIONS {
+        let (server, mut client) = configs(&[version]);
+        let ours = ServerResume::new(&server);
+        let store = Arc::new(ControlOnly {
+            sessions: ClientSessions::new(),
+            data: false.into(),
+        });
+        client.resumption = Resumption::store(Arc::clone(&store) as Arc<_>);
+        client.enable_secret_extraction = true;
+        let client = Arc::new(client);
+        let (_server, mut control) = shaken_control(&ours.control(), &client);
+        let thirteen = version.version == rustls::ProtocolVersion::TLSv1_3;
+        while thirteen && store.take_tls13_ticket(&name()).is_some() {}
+        for round in 0..300 {
+            store.data.store(false, Ordering::Relaxed);
+            control.renew_ticket().unwrap();
+            store.data.store(true, Ordering::Relaxed);
+            let side = [ours.download(), ours.upload()][round % 2].clone();
+            let (data, _) = shaken(&side, &client);
+            assert!(data.facts().unwrap().resumed, "transfer {round}");
+        }
+    }
+}
+
+#[test]
+fn uploads_get_no_tickets_and_downloads_do() {
+    let (server, client) = configs(&[&rustls::version::TLS13]);
+    let ours = ServerResume::new(&server);
+    let tickets = |config: Arc<ServerConfig>| {
+        let mut client =
+            rustls::client::UnbufferedClientConnection::new(Arc::new(client.clone()), name())
+                .unwrap();
+        let mut server = Records::accept(config).unwrap();
+        let mut incoming = Vec::new();
+        for _ in 0..30 {
+            let status = client.process_tls_records(&mut incoming);
+            let discard = status.discard;
+            match status.state.unwrap() {
+                ConnectionState::EncodeTlsData(mut data) => {
+                    let mut flight = vec![0; 4096];
+                    let len = data.encode(&mut flight).unwrap();
+                    server.feed(&flight[..len]);
+                }
+                ConnectionState::TransmitTlsData(data) => data.done(),
+                _ => server.process(&mut Vec::new()).map(drop).unwrap(),
+            }
+            incoming.drain(..discard);
+            incoming.extend_from_slice(server.outgoing());
+            server.advance(server.outgoing().len());
+        }
+        assert!(!server.is_handshaking());
+        client.tls13_tickets_received() as usize
+    };
+    assert_eq!(tickets(ours.control()), limits::CONTROL_TICKETS);
+    assert_eq!(tickets(ours.download()), limits::DATA_TICKETS);
+    assert_eq!(tickets(ours.upload()), 0);
 }
 
 #[test]
@@ -277,9 +433,9 @@ fn resumption_goes_on_with_a_server_that_gives_one_ticket() {
     server.send_tls13_tickets = 1;
     let server = Arc::new(server);
     let theirs = ClientResume::new(&client);
-    shaken(&server, &theirs.config());
+    shaken_control(&server, &theirs.control());
     for _ in 0..300 {
-        let (data, _) = shaken(&server, &theirs.config());
+        let (data, _) = shaken(&server, &theirs.data());
         assert!(data.facts().unwrap().resumed);
     }
     let mut without = client;
@@ -287,6 +443,17 @@ fn resumption_goes_on_with_a_server_that_gives_one_ticket() {
     let without = Arc::new(without);
     shaken(&server, &without);
     assert!(!shaken(&server, &without).0.facts().unwrap().resumed);
+}
+
+#[test]
+fn a_store_is_of_one_server() {
+    let (server, client) = configs(&VERSIONS);
+    let theirs = ClientResume::new(&client);
+    shaken_control(&Arc::new(server), &theirs.control());
+    assert!(!theirs.is_dry());
+    let other = ServerName::try_from("other.test").unwrap();
+    assert!(theirs.store().take_tls13_ticket(&other).is_none());
+    assert!(theirs.is_dry());
 }
 
 #[test]
