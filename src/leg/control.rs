@@ -105,7 +105,8 @@ impl ControlLeg {
         self.leg.secure_as_server(config)
     }
 
-    /// Goes on in TLS as the client, behind the backend's 234.
+    /// Goes on in TLS as the client, behind the backend's 234; with `tls::ClientResume::control`, if tickets are to be
+    /// renewed.
     ///
     /// # Errors
     /// `Injected` when the backend has sent anything behind its 234; `Tls`.
@@ -115,7 +116,7 @@ impl ControlLeg {
         name: ServerName<'static>,
     ) -> Result<(), Fault> {
         self.refuse_injection()?;
-        self.leg.secure_as_controlling(config, name)
+        self.leg.secure_as_client(config, name)
     }
 
     /// Makes the newest ticket of this connection good for one more data connection, towards a backend that gives too

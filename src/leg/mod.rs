@@ -89,15 +89,6 @@ impl Leg {
         self.secure(Records::connect(config, name)?)
     }
 
-    /// Goes on in TLS, as the client on a control connection.
-    fn secure_as_controlling(
-        &mut self,
-        config: Arc<ClientConfig>,
-        name: ServerName<'static>,
-    ) -> Result<(), Fault> {
-        self.secure(Records::connect_control(config, name)?)
-    }
-
     fn secure(&mut self, records: Records) -> Result<(), Fault> {
         assert!(self.tls.is_none(), "a leg becomes private once");
         self.tls = Some(Box::new(Secure::new(records)));

@@ -173,9 +173,7 @@ fn the_tickets_of_a_control_connection_serve_its_data_connections() {
             let theirs = tls::ClientResume::new(&for_client);
             let (mut server, mut client) = plain_pair().await;
             server.secure_as_server(ours.control()).unwrap();
-            client
-                .secure_as_controlling(theirs.control(), name())
-                .unwrap();
+            client.secure_as_client(theirs.control(), name()).unwrap();
             assert_eq!(handshake(&mut server, &mut client).await, (Ok(()), Ok(())));
             // The tickets stand before the first reply, and are read with it.
             server.queue(b"230 in\r\n").unwrap();
@@ -205,7 +203,7 @@ fn the_tickets_of_a_control_connection_serve_its_data_connections() {
                 from.finish().unwrap();
                 assert_eq!(read(&mut to, &mut Vec::new()).await, Ok(Read::Bytes(6)));
                 assert_eq!(poll_fn(|cx| to.poll_close(cx)).await, Ok(Ended::Clean));
-                // Here the upload's client reads its new tickets, and no reset answers the server's end.
+                // Nothing lies unread at either end, so no reset answers the close.
                 assert_eq!(end(&mut from).await, Ok(Ended::Clean));
             }
         }

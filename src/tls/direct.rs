@@ -146,7 +146,7 @@ impl Direct {
     }
 
     fn open_record(&mut self, record: &mut [u8], plain: &mut Vec<u8>) -> Result<Progress, Refusal> {
-        let inner = self.opener.open(record).ok_or_else(|| Refusal {
+        let inner = self.opener.open(record).ok_or(Refusal {
             alert: Some(AlertDescription::BadRecordMac),
             fault: Fault::BadRecord,
         })?;

@@ -63,27 +63,21 @@ impl Records {
         Ok(Self::of(Side::Server(Box::new(connection))))
     }
 
-    /// The client's side; `process` makes the first flight.
+    /// The client's side; `process` makes the first flight. Where the configuration lets secrets be extracted, as
+    /// `ClientResume::control` does, its tickets can be renewed in TLS 1.3.
     ///
     /// # Errors
     /// `Ours`: the configuration does not fit.
     pub fn connect(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, Fault> {
-        let connection = UnbufferedClientConnection::new(config, name)?;
-        Ok(Self::of(Side::Client(Box::new(connection))))
-    }
-
-    /// The client's side of a control connection: as `connect`, and in TLS 1.3 its tickets can be renewed.
-    ///
-    /// # Errors
-    /// `Ours`: the configuration does not fit. It must allow to extract secrets, as `ClientResume::control` does.
-    pub fn connect_control(
-        config: Arc<ClientConfig>,
-        name: ServerName<'static>,
-    ) -> Result<Self, Fault> {
-        let connection = UnbufferedClientConnection::new(config, name)?;
-        Ok(Self::of(Side::Shaking {
-            connection: Box::new(connection),
-            shown: 0,
+        let is_renewing = config.enable_secret_extraction;
+        let connection = Box::new(UnbufferedClientConnection::new(config, name)?);
+        Ok(Self::of(if is_renewing {
+            Side::Shaking {
+                connection,
+                shown: 0,
+            }
+        } else {
+            Side::Client(connection)
         }))
     }
 

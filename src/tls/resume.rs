@@ -79,7 +79,7 @@ impl ClientResume {
         data.resumption = Resumption::store(Arc::clone(&store) as Arc<_>);
         data.enable_secret_extraction = false;
         let mut control = data.clone();
-        // It is we who go on after its handshake (`Records::connect_control`).
+        // It is we who go on after its handshake (`Records::connect`).
         control.enable_secret_extraction = true;
         Self {
             store,

@@ -79,16 +79,6 @@ fn shaken(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>) -> (Records, R
     assert_eq!(client.facts(), None);
     settle(&mut client, &mut server, usize::MAX).unwrap();
     assert!(!client.is_handshaking() && !server.is_handshaking());
-    (server, client)
-}
-
-/// As `shaken`, with the client's control connection, whose tickets can be renewed.
-fn shaken_control(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>) -> (Records, Records) {
-    let mut server = Records::accept(Arc::clone(server)).unwrap();
-    let mut client = Records::connect_control(Arc::clone(client), name()).unwrap();
-    assert_eq!(client.facts(), None);
-    settle(&mut client, &mut server, usize::MAX).unwrap();
-    assert!(!client.is_handshaking() && !server.is_handshaking());
     assert_eq!(client.facts(), server.facts());
     (server, client)
 }
@@ -225,12 +215,24 @@ fn faults_are_named_kept_and_leave_an_alert() {
 
     // A certificate nobody vouches for: refused here, and by an alert there.
     let (stranger, _) = configs(&VERSIONS);
-    let mut server = Records::accept(Arc::new(stranger)).unwrap();
-    let mut refusing = Records::connect(Arc::new(client), name()).unwrap();
-    let refused = settle(&mut refusing, &mut server, usize::MAX).unwrap_err();
-    assert!(matches!(refused, Fault::Certificate(_)), "{refused}");
-    let told = carry(&mut refusing, &mut server, &mut Vec::new(), usize::MAX).unwrap_err();
-    assert!(matches!(told, Fault::Alert(_)), "{told}");
+    let stranger = Arc::new(stranger);
+    let control = ClientResume::new(&client).control();
+    for mut refusing in [
+        Records::connect(Arc::new(client), name()).unwrap(),
+        Records::connect(Arc::clone(&control), name()).unwrap(),
+    ] {
+        let mut server = Records::accept(Arc::clone(&stranger)).unwrap();
+        let refused = settle(&mut refusing, &mut server, usize::MAX).unwrap_err();
+        assert!(matches!(refused, Fault::Certificate(_)), "{refused}");
+        let told = carry(&mut refusing, &mut server, &mut Vec::new(), usize::MAX).unwrap_err();
+        assert!(matches!(told, Fault::Alert(_)), "{told}");
+    }
+
+    // A backend that says 234 and goes on in the clear.
+    let mut control = Records::connect(control, name()).unwrap();
+    control.process(&mut Vec::new()).unwrap();
+    control.feed(b"500 no\r\n");
+    assert_eq!(control.process(&mut Vec::new()), Err(Fault::NotTls));
 
     // No version in common.
     let (server, _) = configs(&[&rustls::version::TLS12]);
@@ -268,7 +270,7 @@ fn hundreds_of_data_connections_resume_their_control_connection() {
         let (server, client) = configs(&[version]);
         let ours = ServerResume::new(&server);
         let theirs = ClientResume::new(&client);
-        let control = shaken_control(&ours.control(), &theirs.control());
+        let control = shaken(&ours.control(), &theirs.control());
         assert!(!control.0.facts().unwrap().resumed);
         for round in 0..320 {
             // An upload brings no ticket, so a download brings one for it, too.
@@ -296,7 +298,7 @@ fn a_thousand_uploads_resume_a_backend_that_gives_no_more_tickets() {
         let (server, client) = configs(&[version]);
         let (ours, theirs) = (ServerResume::new(&server), ClientResume::new(&client));
         assert!(theirs.is_dry());
-        let (mut server, mut control) = shaken_control(&ours.control(), &theirs.control());
+        let (mut server, mut control) = shaken(&ours.control(), &theirs.control());
         let mut renewals = 0;
         for round in 0..1000 {
             if theirs.is_dry() {
@@ -378,7 +380,7 @@ fn a_client_may_offer_the_same_ticket_for_every_transfer() {
         client.resumption = Resumption::store(Arc::clone(&store) as Arc<_>);
         client.enable_secret_extraction = true;
         let client = Arc::new(client);
-        let (_server, mut control) = shaken_control(&ours.control(), &client);
+        let (_server, mut control) = shaken(&ours.control(), &client);
         let thirteen = version.version == rustls::ProtocolVersion::TLSv1_3;
         while thirteen && store.take_tls13_ticket(&name()).is_some() {}
         for round in 0..300 {
@@ -433,7 +435,7 @@ fn resumption_goes_on_with_a_server_that_gives_one_ticket() {
     server.send_tls13_tickets = 1;
     let server = Arc::new(server);
     let theirs = ClientResume::new(&client);
-    shaken_control(&server, &theirs.control());
+    shaken(&server, &theirs.control());
     for _ in 0..300 {
         let (data, _) = shaken(&server, &theirs.data());
         assert!(data.facts().unwrap().resumed);
@@ -449,7 +451,7 @@ fn resumption_goes_on_with_a_server_that_gives_one_ticket() {
 fn a_store_is_of_one_server() {
     let (server, client) = configs(&VERSIONS);
     let theirs = ClientResume::new(&client);
-    shaken_control(&Arc::new(server), &theirs.control());
+    shaken(&Arc::new(server), &theirs.control());
     assert!(!theirs.is_dry());
     let other = ServerName::try_from("other.test").unwrap();
     assert!(theirs.store().take_tls13_ticket(&other).is_none());
@@ -469,15 +471,21 @@ fn a_connection_at_rest_holds_no_buffers() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(400))]
 
     /// Nothing that a peer sends reaches a panic: one byte of a conversation is changed, cut anywhere.
     #[test]
     fn a_changed_byte_is_a_fault_or_harmless(
         at in 0usize..6000, change in 1u8.., piece in 1usize..3000, twelve in proptest::bool::ANY, by_client: bool,
+        control: bool,
     ) {
         let (server, client) = configs(&[VERSIONS[usize::from(twelve)]]);
-        let mut ends = [Records::connect(Arc::new(client), name()).unwrap(), Records::accept(Arc::new(server)).unwrap()];
+        let client = if control {
+            ClientResume::new(&client).control()
+        } else {
+            Arc::new(client)
+        };
+        let mut ends = [Records::connect(client, name()).unwrap(), Records::accept(Arc::new(server)).unwrap()];
         let (mut passed, mut plain) = (0, Vec::new());
         ends[0].process(&mut plain).unwrap();
         let mut said = false;
