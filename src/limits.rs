@@ -57,14 +57,23 @@ pub const TLS_RECORD_BYTES_MAX: usize = 16 * 1024 + 256 + 5;
 /// Tickets sent to a client after the handshake of its control connection: enough for parallel data connections.
 pub const CONTROL_TICKETS: usize = 4;
 
-/// Tickets sent after the handshake of a data connection: one used, one new, one in reserve.
+/// Tickets sent after the handshake of a download: one for itself, one for an upload, which brings none.
 pub const DATA_TICKETS: usize = 2;
 
-/// Sessions remembered for one client's resumption; its newest tickets are the ones it uses.
+/// Sessions remembered for one client's resumption beside those of its control connection, which are never dropped.
 pub const CLIENT_TICKETS_KEPT_MAX: usize = 32;
 
-/// Servers whose sessions one backend leg remembers: its own, in rustls' unit of eight tickets each.
+/// Tickets of a backend kept for its data connections: the newest is used, and the last one can be renewed.
 pub const BACKEND_TICKETS_KEPT_MAX: usize = 8;
+
+/// Longest ticket kept for another use: servers send some hundred bytes, with a client's certificates in it some thousand.
+pub const TICKET_RENEWED_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest handshake message behind a handshake, as rustls has it: a ticket of 64 KiB is the longest that can be written.
+pub const HANDSHAKE_MESSAGE_BYTES_MAX: usize = 0xffff;
+
+/// Key updates, empty records and the like that a peer may send between two pieces of data, as rustls has it.
+pub const FRUITLESS_RECORDS_MAX: u32 = 32;
 
 /// Turns to get the alert out of rustls after a fatal error: it queues one, so more would be its defect, not our loop.
 pub const ALERT_TURNS_MAX: usize = 8;

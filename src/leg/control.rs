@@ -105,7 +105,8 @@ impl ControlLeg {
         self.leg.secure_as_server(config)
     }
 
-    /// Goes on in TLS as the client, behind the backend's 234.
+    /// Goes on in TLS as the client, behind the backend's 234; with `tls::ClientResume::control`, if tickets are to be
+    /// renewed.
     ///
     /// # Errors
     /// `Injected` when the backend has sent anything behind its 234; `Tls`.
@@ -116,6 +117,15 @@ impl ControlLeg {
     ) -> Result<(), Fault> {
         self.refuse_injection()?;
         self.leg.secure_as_client(config, name)
+    }
+
+    /// Makes the newest ticket of this connection good for one more data connection, towards a backend that gives too
+    /// few (`tls::ClientResume::is_dry`).
+    ///
+    /// # Errors
+    /// `Tls`: the next data connection cannot resume. This one goes on.
+    pub fn renew_ticket(&mut self) -> Result<(), Fault> {
+        self.leg.renew_ticket()
     }
 
     /// What was sent in the clear must not be read as if it had come through TLS (CVE-2011-0411 and its kin).

@@ -279,6 +279,13 @@ impl Leg {
         self.poll_end(cx)
     }
 
+    fn renew_ticket(&mut self) -> Result<(), Fault> {
+        match &mut self.tls {
+            Some(tls) => tls.renew_ticket(),
+            None => Ok(()),
+        }
+    }
+
     /// Resets the connection now.
     pub fn abort(self) {
         self.stream.abort();

@@ -93,6 +93,10 @@ impl Secure {
         self.tickets_wait
     }
 
+    pub(super) fn renew_ticket(&mut self) -> Result<(), Fault> {
+        Ok(self.records.renew_ticket()?)
+    }
+
     pub(super) fn queued(&self) -> usize {
         self.records.outgoing().len()
     }

@@ -8,6 +8,7 @@ use crate::data::{Guard, Opening, Passive, Secure};
 use crate::dialog::{
     Action, Actions, DataPlan, FromBackend, FromClient, Input, Loss, Protection, Target,
 };
+use crate::ftp::Direction;
 use crate::leg::Fault;
 use crate::metrics::{Counter, Phase};
 use crate::net::open_passive;
@@ -88,7 +89,7 @@ impl Session {
             Some(tls) => {
                 let resume = there.tls.insert(ClientResume::new(&tls.config));
                 let name = tls.names[there.member.0].clone();
-                there.leg.secure_as_client(resume.config(), name)
+                there.leg.secure_as_client(resume.control(), name)
             }
             // The configuration gives TLS to every pool whose sessions may ask for it.
             None => Err(Fault::Closed),
@@ -144,7 +145,10 @@ impl Session {
     fn open_client_leg(&mut self, plan: DataPlan) -> Option<Opening> {
         let passive = self.passive.take()?;
         let secure = match (plan.client, &self.client_tls) {
-            (Protection::Private, Some(resume)) => Secure::AsServer(resume.data()),
+            (Protection::Private, Some(resume)) => Secure::AsServer(match plan.direction {
+                Direction::Download => resume.download(),
+                Direction::Upload => resume.upload(),
+            }),
             // PROT P needs TLS on the control connection, so there is something to resume.
             (Protection::Private, None) => return None,
             (Protection::Clear, _) => Secure::Clear,
@@ -153,8 +157,8 @@ impl Session {
         Some(Opening::listen(passive, guard, secure))
     }
 
-    fn open_backend_leg(&self, plan: DataPlan) -> Option<Opening> {
-        let Backend::There(there) = &self.backend else {
+    fn open_backend_leg(&mut self, plan: DataPlan) -> Option<Opening> {
+        let Backend::There(there) = &mut self.backend else {
             return None;
         };
         let target = match plan.target {
@@ -163,7 +167,12 @@ impl Session {
         };
         let secure = match (plan.backend, &there.tls, &self.site.pool_tls) {
             (Protection::Private, Some(resume), Some(tls)) => {
-                Secure::AsClient(resume.config(), tls.names[there.member.0].clone())
+                if resume.is_dry()
+                    && let Err(fault) = there.leg.renew_ticket()
+                {
+                    tracing::debug!(session = self.id, %fault, "nothing to resume for the data connection");
+                }
+                Secure::AsClient(resume.data(), tls.names[there.member.0].clone())
             }
             (Protection::Private, ..) => return None,
             (Protection::Clear, ..) => Secure::Clear,

@@ -3,11 +3,15 @@
 //! It never touches a socket, never waits, and never decides whether a peer's resumption is demanded.
 
 mod certs;
+mod direct;
 mod facts;
 mod fault;
+mod keys;
 mod records;
 mod resume;
 pub mod setup;
+mod stores;
+mod turn;
 
 pub use facts::{TlsFacts, TlsVersion};
 pub use fault::Fault;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic,
-};
 use rustls::{ClientConfig, CommonState, ProtocolVersion, ServerConfig};
 
+use super::direct::Direct;
+use super::keys::HEADER_BYTES;
+use super::turn::{Order, Turn, settle};
 use super::{Fault, TlsFacts};
 use crate::limits;
 use crate::net::Buffer;
@@ -32,6 +32,16 @@ pub struct Records {
 enum Side {
     Server(Box<UnbufferedServerConnection>),
     Client(Box<UnbufferedClientConnection>),
+    /// A client in its handshake, who is shown one record at a time: what stands behind the server's Finished must not
+    /// be swallowed, it is for `Direct`.
+    Shaking {
+        connection: Box<UnbufferedClientConnection>,
+        /// Bytes at the front of `incoming` that rustls knows of.
+        shown: usize,
+    },
+    Direct(Box<Direct>),
+    /// Between two of these. It stays where one could not become the other, and then `broken` says why.
+    Nobody,
 }
 
 /// Whether more can come after what `process` gave.
@@ -53,20 +63,29 @@ impl Records {
         Ok(Self::of(Side::Server(Box::new(connection))))
     }
 
-    /// The client's side; `process` makes the first flight.
+    /// The client's side; `process` makes the first flight. Where the configuration lets secrets be extracted, as
+    /// `ClientResume::control` does, its tickets can be renewed in TLS 1.3.
     ///
     /// # Errors
     /// `Ours`: the configuration does not fit.
     pub fn connect(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, Fault> {
-        let connection = UnbufferedClientConnection::new(config, name)?;
-        Ok(Self::of(Side::Client(Box::new(connection))))
+        let is_renewing = config.enable_secret_extraction;
+        let connection = Box::new(UnbufferedClientConnection::new(config, name)?);
+        Ok(Self::of(if is_renewing {
+            Side::Shaking {
+                connection,
+                shown: 0,
+            }
+        } else {
+            Side::Client(connection)
+        }))
     }
 
-    fn of(side: Side) -> Self {
+    const fn of(side: Side) -> Self {
         Self {
             side,
-            incoming: Buffer::default(),
-            outgoing: Buffer::default(),
+            incoming: Buffer::new(),
+            outgoing: Buffer::new(),
             early: Vec::new(),
             peer_closed: false,
             close_notify_sent: false,
@@ -137,19 +156,36 @@ impl Records {
         Ok(())
     }
 
+    /// Puts the newest ticket of this connection into the session store once more, for a data connection to resume.
+    /// Does nothing where there is none, or none is needed: in TLS 1.2 a session serves again and again.
+    ///
+    /// # Errors
+    /// `Ours`: the store cannot be used. The connection itself goes on.
+    pub fn renew_ticket(&mut self) -> Result<(), Fault> {
+        match &mut self.side {
+            Side::Direct(direct) => direct.renew_ticket(),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether application data cannot flow yet. When this turns false there may be a last flight in `outgoing`.
     #[must_use]
     pub fn is_handshaking(&self) -> bool {
-        self.common().is_handshaking()
+        match &self.side {
+            Side::Direct(_) => false,
+            _ => self.common().is_none_or(CommonState::is_handshaking),
+        }
     }
 
     /// Whether all that is in `outgoing` may wait for the first byte of ours: the handshake is complete, and what is left
     /// of it are tickets (TLS 1.3, server).
     #[must_use]
     pub fn has_only_tickets(&self) -> bool {
-        let is_server = matches!(self.side, Side::Server(_));
-        let is_v13 = self.common().protocol_version() == Some(ProtocolVersion::TLSv1_3);
-        is_server && is_v13 && !self.is_handshaking()
+        let version = match &self.side {
+            Side::Server(connection) => connection.protocol_version(),
+            _ => None,
+        };
+        version == Some(ProtocolVersion::TLSv1_3) && !self.is_handshaking()
     }
 
     /// Whether the peer's close_notify has come.
@@ -184,18 +220,35 @@ impl Records {
     /// What was agreed on; none before the handshake is complete.
     #[must_use]
     pub fn facts(&self) -> Option<TlsFacts> {
-        TlsFacts::of(self.common())
+        match &self.side {
+            Side::Direct(direct) => Some(direct.facts().clone()),
+            _ => TlsFacts::of(self.common()?),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn direct(&mut self) -> Option<&mut Direct> {
+        match &mut self.side {
+            Side::Direct(direct) => Some(direct),
+            _ => None,
+        }
     }
 
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
-        self.incoming.held() + self.outgoing.held() + self.early.capacity()
+        let held = self.incoming.held() + self.outgoing.held() + self.early.capacity();
+        match &self.side {
+            Side::Direct(direct) => held + direct.held(),
+            _ => held,
+        }
     }
 
-    fn common(&self) -> &CommonState {
+    /// What rustls knows of the connection, while it has it.
+    fn common(&self) -> Option<&CommonState> {
         match &self.side {
-            Side::Server(connection) => connection,
-            Side::Client(connection) => connection,
+            Side::Server(connection) => Some(connection),
+            Side::Client(connection) | Side::Shaking { connection, .. } => Some(connection),
+            Side::Direct(_) | Side::Nobody => None,
         }
     }
 
@@ -207,7 +260,7 @@ impl Records {
         driven
     }
 
-    /// Turns rustls' states until it wants bytes that are not there, and carries out the order on the way.
+    /// Takes turns until bytes are wanted that are not there, and carries out the order on the way.
     fn drive(&mut self, mut order: Order<'_>, plain: &mut Vec<u8>) -> Result<(), Fault> {
         if let Some(fault) = &self.broken {
             return Err(fault.clone());
@@ -227,6 +280,9 @@ impl Records {
         if self.peer_closed {
             // TLS ignores what comes behind close_notify (RFC 8446 section 6.1), so nobody will ever take it out.
             self.incoming.discard(self.incoming.len());
+            if let Side::Shaking { shown, .. } = &mut self.side {
+                *shown = 0;
+            }
         }
         self.incoming.release_if_empty();
         match order {
@@ -242,7 +298,7 @@ impl Records {
     /// Only as long as there is one: rustls does not expect to look at the same bad bytes a second time.
     fn fetch_alert(&mut self, plain: &mut Vec<u8>) {
         let mut turns = limits::ALERT_TURNS_MAX;
-        while self.common().wants_write()
+        while self.common().is_some_and(CommonState::wants_write)
             && turns > 0
             && self.turn(&mut Order::Receive, plain).is_ok()
         {
@@ -261,112 +317,73 @@ impl Records {
                 let status = connection.process_tls_records(incoming);
                 settle(status, order, plain, &mut self.outgoing)
             }
+            Side::Shaking { connection, shown } => {
+                let status = connection.process_tls_records(&mut incoming[..*shown]);
+                let (discard, turn) = settle(status, order, plain, &mut self.outgoing);
+                *shown -= discard;
+                (discard, turn)
+            }
+            Side::Direct(direct) => {
+                let (incoming, outgoing) = (&mut self.incoming, &mut self.outgoing);
+                return match std::mem::replace(order, Order::Receive) {
+                    Order::Seal(plain) => direct.seal(plain, outgoing).map(|()| Turn::Rest),
+                    Order::CloseNotify => direct.seal_close_notify(outgoing).map(|()| Turn::Rest),
+                    Order::Receive if self.peer_closed => Ok(Turn::Rest),
+                    Order::Receive => match direct.open(incoming, outgoing, plain)? {
+                        Progress::Open => Ok(Turn::Rest),
+                        Progress::Closed => Ok(Turn::PeerClosed),
+                    },
+                };
+            }
+            Side::Nobody => return Err(Fault::Ours("nobody is there".into())),
         };
         // Not `Buffer::discard`: the memory stays for the turns to come, and rustls' positions with it.
         self.incoming.skip(discard);
-        turn
+        match turn {
+            Ok(Turn::Rest) => self.shake_on(),
+            turn => turn,
+        }
     }
-}
 
-/// What to do when application data may be sent.
-enum Order<'a> {
-    Receive,
-    Seal(&'a [u8]),
-    CloseNotify,
-}
-
-enum Turn {
-    Again,
-    PeerClosed,
-    Rest,
-}
-
-/// Handles one state of rustls, on either side; says how much of the incoming bytes is done with.
-fn settle<Data>(
-    status: UnbufferedStatus<'_, '_, Data>,
-    order: &mut Order<'_>,
-    plain: &mut Vec<u8>,
-    outgoing: &mut Buffer,
-) -> (usize, Result<Turn, Fault>) {
-    let mut discard = status.discard;
-    let state = match status.state {
-        Ok(state) => state,
-        Err(error) => return (discard, Err(error.into())),
-    };
-    let turn = match state {
-        ConnectionState::ReadTraffic(mut traffic) => loop {
-            match traffic.next_record() {
-                Some(Ok(record)) => {
-                    discard += record.discard;
-                    plain.extend_from_slice(record.payload);
-                }
-                Some(Err(error)) => break Err(error.into()),
-                None => break Ok(Turn::Again),
+    /// rustls has done what it can with what it was shown: it is shown another record, or has done its part.
+    fn shake_on(&mut self) -> Result<Turn, Fault> {
+        match std::mem::replace(&mut self.side, Side::Nobody) {
+            Side::Shaking { connection, shown } if connection.is_handshaking() => {
+                let more = next_record(&self.incoming.filled()[shown..]);
+                self.side = Side::Shaking {
+                    connection,
+                    shown: shown + more,
+                };
+                Ok(if more > 0 { Turn::Again } else { Turn::Rest })
             }
-        },
-        ConnectionState::EncodeTlsData(mut data) => loop {
-            match data.encode(outgoing.room(0)) {
-                Ok(len) => {
-                    outgoing.fill(len);
-                    break Ok(Turn::Again);
-                }
-                Err(EncodeError::InsufficientSize(short)) => {
-                    outgoing.room(short.required_size);
-                }
-                Err(EncodeError::AlreadyEncoded) => break Ok(Turn::Again),
+            Side::Shaking { connection, shown } => {
+                self.side = match connection.protocol_version() {
+                    Some(ProtocolVersion::TLSv1_3) if shown > 0 => {
+                        return Err(Fault::Misbehaved("bytes beside Finished".into()));
+                    }
+                    Some(ProtocolVersion::TLSv1_3) => {
+                        Side::Direct(Box::new(Direct::adopt(*connection)?))
+                    }
+                    _ => Side::Client(connection),
+                };
+                Ok(Turn::Again)
             }
-        },
-        // Everything in `outgoing` is sent in its order, by whoever drives us: as good as transmitted.
-        ConnectionState::TransmitTlsData(data) => {
-            data.done();
-            Ok(Turn::Again)
-        }
-        ConnectionState::PeerClosed => Ok(Turn::PeerClosed),
-        ConnectionState::WriteTraffic(traffic) => carry_out(order, traffic, outgoing),
-        // Early data is never offered nor accepted: our configurations leave it off.
-        ConnectionState::BlockedHandshake | ConnectionState::Closed => Ok(Turn::Rest),
-        _ => Err(Fault::Ours(
-            "a state of the TLS library that we do not know".into(),
-        )),
-    };
-    (discard, turn)
-}
-
-fn carry_out<Data>(
-    order: &mut Order<'_>,
-    mut traffic: WriteTraffic<'_, Data>,
-    outgoing: &mut Buffer,
-) -> Result<Turn, Fault> {
-    let expected = match order {
-        Order::Receive => return Ok(Turn::Rest),
-        Order::Seal(plain) => {
-            plain.len() + (plain.len() / RECORD_PLAIN_BYTES + 1) * RECORD_OVERHEAD_BYTES
-        }
-        Order::CloseNotify => RECORD_OVERHEAD_BYTES,
-    };
-    let mut room = outgoing.room(expected);
-    loop {
-        let sealed = match order {
-            Order::Seal(plain) => traffic.encrypt(plain, room),
-            _ => traffic.queue_close_notify(room),
-        };
-        match sealed {
-            Ok(len) => {
-                outgoing.fill(len);
-                *order = Order::Receive;
-                return Ok(Turn::Again);
-            }
-            Err(EncryptError::InsufficientSize(short)) => room = outgoing.room(short.required_size),
-            Err(EncryptError::EncryptExhausted) => {
-                return Err(Fault::Ours("the keys are used up".into()));
+            side => {
+                self.side = side;
+                Ok(Turn::Rest)
             }
         }
     }
 }
 
-/// Most plain bytes in one record (RFC 8446 section 5.1).
-const RECORD_PLAIN_BYTES: usize = 16 * 1024;
-
-/// More than any record of ours is longer than its plain bytes: header 5, explicit nonce 8, tag 16, type 1, and room for
-/// a key update or an alert beside it. A short guess costs a second try, nothing else.
-const RECORD_OVERHEAD_BYTES: usize = 64;
+/// Length of the record at the front, 0 while it is not all there. What is no record is given whole, for rustls to refuse.
+fn next_record(bytes: &[u8]) -> usize {
+    let &[kind, _, _, high, low, ..] = bytes else {
+        return 0;
+    };
+    let len = HEADER_BYTES + usize::from(u16::from_be_bytes([high, low]));
+    if !(20..=24).contains(&kind) || len > limits::TLS_RECORD_BYTES_MAX {
+        return bytes.len();
+    }
+    if len <= bytes.len() { len } else { 0 }
+}

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::{ClientSessionMemoryCache, Resumption};
-use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
+use rustls::client::Resumption;
+use rustls::server::ProducesTickets;
 use rustls::{ClientConfig, ServerConfig};
 
+use super::stores::{ClientSessions, ServerSessions};
 use crate::limits;
 
 /// The server side of one session: its connections resume each other's TLS sessions, and nobody else's.
@@ -15,31 +16,28 @@ use crate::limits;
 /// the peer holds secrets of this very control connection (`TlsFacts::resumed`).
 pub struct ServerResume {
     control: Arc<ServerConfig>,
-    data: Arc<ServerConfig>,
+    download: Arc<ServerConfig>,
+    upload: Arc<ServerConfig>,
 }
 
 impl ServerResume {
     /// Makes the configurations of one session from the listener's.
     #[must_use]
     pub fn new(base: &ServerConfig) -> Self {
-        let of_control = ServerSessionMemoryCache::new(limits::CONTROL_TICKETS);
-        let of_data = ServerSessionMemoryCache::new(limits::CLIENT_TICKETS_KEPT_MAX);
+        let (for_control, for_data) = ServerSessions::pair();
         let mut control = base.clone();
+        control.session_storage = for_control;
         control.ticketer = Arc::new(NoTickets);
         control.send_tls13_tickets = limits::CONTROL_TICKETS;
-        let mut data = control.clone();
-        data.send_tls13_tickets = limits::DATA_TICKETS;
-        control.session_storage = Arc::new(Sessions {
-            own: Arc::clone(&of_control),
-            other: Arc::clone(&of_data),
-        });
-        data.session_storage = Arc::new(Sessions {
-            own: of_data,
-            other: of_control,
-        });
+        let mut download = control.clone();
+        download.session_storage = for_data;
+        download.send_tls13_tickets = limits::DATA_TICKETS;
+        let mut upload = download.clone();
+        upload.send_tls13_tickets = 0;
         Self {
             control: Arc::new(control),
-            data: Arc::new(data),
+            download: Arc::new(download),
+            upload: Arc::new(upload),
         }
     }
 
@@ -49,10 +47,17 @@ impl ServerResume {
         Arc::clone(&self.control)
     }
 
-    /// For each data connection.
+    /// For a data connection on which we send.
     #[must_use]
-    pub fn data(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.data)
+    pub fn download(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.download)
+    }
+
+    /// For a data connection on which the client sends. It gets no tickets here: clients such as lftp close without
+    /// having read them, which makes their kernel send a reset, and that may cut off the file's end.
+    #[must_use]
+    pub fn upload(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.upload)
     }
 }
 
@@ -60,55 +65,51 @@ impl ServerResume {
 ///
 /// Made by cloning one base, never built anew: rustls resumes only under the same verifier object.
 pub struct ClientResume {
-    config: Arc<ClientConfig>,
+    store: Arc<ClientSessions>,
+    control: Arc<ClientConfig>,
+    data: Arc<ClientConfig>,
 }
 
 impl ClientResume {
-    /// Makes the configuration of one session from the pool's.
+    /// Makes the configurations of one session from the pool's.
     #[must_use]
     pub fn new(base: &ClientConfig) -> Self {
-        let store = ClientSessionMemoryCache::new(limits::BACKEND_TICKETS_KEPT_MAX);
-        let mut config = base.clone();
-        config.resumption = Resumption::store(Arc::new(store));
+        let store = Arc::new(ClientSessions::new());
+        let mut data = base.clone();
+        data.resumption = Resumption::store(Arc::clone(&store) as Arc<_>);
+        data.enable_secret_extraction = false;
+        let mut control = data.clone();
+        // It is we who go on after its handshake (`Records::connect`).
+        control.enable_secret_extraction = true;
         Self {
-            config: Arc::new(config),
+            store,
+            control: Arc::new(control),
+            data: Arc::new(data),
         }
     }
 
-    /// For the control and each data connection of this session; always with the same server name.
+    /// For the control connection of this session.
     #[must_use]
-    pub fn config(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.config)
-    }
-}
-
-/// The TLS sessions of one FTP session: those that a kind of connection has begun, and those of the other kind.
-///
-/// They are kept apart so that hundreds of data connections do not push out what the control connection has begun: some
-/// clients (lftp) never use anything else. For their sake a TLS 1.3 ticket may also be used again. RFC 8446 appendix C.4
-/// asks clients not to, because an onlooker could link the connections, which FTP tells him anyway; what a ticket must not
-/// be used for twice, early data, is never accepted here.
-#[derive(Debug)]
-struct Sessions {
-    own: Arc<ServerSessionMemoryCache>,
-    other: Arc<ServerSessionMemoryCache>,
-}
-
-impl StoresServerSessions for Sessions {
-    fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
-        self.own.put(key, value)
+    pub fn control(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.control)
     }
 
-    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.own.get(key).or_else(|| self.other.get(key))
+    /// For each data connection of this session; with the same server name as the control connection.
+    #[must_use]
+    pub fn data(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.data)
     }
 
-    fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.get(key)
+    /// Whether there is nothing left to resume. In TLS 1.3 each ticket is given to one connection, and not every
+    /// server gives a new one there: then the control connection renews its own (`Records::renew_ticket`).
+    #[must_use]
+    pub fn is_dry(&self) -> bool {
+        self.store.is_dry()
     }
 
-    fn can_cache(&self) -> bool {
-        true
+    #[cfg(test)]
+    pub(super) fn store(&self) -> &ClientSessions {
+        &self.store
     }
 }
 

@@ -1,12 +1,18 @@
 //! Both ends of the record layer against each other, in memory; and configurations that other floors' tests use.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use rustls::client::Resumption;
+use rustls::client::{
+    ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
+};
 use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::unbuffered::ConnectionState;
+use rustls::{ClientConfig, NamedGroup, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
+use super::stores::ClientSessions;
 use super::*;
+use crate::limits;
 
 pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] =
     [&rustls::version::TLS12, &rustls::version::TLS13];
@@ -73,6 +79,7 @@ fn shaken(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>) -> (Records, R
     assert_eq!(client.facts(), None);
     settle(&mut client, &mut server, usize::MAX).unwrap();
     assert!(!client.is_handshaking() && !server.is_handshaking());
+    assert_eq!(client.facts(), server.facts());
     (server, client)
 }
 
@@ -208,12 +215,24 @@ fn faults_are_named_kept_and_leave_an_alert() {
 
     // A certificate nobody vouches for: refused here, and by an alert there.
     let (stranger, _) = configs(&VERSIONS);
-    let mut server = Records::accept(Arc::new(stranger)).unwrap();
-    let mut refusing = Records::connect(Arc::new(client), name()).unwrap();
-    let refused = settle(&mut refusing, &mut server, usize::MAX).unwrap_err();
-    assert!(matches!(refused, Fault::Certificate(_)), "{refused}");
-    let told = carry(&mut refusing, &mut server, &mut Vec::new(), usize::MAX).unwrap_err();
-    assert!(matches!(told, Fault::Alert(_)), "{told}");
+    let stranger = Arc::new(stranger);
+    let control = ClientResume::new(&client).control();
+    for mut refusing in [
+        Records::connect(Arc::new(client), name()).unwrap(),
+        Records::connect(Arc::clone(&control), name()).unwrap(),
+    ] {
+        let mut server = Records::accept(Arc::clone(&stranger)).unwrap();
+        let refused = settle(&mut refusing, &mut server, usize::MAX).unwrap_err();
+        assert!(matches!(refused, Fault::Certificate(_)), "{refused}");
+        let told = carry(&mut refusing, &mut server, &mut Vec::new(), usize::MAX).unwrap_err();
+        assert!(matches!(told, Fault::Alert(_)), "{told}");
+    }
+
+    // A backend that says 234 and goes on in the clear.
+    let mut control = Records::connect(control, name()).unwrap();
+    control.process(&mut Vec::new()).unwrap();
+    control.feed(b"500 no\r\n");
+    assert_eq!(control.process(&mut Vec::new()), Err(Fault::NotTls));
 
     // No version in common.
     let (server, _) = configs(&[&rustls::version::TLS12]);
@@ -251,21 +270,24 @@ fn hundreds_of_data_connections_resume_their_control_connection() {
         let (server, client) = configs(&[version]);
         let ours = ServerResume::new(&server);
         let theirs = ClientResume::new(&client);
-        let control = shaken(&ours.control(), &theirs.config());
+        let control = shaken(&ours.control(), &theirs.control());
         assert!(!control.0.facts().unwrap().resumed);
         for round in 0..320 {
-            let (mut data_server, mut data_client) = shaken(&ours.data(), &theirs.config());
+            // An upload brings no ticket, so a download brings one for it, too.
+            let side = [ours.download(), ours.upload()][round % 2].clone();
+            let (mut data_server, mut data_client) = shaken(&side, &theirs.data());
             assert!(data_server.facts().unwrap().resumed, "transfer {round}");
             assert!(data_client.facts().unwrap().resumed, "transfer {round}");
+            assert!(!theirs.is_dry());
             data_server.seal(b"x").unwrap();
             let mut got = Vec::new();
             carry(&mut data_server, &mut data_client, &mut got, usize::MAX).unwrap();
             assert_eq!(got, b"x");
         }
         // Another session of the same listener and the same client: nothing to resume.
-        let other = shaken(&ServerResume::new(&server).data(), &theirs.config());
+        let other = shaken(&ServerResume::new(&server).download(), &theirs.data());
         assert!(!other.0.facts().unwrap().resumed);
-        let other = shaken(&ours.data(), &ClientResume::new(&client).config());
+        let other = shaken(&ours.download(), &ClientResume::new(&client).data());
         assert!(!other.0.facts().unwrap().resumed);
     }
 }
@@ -277,13 +299,149 @@ fn the_control_connections_sessions_are_neither_used_up_nor_pushed_out() {
     let ours = ServerResume::new(&server);
     assert!(ours.control().session_storage.put(vec![0], vec![1]));
     for round in 1..1000_u32 {
-        let data = ours.data().session_storage.clone();
+        let data = ours.download().session_storage.clone();
         assert!(data.put(round.to_be_bytes().to_vec(), vec![2]));
         assert_eq!(data.take(&[0]), Some(vec![1]), "transfer {round}");
         assert_eq!(data.get(&[0]), Some(vec![1]), "transfer {round}");
     }
     let others = ServerResume::new(&server);
-    assert_eq!(others.data().session_storage.get(&[0]), None);
+    assert_eq!(others.download().session_storage.get(&[0]), None);
+}
+
+#[test]
+fn a_thousand_uploads_resume_a_backend_that_gives_no_more_tickets() {
+    for version in VERSIONS {
+        let (server, client) = configs(&[version]);
+        let (ours, theirs) = (ServerResume::new(&server), ClientResume::new(&client));
+        assert!(theirs.is_dry());
+        let (mut server, mut control) = shaken(&ours.control(), &theirs.control());
+        let mut renewals = 0;
+        for round in 0..1000 {
+            if theirs.is_dry() {
+                control.renew_ticket().unwrap();
+                renewals += 1;
+            }
+            let (data, _) = shaken(&ours.upload(), &theirs.data());
+            assert!(data.facts().unwrap().resumed, "transfer {round}");
+        }
+        let thirteen = version.version == rustls::ProtocolVersion::TLSv1_3;
+        assert_eq!(
+            renewals,
+            if thirteen {
+                1000 - limits::CONTROL_TICKETS
+            } else {
+                0
+            }
+        );
+        // The control connection has not noticed.
+        control.seal(b"NOOP").unwrap();
+        let mut got = Vec::new();
+        carry(&mut control, &mut server, &mut got, usize::MAX).unwrap();
+        assert_eq!(got, b"NOOP");
+        assert_eq!(control.held(), 0);
+    }
+}
+
+/// The store of a client who uses the tickets of its control connection only.
+#[derive(Debug)]
+struct ControlOnly {
+    sessions: ClientSessions,
+    data: std::sync::atomic::AtomicBool,
+}
+
+impl ClientSessionStore for ControlOnly {
+    fn set_kx_hint(&self, server: ServerName<'static>, group: NamedGroup) {
+        self.sessions.set_kx_hint(server, group);
+    }
+
+    fn kx_hint(&self, server: &ServerName<'_>) -> Option<NamedGroup> {
+        self.sessions.kx_hint(server)
+    }
+
+    fn set_tls12_session(&self, server: ServerName<'static>, session: Tls12ClientSessionValue) {
+        if !self.data.load(Ordering::Relaxed) {
+            self.sessions.set_tls12_session(server, session);
+        }
+    }
+
+    fn tls12_session(&self, server: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.sessions.tls12_session(server)
+    }
+
+    fn remove_tls12_session(&self, server: &ServerName<'static>) {
+        self.sessions.remove_tls12_session(server);
+    }
+
+    fn insert_tls13_ticket(&self, server: ServerName<'static>, ticket: Tls13ClientSessionValue) {
+        if !self.data.load(Ordering::Relaxed) {
+            self.sessions.insert_tls13_ticket(server, ticket);
+        }
+    }
+
+    fn take_tls13_ticket(&self, server: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.sessions.take_tls13_ticket(server)
+    }
+}
+
+#[test]
+fn a_client_may_offer_the_same_ticket_for_every_transfer() {
+    // As curl and lftp do. The tickets that downloads bring in between must not drive out the first ones.
+    for version in VERSIONS {
+        let (server, mut client) = configs(&[version]);
+        let ours = ServerResume::new(&server);
+        let store = Arc::new(ControlOnly {
+            sessions: ClientSessions::new(),
+            data: false.into(),
+        });
+        client.resumption = Resumption::store(Arc::clone(&store) as Arc<_>);
+        client.enable_secret_extraction = true;
+        let client = Arc::new(client);
+        let (_server, mut control) = shaken(&ours.control(), &client);
+        let thirteen = version.version == rustls::ProtocolVersion::TLSv1_3;
+        while thirteen && store.take_tls13_ticket(&name()).is_some() {}
+        for round in 0..300 {
+            store.data.store(false, Ordering::Relaxed);
+            control.renew_ticket().unwrap();
+            store.data.store(true, Ordering::Relaxed);
+            let side = [ours.download(), ours.upload()][round % 2].clone();
+            let (data, _) = shaken(&side, &client);
+            assert!(data.facts().unwrap().resumed, "transfer {round}");
+        }
+    }
+}
+
+#[test]
+fn uploads_get_no_tickets_and_downloads_do() {
+    let (server, client) = configs(&[&rustls::version::TLS13]);
+    let ours = ServerResume::new(&server);
+    let tickets = |config: Arc<ServerConfig>| {
+        let mut client =
+            rustls::client::UnbufferedClientConnection::new(Arc::new(client.clone()), name())
+                .unwrap();
+        let mut server = Records::accept(config).unwrap();
+        let mut incoming = Vec::new();
+        for _ in 0..30 {
+            let status = client.process_tls_records(&mut incoming);
+            let discard = status.discard;
+            match status.state.unwrap() {
+                ConnectionState::EncodeTlsData(mut data) => {
+                    let mut flight = vec![0; 4096];
+                    let len = data.encode(&mut flight).unwrap();
+                    server.feed(&flight[..len]);
+                }
+                ConnectionState::TransmitTlsData(data) => data.done(),
+                _ => server.process(&mut Vec::new()).map(drop).unwrap(),
+            }
+            incoming.drain(..discard);
+            incoming.extend_from_slice(server.outgoing());
+            server.advance(server.outgoing().len());
+        }
+        assert!(!server.is_handshaking());
+        client.tls13_tickets_received() as usize
+    };
+    assert_eq!(tickets(ours.control()), limits::CONTROL_TICKETS);
+    assert_eq!(tickets(ours.download()), limits::DATA_TICKETS);
+    assert_eq!(tickets(ours.upload()), 0);
 }
 
 #[test]
@@ -293,9 +451,9 @@ fn resumption_goes_on_with_a_server_that_gives_one_ticket() {
     server.send_tls13_tickets = 1;
     let server = Arc::new(server);
     let theirs = ClientResume::new(&client);
-    shaken(&server, &theirs.config());
+    shaken(&server, &theirs.control());
     for _ in 0..300 {
-        let (data, _) = shaken(&server, &theirs.config());
+        let (data, _) = shaken(&server, &theirs.data());
         assert!(data.facts().unwrap().resumed);
     }
     let mut without = client;
@@ -303,6 +461,17 @@ fn resumption_goes_on_with_a_server_that_gives_one_ticket() {
     let without = Arc::new(without);
     shaken(&server, &without);
     assert!(!shaken(&server, &without).0.facts().unwrap().resumed);
+}
+
+#[test]
+fn a_store_is_of_one_server() {
+    let (server, client) = configs(&VERSIONS);
+    let theirs = ClientResume::new(&client);
+    shaken(&Arc::new(server), &theirs.control());
+    assert!(!theirs.is_dry());
+    let other = ServerName::try_from("other.test").unwrap();
+    assert!(theirs.store().take_tls13_ticket(&other).is_none());
+    assert!(theirs.is_dry());
 }
 
 #[test]
@@ -318,15 +487,21 @@ fn a_connection_at_rest_holds_no_buffers() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(400))]
 
     /// Nothing that a peer sends reaches a panic: one byte of a conversation is changed, cut anywhere.
     #[test]
     fn a_changed_byte_is_a_fault_or_harmless(
         at in 0usize..6000, change in 1u8.., piece in 1usize..3000, twelve in proptest::bool::ANY, by_client: bool,
+        control: bool,
     ) {
         let (server, client) = configs(&[VERSIONS[usize::from(twelve)]]);
-        let mut ends = [Records::connect(Arc::new(client), name()).unwrap(), Records::accept(Arc::new(server)).unwrap()];
+        let client = if control {
+            ClientResume::new(&client).control()
+        } else {
+            Arc::new(client)
+        };
+        let mut ends = [Records::connect(client, name()).unwrap(), Records::accept(Arc::new(server)).unwrap()];
         let (mut passed, mut plain) = (0, Vec::new());
         ends[0].process(&mut plain).unwrap();
         let mut said = false;

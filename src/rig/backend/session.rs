@@ -154,7 +154,7 @@ impl Session {
                 .resume
                 .as_ref()
                 .filter(|_| self.private)
-                .map(ServerResume::data),
+                .map(ServerResume::download),
             began,
             record: &record,
             says: &says,

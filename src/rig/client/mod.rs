@@ -143,7 +143,7 @@ impl Client {
         };
         self.command("AUTH TLS", Class::Completion).await?;
         let resume = ClientResume::new(&base);
-        self.control.secure_as_client(resume.config(), name)?;
+        self.control.secure_as_client(resume.control(), name)?;
         let begun = clock::now();
         let leg = self.control.leg_mut();
         let shaken = within(self.options.patience, |cx| leg.poll_handshake(cx)).await;
@@ -292,8 +292,8 @@ impl Client {
         self.say(line).await?;
         let tls = self.resume.as_ref().zip(self.options.tls.as_ref());
         let tls = tls.map(|(resume, (base, name))| match self.options.resume {
-            true => (resume.config(), name.clone()),
-            false => (ClientResume::new(base).config(), name.clone()),
+            true => (resume.data(), name.clone()),
+            false => (ClientResume::new(base).data(), name.clone()),
         });
         let mut flow = Flow::start(to, tls, cargo, progress);
         let both = self.follow(&mut flow).await;
