@@ -109,6 +109,9 @@ pub const RELAY_BUFFERS_KEPT_MAX: usize = 64;
 /// Bytes read and dropped while waiting for a peer's end after ours: tickets and alerts, not a second file.
 pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 
+/// How often a leg that is being ended is looked at while its kernel still holds bytes for a slow peer.
+pub const UNSENT_LOOK: Duration = Duration::from_millis(5);
+
 /// Random ports tried before a passive range is called exhausted and searched from one end to the other.
 pub const PASSIVE_PORT_TRIES: u32 = 8;
 

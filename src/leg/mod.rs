@@ -286,6 +286,14 @@ impl Leg {
         }
     }
 
+    /// Bytes that have left the queue and wait in the kernel for the peer to make room.
+    ///
+    /// # Errors
+    /// `Reset`, `Io`: the connection is gone.
+    pub fn unsent(&self) -> Result<usize, Fault> {
+        Ok(self.stream.unsent()?)
+    }
+
     /// Resets the connection now.
     pub fn abort(self) {
         self.stream.abort();

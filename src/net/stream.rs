@@ -151,6 +151,14 @@ impl Stream {
         SockRef::from(&self.inner).set_tcp_quickack(true).ok();
     }
 
+    /// Bytes that were written and wait in the kernel for the peer to make room.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn unsent(&self) -> io::Result<usize> {
+        sockopt::unsent(self.inner.as_fd())
+    }
+
     /// Whether the last read found nothing, so that a buffer is better taken after `poll_readable`.
     #[must_use]
     pub const fn is_waiting(&self) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::dialog::{Close, End, Phase};
 use crate::leg::Leg;
+use crate::limits::UNSENT_LOOK;
 use crate::net::Alarm;
 use crate::sys::clock;
 
@@ -15,13 +16,18 @@ pub struct Closing<L = Leg> {
     close: Close,
     linger: Duration,
     step: Step,
+    flush: Duration,
     alarm: Alarm,
+    /// When to look again whether the kernel has sent everything: no event tells it.
+    look: Alarm,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
     /// What is queued, and close_notify, are being handed to the kernel.
     Flushing,
+    /// The kernel has everything and our FIN, and so many bytes wait there for the peer to make room.
+    Leaving(usize),
     /// Our FIN has left; the peer's direction is read to its end.
     Lingering,
     Over,
@@ -47,17 +53,17 @@ impl<L: BorrowMut<Leg>> Closing<L> {
             close,
             linger,
             step: Step::Flushing,
+            flush,
             alarm,
+            look: Alarm::new(),
         }
     }
 
     /// The next thing reached; `Both` is the last.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
         match self.step {
-            Step::Flushing => match self.poll_flush(cx) {
-                Poll::Ready(end) => Poll::Ready(Closed::Ours(end)),
-                Poll::Pending => Poll::Pending,
-            },
+            Step::Flushing => self.poll_flush(cx).map(Closed::Ours),
+            Step::Leaving(left) => self.poll_leaving(left, cx).map(Closed::Ours),
             Step::Lingering => {
                 let is_over =
                     self.leg.borrow_mut().poll_end(cx).is_ready() || self.alarm.poll(cx).is_ready();
@@ -98,18 +104,119 @@ impl<L: BorrowMut<Leg>> Closing<L> {
         if leg.finish().is_err() {
             return Poll::Ready(self.over(End::Reset));
         }
-        let end = match self.close {
-            Close::Unfinished if leg.is_private() => End::Unfinished,
-            _ => End::Clean,
+        self.poll_leaving(usize::MAX, cx)
+    }
+
+    /// The final reply must not overtake the data, nor be given for data that the peer never takes (rules 1 and 7 of the
+    /// contract): what is in the kernel has its bound as well, anew whenever some of it has left.
+    fn poll_leaving(&mut self, before: usize, cx: &mut Context<'_>) -> Poll<End> {
+        let leg = self.leg.borrow_mut();
+        let left = match leg.unsent() {
+            Ok(0) => return Poll::Ready(self.left()),
+            Ok(left) => left,
+            Err(_) => return Poll::Ready(self.over(End::Reset)),
         };
+        if let Poll::Ready(Err(_)) = leg.poll_end(cx) {
+            return Poll::Ready(self.over(End::Reset));
+        }
+        let now = clock::now();
+        if left < before {
+            self.alarm.set(Some(now + self.flush));
+        }
+        self.step = Step::Leaving(left);
+        if self.alarm.poll(cx).is_ready() {
+            return Poll::Ready(self.over(End::TimedOut(Phase::Completion)));
+        }
+        // Set anew whenever it has rung, and at most once in each poll.
+        if self.look.deadline().is_none_or(|at| at <= now) {
+            self.look.set(Some(now + UNSENT_LOOK));
+        }
+        if self.look.poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Everything has left: what remains is the peer's own end.
+    fn left(&mut self) -> End {
         self.step = Step::Lingering;
         self.alarm.set(Some(clock::now() + self.linger));
-        Poll::Ready(end)
+        match self.close {
+            Close::Unfinished if self.leg.borrow_mut().is_private() => End::Unfinished,
+            _ => End::Clean,
+        }
     }
 
     /// Without our FIN: the drop of the leg resets it.
     fn over(&mut self, end: End) -> End {
         self.step = Step::Over;
         end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Read as _;
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::net::{Listener, on_core};
+
+    /// More than both sockets hold, so that some of it must wait for the peer.
+    const BYTES: usize = 32 << 20;
+
+    async fn connected() -> (Leg, socket2::Socket) {
+        let mut listener = Listener::listen_passive((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let peer =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        peer.connect(&listener.local().into()).unwrap();
+        let stream = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
+        (Leg::new(stream), peer)
+    }
+
+    /// Hands over as many bytes as the kernel takes from a peer that does not read.
+    async fn fill(leg: &mut Leg) -> usize {
+        let mut taken = 0;
+        while taken < BYTES {
+            leg.queue(&[7; 4096]).unwrap();
+            if poll_fn(|cx| Poll::Ready(leg.poll_flush(cx).is_pending())).await {
+                break;
+            }
+            taken += 4096;
+        }
+        taken
+    }
+
+    #[test]
+    fn our_end_is_told_when_the_peer_has_made_room_for_it() {
+        on_core(|| async {
+            let (mut leg, mut peer) = connected().await;
+            fill(&mut leg).await;
+            let long = Duration::from_secs(20);
+            let mut closing = Closing::new(leg, Close::Unfinished, long, long);
+            let first = poll_fn(|cx| Poll::Ready(closing.poll(cx))).await;
+            assert!(first.is_pending(), "the peer has read nothing yet");
+            peer.set_nonblocking(true).unwrap();
+            let mut buffer = vec![0; 1 << 20];
+            let told = poll_fn(|cx| {
+                while peer.read(&mut buffer).is_ok_and(|got| got > 0) {}
+                closing.poll(cx)
+            });
+            assert_eq!(told.await, Closed::Ours(End::Clean));
+        });
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_is_not_told_of_success() {
+        on_core(|| async {
+            let (mut leg, peer) = connected().await;
+            fill(&mut leg).await;
+            let short = Duration::from_millis(50);
+            let mut closing = Closing::new(leg, Close::Unfinished, short, short);
+            let told = poll_fn(|cx| closing.poll(cx)).await;
+            assert_eq!(told, Closed::Ours(End::TimedOut(Phase::Completion)));
+            drop(peer);
+        });
     }
 }

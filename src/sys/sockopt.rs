@@ -122,6 +122,24 @@ pub fn receive(socket: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize) -> io::Re
     Ok(got)
 }
 
+/// How many bytes the kernel has taken and not yet put on the wire (tcp(7) has SIOCOUTQ; this is its half that waits
+/// for the peer's window). What is said on another connection once this is 0 does not overtake them.
+///
+/// # Errors
+/// When the descriptor is no TCP socket any more.
+pub fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: SIOCOUTQNSD writes one int through a pointer to a live one.
+    let refused = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCOUTQNSD, &raw mut bytes) };
+    if refused != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(usize::try_from(bytes).unwrap_or(0))
+}
+
+/// <linux/sockios.h>; libc has it for other systems only.
+const SIOCOUTQNSD: libc::c_ulong = 0x894B;
+
 /// Whether the peer's FIN has arrived, read or not (tcp(7), TCP_INFO); also when the connection is over altogether.
 ///
 /// # Errors
