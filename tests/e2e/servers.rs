@@ -10,6 +10,9 @@ use crate::support::servers::{FtpServer, Kind};
 use crate::support::strict::Strict;
 use crate::support::{Scene, noise};
 
+/// Entries of a large listing.
+const CROWD: usize = 3000;
+
 /// Both legs speak only this version.
 fn setup(version: &str) -> Setup {
     let list = format!("[\"{version}\"]");
@@ -30,6 +33,9 @@ fn for_each_server(test: impl Fn(&FtpServer, &Gate, &Target, &Scene)) {
             server.folder("empty");
             for n in 0..300 {
                 server.put(&format!("many/hollow-{n:03}"), b"");
+            }
+            for n in 0..CROWD {
+                server.put(&format!("crowd/file-{n:04}"), b"");
             }
             let gate = Gate::start(&scene, server.address(), setup(version));
             let target = Target::new(&scene, gate.address());
@@ -69,6 +75,23 @@ fn curl() {
                 300
             );
         }
+        let crowd = target.curl("crowd/", &["--list-only"]).ok().text();
+        assert_eq!(crowd.lines().count(), CROWD);
+    });
+}
+
+#[test]
+fn curl_gets_300_empty_files_in_one_session() {
+    for_each_server(|server, gate, target, _scene| {
+        std::fs::create_dir(target.path("got")).unwrap();
+        // Without asking for sizes first: a file of size 0 would not be transferred at all.
+        let options = ["--ignore-content-length", "--output", "got/#1"];
+        let ran = target.curl("many/hollow-[000-299]", &options).ok();
+        for n in 0..300 {
+            assert_eq!(target.read(&format!("got/{n:03}")), b"", "{}", ran.text());
+        }
+        let opened = gate.log().matches("session opened").count();
+        assert_eq!(opened, 1, "{}", server.log());
     });
 }
 
@@ -78,8 +101,15 @@ fn lftp() {
         target.write("up-big", &noise(10 << 20));
         target.write("up-hollow", b"");
         target
-            .lftp("get big; get hollow; put up-big; put up-hollow; nlist empty; ls empty; ls many")
+            .lftp("get big; get hollow; put up-big; put up-hollow")
             .ok();
+        assert_eq!(target.lftp("nlist empty; ls empty").ok().text(), "");
+        let crowd = target.lftp("nlist crowd").ok().text();
+        let files = crowd.lines().filter(|line| line.contains("file-"));
+        assert_eq!(files.count(), CROWD);
+        let listing = target.lftp("ls crowd").ok().text();
+        let files = listing.lines().filter(|line| line.contains("file-"));
+        assert_eq!(files.count(), CROWD);
         assert!(target.read("big") == noise(10 << 20));
         assert_eq!(target.read("hollow"), b"");
         assert!(
