@@ -14,8 +14,8 @@ use super::nearest::nearest;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
 use super::{Cores, HostPort, LogFormat, LogLevel, PortSpan, Steering, TlsVersion, Verify};
 use crate::policy::{
-    BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, OnEmpty, OnUnfinished,
-    PassiveStyle, PasvAddress,
+    BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, DataResumption, OnEmpty,
+    OnUnfinished, PassiveStyle, PasvAddress,
 };
 
 /// One key of the file. A value that cannot be read is kept as its flaw, so that it does not hide the rest.
@@ -104,6 +104,7 @@ section! {
         passive_ports: PortSpan,
         advertise: Ipv4Addr,
         data_peer: DataPeer,
+        resumption: DataResumption,
         unfinished: OnUnfinished,
         bare_uploads: bool,
         banner: OneLine,

@@ -19,8 +19,8 @@ pub use fault::{Complaint, Located, Place, in_order};
 pub use file::known_keys;
 
 use crate::policy::{
-    BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, OnEmpty, OnUnfinished,
-    PassiveStyle, PasvAddress, Patience, SiteRules,
+    BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, DataResumption, OnEmpty,
+    OnUnfinished, PassiveStyle, PasvAddress, Patience, SiteRules,
 };
 
 /// Reads a configuration, or says everything that is wrong with it, in the order of the text.
@@ -236,6 +236,8 @@ pub struct Listener {
     pub advertise: Option<Ipv4Addr>,
     /// `data_peer`
     pub data_peer: DataPeer,
+    /// `resumption`
+    pub resumption: DataResumption,
     /// `unfinished`: what becomes of uploads that end without close_notify.
     pub unfinished: OnUnfinished,
     /// `bare_uploads`: whether a private upload closed without a handshake is an empty file (rule 3 of the contract).

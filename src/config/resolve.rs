@@ -16,8 +16,8 @@ use super::{
 };
 use crate::limits;
 use crate::policy::{
-    BackendProtection, BackendTls, ClientTls, DataPeer, OnEmpty, OnUnfinished, PassiveStyle,
-    PasvAddress,
+    BackendProtection, BackendTls, ClientTls, DataPeer, DataResumption, OnEmpty, OnUnfinished,
+    PassiveStyle, PasvAddress,
 };
 
 /// A listener, and those keys that must fit other sections, as far as they could be read. What could not be read has
@@ -194,6 +194,7 @@ fn listener(
     let ports = desk.need("passive_ports", keys.passive_ports, "\"50000-50999\"");
     let advertise = desk.located("advertise", keys.advertise);
     let data_peer = desk.or("data_peer", keys.data_peer, DataPeer::Same);
+    let resumption = desk.or("resumption", keys.resumption, DataResumption::Accepted);
     let unfinished = desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror);
     let bare_uploads = desk.or("bare_uploads", keys.bare_uploads, false);
     let banner = desk.or(
@@ -215,6 +216,7 @@ fn listener(
         passive_ports: value_or(&ports, PortSpan { first: 0, last: 0 }),
         advertise: advertise.map(|address| address.value),
         data_peer,
+        resumption,
         unfinished,
         bare_uploads,
         banner: banner.0,

@@ -3,8 +3,8 @@
 use super::value::Choice;
 use super::{LogFormat, LogLevel, Steering, TlsVersion, Verify};
 use crate::policy::{
-    BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, OnEmpty, OnUnfinished,
-    PassiveStyle, PasvAddress,
+    BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, DataResumption, OnEmpty,
+    OnUnfinished, PassiveStyle, PasvAddress,
 };
 
 impl Choice for LogLevel {
@@ -97,6 +97,11 @@ impl Choice for PassiveStyle {
 
 impl Choice for PasvAddress {
     const WORDS: &'static [(&'static str, Self)] = &[("ignore", Self::Ignore), ("use", Self::Use)];
+}
+
+impl Choice for DataResumption {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("accepted", Self::Accepted), ("required", Self::Required)];
 }
 
 impl Choice for DataPeer {

@@ -15,6 +15,7 @@ use crate::dialog::{Close, End};
 use crate::leg::{self, Leg};
 use crate::limits::STRANGERS_PER_LISTENER_MAX;
 use crate::net::{Dial, Listener, PortLease, Stream};
+use crate::tls::Binding;
 
 pub use guard::{Guard, PeerChecked};
 
@@ -22,8 +23,8 @@ pub use guard::{Guard, PeerChecked};
 pub enum Secure {
     /// PROT C.
     Clear,
-    /// PROT P towards the client: we are the server.
-    AsServer(Arc<ServerConfig>),
+    /// PROT P towards the client: we are the server, and may demand that its session is resumed.
+    AsServer(Arc<ServerConfig>, Option<Binding>),
     /// PROT P towards the backend: we are the client.
     AsClient(Arc<ClientConfig>, ServerName<'static>),
 }
@@ -64,7 +65,7 @@ pub struct Opening {
 enum Step {
     Listening(Passive, Guard),
     Dialing(Dial),
-    Handshaking(Leg),
+    Handshaking(Leg, Option<Binding>),
     /// Up or failed: told already.
     Over,
 }
@@ -119,7 +120,7 @@ impl Opening {
                 Ok(stream) => (stream, PeerChecked::dialed()),
                 Err(error) => return self.fail(End::Refused, error.to_string()),
             },
-            Step::Handshaking(leg) => {
+            Step::Handshaking(leg, _) => {
                 let outcome = ready!(leg.poll_handshake(cx));
                 return self.handshaken(outcome);
             }
@@ -131,26 +132,35 @@ impl Opening {
     /// TLS, or what else the leg is to be, only for a peer that has been checked (rule 10 of the contract).
     fn connected(&mut self, stream: Stream, _checked: PeerChecked) -> Poll<Opened> {
         let mut leg = Leg::new(stream);
+        let mut binding = None;
         let secured = match std::mem::replace(&mut self.secure, Secure::Clear) {
             Secure::Clear => {
                 self.step = Step::Over;
                 return Poll::Ready(Opened::Up(leg));
             }
-            Secure::AsServer(config) => leg.secure_as_server(config),
+            Secure::AsServer(config, bound) => {
+                binding = bound;
+                leg.secure_as_server(config)
+            }
             Secure::AsClient(config, name) => leg.secure_as_client(config, name),
         };
         if let Err(fault) = secured {
             return self.fail(End::HandshakeFailed, fault.to_string());
         }
-        self.step = Step::Handshaking(leg);
+        self.step = Step::Handshaking(leg, binding);
         Poll::Ready(Opened::Connected)
     }
 
     fn handshaken(&mut self, outcome: Result<(), leg::Fault>) -> Poll<Opened> {
-        let Step::Handshaking(leg) = std::mem::replace(&mut self.step, Step::Over) else {
+        let Step::Handshaking(leg, binding) = std::mem::replace(&mut self.step, Step::Over) else {
             return Poll::Pending;
         };
         match outcome {
+            // Dropped, and so reset, with our tickets unsent: they would let a stranger resume next time.
+            Ok(()) if binding.is_some_and(|binding| !binding.admits(leg.facts().as_ref())) => {
+                let why = "its TLS session is not resumed from this control connection";
+                Poll::Ready(Opened::Failed(End::NotResumed, why.to_owned()))
+            }
             Ok(()) => Poll::Ready(Opened::Up(leg)),
             Err(fault) => {
                 let end = match fault {
@@ -171,7 +181,7 @@ impl Opening {
     /// Gives it up, and says how far it had come: what a leg was that never came up.
     #[must_use]
     pub fn give_up(self, close: Close) -> End {
-        let Step::Handshaking(mut leg) = self.step else {
+        let Step::Handshaking(mut leg, _) = self.step else {
             return End::Refused;
         };
         let end = if leg.received_any() {

@@ -63,6 +63,8 @@ pub enum End {
     Refused,
     /// TLS began and failed.
     HandshakeFailed,
+    /// TLS is there, but is no resumption of the control connection's session, which the listener demands.
+    NotResumed,
     /// A phase overran.
     TimedOut(Phase),
     /// The gate gave it up: ABOR, a policy, the end of the session.
@@ -78,6 +80,7 @@ impl End {
             Self::Refused
                 | Self::Bare
                 | Self::HandshakeFailed
+                | Self::NotResumed
                 | Self::TimedOut(Phase::Connect | Phase::Handshake)
         )
     }

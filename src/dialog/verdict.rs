@@ -188,6 +188,9 @@ impl Transfer {
             Why::Leg(side, end) if end.was_established() => {
                 (occasion::TRANSFER_ABORTED, phrase(side, end))
             }
+            Why::Leg(side, End::NotResumed) => {
+                (occasion::NOT_RESUMED, phrase(side, End::NotResumed))
+            }
             Why::Leg(side, end) => (occasion::NO_DATA_CONNECTION, phrase(side, end)),
             Why::Abor => (occasion::TRANSFER_ABORTED, "Transfer aborted".to_owned()),
             Why::Silence if self.flowed.is_none() => (
@@ -231,6 +234,7 @@ fn phrase(side: Side, end: End) -> String {
         End::Reset => "was reset",
         End::Refused => "was not established",
         End::HandshakeFailed => "failed its TLS handshake",
+        End::NotResumed => "must resume the TLS session of its control connection",
         End::TimedOut(Phase::Connect) => "was not established in time",
         End::TimedOut(Phase::Handshake) => "did not finish its TLS handshake in time",
         End::TimedOut(Phase::FirstByte) => "carried nothing in time",

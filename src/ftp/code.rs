@@ -129,6 +129,8 @@ pub mod occasion {
     pub const WRONG_PROTECTION: Code = Code(521);
     /// This network protocol is not supported (RFC 2428 section 2).
     pub const WRONG_FAMILY: Code = Code(522);
+    /// The data connection's TLS session does not fit the control connection's (RFC 4217 section 10.2).
+    pub const NOT_RESUMED: Code = Code(522);
     /// Not logged in.
     pub const NOT_LOGGED_IN: Code = Code(530);
     /// The command channel's protection may not be given up (RFC 2228).

@@ -149,6 +149,7 @@ fn sites(prepared: &Prepared, members: &[Vec<SocketAddr>]) -> Vec<SitePlan> {
         passive_ports: listener.passive_ports.first..=listener.passive_ports.last,
         advertise: listener.advertise,
         data_peer: listener.data_peer,
+        resumption: listener.resumption,
         budget: Budget {
             first_byte: times.data_first_byte,
             stall: times.data_stall,

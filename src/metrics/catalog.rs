@@ -64,6 +64,7 @@ catalog! {
         EmptyCompletions, "sluicegate_empty_completions_total", [], "Empty downloads completed for the client although the backend did not end its data connection properly.";
         FalseEmptiesRefused, "sluicegate_false_empties_refused_total", [], "Uploads without a handshake that would have left an empty file nobody sent.";
         StrangersRefused, "sluicegate_strangers_refused_total", [], "Data connections from addresses other than the client's.";
+        UnresumedRefused, "sluicegate_unresumed_refused_total", [], "Data connections refused with 522 because they did not resume the TLS session of their control connection.";
         InjectionsRefused, "sluicegate_injections_refused_total", [], "Sessions ended because plaintext stood behind AUTH or behind the backend's 234.";
         PassivePortsExhausted, "sluicegate_passive_ports_exhausted_total", [], "Transfers refused because no passive port was free.";
     }

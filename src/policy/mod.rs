@@ -95,6 +95,16 @@ pub enum DataPeer {
     Any,
 }
 
+/// Whether a client's private data connections must resume the TLS session of their control connection (rule 10 of the
+/// contract).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataResumption {
+    /// They may.
+    Accepted,
+    /// They must: nobody else can then take a transfer, whatever address they come from.
+    Required,
+}
+
 /// How long each phase that the dialog watches may take (rule 4 of the contract); the relay watches the bytes itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {

@@ -25,7 +25,7 @@ use crate::leg::{ControlLeg, Leg};
 use crate::limits::COMMAND_LINE_BYTES_MAX;
 use crate::metrics::Recorder;
 use crate::net::{Alarm, PortRange, Stream};
-use crate::policy::{DataPeer, SiteRules};
+use crate::policy::{DataPeer, DataResumption, SiteRules};
 use crate::pool::{MemberId, Pool};
 use crate::relay::{Budget, Closing};
 use crate::sys::clock;
@@ -55,6 +55,8 @@ pub struct Site {
     pub advertise: Option<Ipv4Addr>,
     /// Whose data connections are taken.
     pub data_peer: DataPeer,
+    /// Whether private data connections must resume.
+    pub resumption: DataResumption,
     /// Bounds of a running stream.
     pub budget: Budget,
     /// How long what is still to be sent at the end of a leg may take.

@@ -102,9 +102,18 @@ impl Session {
         recorder.add(bytes, account.bytes);
         recorder.count(outcomes[outcome(account) as usize]);
         drop(recorder);
+        let session = self.id;
+        if account.client == End::NotResumed {
+            self.count(Counter::UnresumedRefused);
+            let client = self.client.leg().peer().ip();
+            tracing::warn!(
+                session,
+                %client,
+                "data connection refused: it does not resume its control connection's TLS session"
+            );
+        }
         let (verb, code) = (account.verb.word(), account.code.number());
         let (client, backend, bytes) = (account.client, account.backend, account.bytes);
-        let session = self.id;
         tracing::info!(session, verb, bytes, code, ?client, ?backend, "transfer");
     }
 }
@@ -138,6 +147,7 @@ const UPLOADS: [Counter; 5] = [
 fn outcome(account: &Account) -> Outcome {
     match account.code {
         code if !code.is_failure() => Outcome::Completed,
+        occasion::NOT_RESUMED if account.client == End::NotResumed => Outcome::Unestablished,
         occasion::NO_DATA_CONNECTION => Outcome::Unestablished,
         occasion::TRANSFER_ABORTED if account.client == End::Aborted => Outcome::Aborted,
         occasion::TRANSFER_ABORTED | occasion::LOCAL_ERROR => Outcome::Broken,

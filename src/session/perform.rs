@@ -12,6 +12,7 @@ use crate::ftp::Direction;
 use crate::leg::Fault;
 use crate::metrics::{Counter, Phase};
 use crate::net::open_passive;
+use crate::policy::DataResumption;
 use crate::tls::{ClientResume, ServerResume};
 use crate::upstream::Reach;
 
@@ -68,7 +69,11 @@ impl Session {
 
     fn secure_client(&mut self) {
         self.stamps.start(Phase::ClientHandshake);
-        let resume = self.client_tls.insert(ServerResume::new(&self.site.tls));
+        let resume = match self.site.resumption {
+            DataResumption::Accepted => ServerResume::new(&self.site.tls),
+            DataResumption::Required => ServerResume::bound(&self.site.tls),
+        };
+        let resume = self.client_tls.insert(resume);
         match self.client.secure_as_server(resume.control()) {
             Ok(()) => self.securing = true,
             Err(fault) => self.client_lost(&fault),
@@ -145,10 +150,13 @@ impl Session {
     fn open_client_leg(&mut self, plan: DataPlan) -> Option<Opening> {
         let passive = self.passive.take()?;
         let secure = match (plan.client, &self.client_tls) {
-            (Protection::Private, Some(resume)) => Secure::AsServer(match plan.direction {
-                Direction::Download => resume.download(),
-                Direction::Upload => resume.upload(),
-            }),
+            (Protection::Private, Some(resume)) => {
+                let config = match plan.direction {
+                    Direction::Download => resume.download(),
+                    Direction::Upload => resume.upload(),
+                };
+                Secure::AsServer(config, resume.binding())
+            }
             // PROT P needs TLS on the control connection, so there is something to resume.
             (Protection::Private, None) => return None,
             (Protection::Clear, _) => Secure::Clear,

@@ -21,7 +21,7 @@ use rustls::ServerConfig;
 
 use crate::metrics::Snapshot;
 use crate::net::{Alarm, Listener, PortRange};
-use crate::policy::{DataPeer, SiteRules};
+use crate::policy::{DataPeer, DataResumption, SiteRules};
 use crate::pool::Pool;
 use crate::relay::Budget;
 use crate::session::{Core, Site};
@@ -71,6 +71,8 @@ pub struct SitePlan {
     pub advertise: Option<Ipv4Addr>,
     /// Whose data connections are taken.
     pub data_peer: DataPeer,
+    /// Whether private data connections must resume.
+    pub resumption: DataResumption,
     /// Bounds of a running stream.
     pub budget: Budget,
     /// How long what is still to be sent at the end of a leg may take.
@@ -176,6 +178,7 @@ fn open_site(plan: &Plan, site: &SitePlan) -> Site {
         ports: Rc::new(ports),
         advertise: site.advertise,
         data_peer: site.data_peer,
+        resumption: site.resumption,
         budget: site.budget,
         completion: site.completion,
         linger: site.linger,

@@ -16,7 +16,7 @@ mod turn;
 pub use facts::{TlsFacts, TlsVersion};
 pub use fault::Fault;
 pub use records::{Progress, Records};
-pub use resume::{ClientResume, ServerResume};
+pub use resume::{Binding, ClientResume, ServerResume};
 
 #[cfg(test)]
 pub(crate) mod tests;

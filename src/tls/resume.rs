@@ -7,6 +7,7 @@ use rustls::client::Resumption;
 use rustls::server::ProducesTickets;
 use rustls::{ClientConfig, ServerConfig};
 
+use super::TlsFacts;
 use super::stores::{ClientSessions, ServerSessions};
 use crate::limits;
 
@@ -18,13 +19,29 @@ pub struct ServerResume {
     control: Arc<ServerConfig>,
     download: Arc<ServerConfig>,
     upload: Arc<ServerConfig>,
+    binding: Option<Binding>,
 }
+
+/// The demand that a data connection resumes a TLS session of its own FTP session.
+#[derive(Clone)]
+pub struct Binding(Arc<ServerSessions>);
 
 impl ServerResume {
     /// Makes the configurations of one session from the listener's.
     #[must_use]
     pub fn new(base: &ServerConfig) -> Self {
-        let (for_control, for_data) = ServerSessions::pair();
+        Self::make(base, false)
+    }
+
+    /// As `new`, and data connections must resume: `binding` is for their judge.
+    #[must_use]
+    pub fn bound(base: &ServerConfig) -> Self {
+        Self::make(base, true)
+    }
+
+    fn make(base: &ServerConfig, is_bound: bool) -> Self {
+        let (for_control, for_data) = ServerSessions::pair(is_bound);
+        let binding = is_bound.then(|| Binding(Arc::clone(&for_data)));
         let mut control = base.clone();
         control.session_storage = for_control;
         control.ticketer = Arc::new(NoTickets);
@@ -38,6 +55,7 @@ impl ServerResume {
             control: Arc::new(control),
             download: Arc::new(download),
             upload: Arc::new(upload),
+            binding,
         }
     }
 
@@ -58,6 +76,26 @@ impl ServerResume {
     #[must_use]
     pub fn upload(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.upload)
+    }
+
+    /// What the next data connection is measured by; nothing where it need not resume.
+    #[must_use]
+    pub fn binding(&self) -> Option<Binding> {
+        let binding = self.binding.clone()?;
+        // One that ended before it was judged has begun nothing.
+        binding.0.judge(false);
+        Some(binding)
+    }
+}
+
+impl Binding {
+    /// Whether a data connection may be used, to be asked right after its handshake. What one that may not has begun
+    /// is forgotten, and its tickets must not be sent.
+    #[must_use]
+    pub fn admits(&self, facts: Option<&TlsFacts>) -> bool {
+        let is_theirs = facts.is_some_and(|facts| facts.resumed);
+        self.0.judge(is_theirs);
+        is_theirs
     }
 }
 

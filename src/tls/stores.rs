@@ -28,28 +28,56 @@ pub(super) struct ServerSessions {
     /// Those of the other kind. Apart, so that the many tickets of data connections never drive out the few of
     /// the control connection.
     other: Arc<ServerSessionMemoryCache>,
+    /// Where resumption is demanded: what a data connection has begun, until it is known whether it resumed. A stranger
+    /// who is refused must not have made a session that his next connection resumes.
+    #[expect(clippy::disallowed_types, reason = "as where it is imported")]
+    probation: Option<Mutex<Begun>>,
 }
+
+/// Keys and sessions, as rustls has them stored.
+type Begun = Vec<(Vec<u8>, Vec<u8>)>;
 
 impl ServerSessions {
     /// For the control connection, and for its data connections.
-    pub(super) fn pair() -> (Arc<Self>, Arc<Self>) {
+    pub(super) fn pair(is_bound: bool) -> (Arc<Self>, Arc<Self>) {
         let control = ServerSessionMemoryCache::new(limits::CONTROL_TICKETS);
         let data = ServerSessionMemoryCache::new(limits::CLIENT_TICKETS_KEPT_MAX);
         let for_control = Self {
             own: Arc::clone(&control),
             other: Arc::clone(&data),
+            probation: None,
         };
         let for_data = Self {
             own: data,
             other: control,
+            #[expect(clippy::disallowed_types, reason = "as where it is imported")]
+            probation: is_bound.then(|| Mutex::new(Vec::new())),
         };
         (Arc::new(for_control), Arc::new(for_data))
+    }
+
+    /// Keeps or forgets what the last data connection has begun.
+    pub(super) fn judge(&self, is_theirs: bool) {
+        let Some(probation) = &self.probation else {
+            return;
+        };
+        let begun = std::mem::take(&mut *probation.lock().unwrap_or_else(PoisonError::into_inner));
+        if is_theirs {
+            for (key, value) in begun {
+                self.own.put(key, value);
+            }
+        }
     }
 }
 
 impl StoresServerSessions for ServerSessions {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
-        self.own.put(key, value)
+        let Some(probation) = &self.probation else {
+            return self.own.put(key, value);
+        };
+        let mut begun = probation.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.push((key, value));
+        true
     }
 
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {

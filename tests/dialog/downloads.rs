@@ -34,6 +34,21 @@ fn the_apar_a_bare_close_becomes_an_empty_file() {
 }
 
 #[test]
+fn a_download_that_must_resume_and_does_not_is_refused_also_where_the_backend_is_through() {
+    let mut script = Script::ready(rules());
+    script.client("RETR empty").gives(&["open", "B RETR empty"]);
+    script.backend("150 Opening").gives(&["C 150 Opening"]);
+    script.ended(Backend, End::Bare).gives(&[]);
+    script.backend("226 Done").gives(&[]);
+    script.data(DataNews::Connected(Client)).gives(&[]);
+    script.ended(Client, End::NotResumed).gives(&[
+        "close data",
+        "C 522 The client's data connection must resume",
+    ]);
+    script.works();
+}
+
+#[test]
 fn the_reply_may_come_before_the_bare_close() {
     let mut script = Script::ready(rules());
     script.client("RETR empty").gives(&["open", "B RETR empty"]);

@@ -68,6 +68,20 @@ fn a_bare_close_is_no_empty_file() {
 }
 
 #[test]
+fn an_upload_that_must_resume_and_does_not_is_no_file() {
+    let mut script = false_empty(rules(), End::NotResumed);
+    script.gives(&["B ABOR", "B PWD", "end backend reset"]);
+    script.ended(Backend, End::Aborted).gives(&[
+        "close data",
+        "C 522 The client's data connection must resume the TLS session of its control connection",
+    ]);
+    script.backend("426 Incomplete").gives(&[]);
+    script.backend("226 Aborted").gives(&[]);
+    script.backend("257 \"/\"").gives(&[]);
+    script.works();
+}
+
+#[test]
 fn a_bare_close_may_be_allowed() {
     let allowed = SiteRules {
         bare_uploads: true,

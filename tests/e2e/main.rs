@@ -15,6 +15,7 @@
 )]
 
 mod apar;
+mod binding;
 mod bounds;
 mod cores;
 mod direct;

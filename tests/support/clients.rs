@@ -1,4 +1,4 @@
-//! The real clients: curl, lftp and Python's ftplib, each told to insist on TLS and to check the certificate.
+//! The real clients: curl, lftp, Python's ftplib and one in Java, each told to insist on TLS and to check the certificate.
 //!
 //! A client is a command line built for one target and run to its end; what it printed is for the test to judge.
 
@@ -80,6 +80,21 @@ impl Target {
             .args(["--norc", "-c", &script])
             .env("HOME", &self.dir)
             .env("LFTP_HOME", self.dir.join("lftp"));
+        run(command.current_dir(&self.dir))
+    }
+
+    /// Runs a client in Java that gets a file so many times in one session, and resumes in its own way.
+    pub(crate) fn java(&self, protocol: &str, times: usize) -> Ran {
+        let source = self.write("Resume.java", include_bytes!("Resume.java"));
+        let mut command = Command::new("java");
+        command
+            .args(["--add-opens", "java.base/sun.security.ssl=ALL-UNNAMED"])
+            .args(["--add-opens", "java.base/sun.security.util=ALL-UNNAMED"])
+            .arg(source)
+            .arg(self.address.ip().to_string())
+            .arg(self.address.port().to_string())
+            .args([as_str(&self.ca_file), USER, PASSWORD, protocol])
+            .arg(times.to_string());
         run(command.current_dir(&self.dir))
     }
 

@@ -74,6 +74,16 @@ impl Strict {
         }
     }
 
+    /// Forgets every TLS session: the next data connection begins a new one.
+    pub(crate) fn forget(&mut self, authority: &Authority, versions: Versions) {
+        self.config = authority.client(versions);
+    }
+
+    /// Its data connections resume the other client's TLS sessions.
+    pub(crate) fn borrow(&mut self, other: &Self) {
+        self.config = Arc::clone(&other.config);
+    }
+
     /// A private session, logged in, its data connections private.
     pub(crate) fn open(address: SocketAddr, authority: &Authority, versions: Versions) -> Self {
         let mut client = Self::greet(address, authority.client(versions));

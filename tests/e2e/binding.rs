@@ -1,0 +1,146 @@
+//! `resumption = "required"`: a data connection is its own control connection's, or it is nobody's (rule 10).
+
+use crate::support::Scene;
+use crate::support::certs::Versions;
+use crate::support::clients::Target;
+use crate::support::gate::{Gate, Setup};
+use crate::support::rude::{Rude, Script};
+use crate::support::strict::Strict;
+
+const REFUSAL: &str = "must resume the TLS session of its control connection";
+
+fn start(versions: &str) -> (Scene, Rude, Gate) {
+    let scene = Scene::new();
+    let mut script = Script::new().file("hollow", b"").file("file", b"payload");
+    for name in names() {
+        script = script.file(name, b"payload");
+    }
+    let rude = Rude::start(&scene, script);
+    let setup = Setup::new()
+        .listener("resumption", "\"required\"")
+        .listener("tls_versions", &format!("[\"{versions}\"]"));
+    let gate = Gate::start(&scene, rude.address(), setup);
+    (scene, rude, gate)
+}
+
+/// A thousand of them, for the life of the process: a script names its files for ever.
+fn names() -> impl Iterator<Item = &'static str> {
+    (0..1000).map(|n| &*format!("n-{n:03}").leak())
+}
+
+#[test]
+fn a_data_connection_that_does_not_resume_is_refused() {
+    for (word, versions) in [("1.2", Versions::Only12), ("1.3", Versions::Only13)] {
+        let (scene, rude, gate) = start(word);
+        let mut client = Strict::open(gate.address(), &scene.authority, versions);
+        client.download("RETR file").assert_complete(b"payload");
+        client.forget(&scene.authority, versions);
+        // The second and the third try find what the ones before may have left behind: nothing.
+        for _ in 0..3 {
+            for command in ["RETR file", "RETR hollow", "NLST"] {
+                let refused = client.download(command);
+                assert!(!refused.resumed);
+                assert_eq!(refused.bytes, b"");
+                assert!(refused.reply.expect(&[522]).text.contains(REFUSAL));
+            }
+            let refused = client.upload("STOR up", b"payload");
+            assert!(!refused.resumed);
+            refused.reply.expect(&[522]);
+        }
+        assert!(rude.stored("up").is_none(), "nothing may come to exist");
+        gate.wait_for_log("does not resume its control connection");
+        assert_eq!(gate.listening_ports(), 0);
+        client.say("NOOP").expect(&[200]);
+    }
+}
+
+#[test]
+fn another_sessions_ticket_is_no_resumption() {
+    for (word, versions) in [("1.2", Versions::Only12), ("1.3", Versions::Only13)] {
+        let (scene, rude, gate) = start(word);
+        let mut theirs = Strict::open(gate.address(), &scene.authority, versions);
+        theirs.download("RETR file").assert_complete(b"payload");
+        let mut client = Strict::open(gate.address(), &scene.authority, versions);
+        client.download("RETR file").assert_complete(b"payload");
+        client.borrow(&theirs);
+        for _ in 0..3 {
+            let refused = client.download("RETR file");
+            assert!(!refused.resumed, "a ticket of another session was taken");
+            refused.reply.expect(&[522]);
+            client.upload("STOR up", b"payload").reply.expect(&[522]);
+        }
+        assert!(rude.stored("up").is_none());
+    }
+}
+
+#[test]
+fn strict_clients_resume_a_thousand_times() {
+    for (word, versions) in [("1.2", Versions::Only12), ("1.3", Versions::Only13)] {
+        let (scene, _rude, gate) = start(word);
+        let mut client = Strict::open(gate.address(), &scene.authority, versions);
+        for _ in 0..500 {
+            client.download("RETR file").assert_complete(b"payload");
+            client.upload("STOR up", b"payload").reply.expect(&[226]);
+        }
+    }
+}
+
+#[test]
+fn curl_makes_a_thousand_transfers_in_one_session() {
+    for (word, option) in [("1.2", "--tls-max=1.2"), ("1.3", "--tlsv1.3")] {
+        let (scene, rude, gate) = start(word);
+        let target = Target::new(&scene, gate.address());
+        // With SIZE curl waits 200 ms for each: it looks at its data connection while the reply is there.
+        let options: Vec<&str> = option.split('=').collect();
+        let more = ["--ignore-content-length", "--output", "got-#1"];
+        target
+            .curl("n-[000-999]", &[&options[..], &more].concat())
+            .ok();
+        assert!((0..1000).all(|n| target.read(&format!("got-{n:03}")) == b"payload"));
+        let logins = rude.commands();
+        let logins = logins.iter().filter(|line| line.starts_with("USER"));
+        assert_eq!(logins.count(), 1, "one session");
+    }
+}
+
+#[test]
+fn lftp_makes_a_thousand_transfers_in_one_session() {
+    for word in ["1.2", "1.3"] {
+        let (scene, rude, gate) = start(word);
+        let target = Target::new(&scene, gate.address());
+        let all: Vec<String> = names().map(str::to_owned).collect();
+        target.lftp(&format!("mget {}", all.join(" "))).ok();
+        assert!(all.iter().all(|name| target.read(name) == b"payload"));
+        let logins = rude.commands();
+        let logins = logins.iter().filter(|line| line.starts_with("USER"));
+        assert_eq!(logins.count(), 1, "one session");
+    }
+}
+
+#[test]
+fn java_makes_a_thousand_transfers_in_one_session() {
+    for word in ["1.2", "1.3"] {
+        let (scene, _rude, gate) = start(word);
+        let target = Target::new(&scene, gate.address());
+        target.java(&format!("TLSv{word}"), 1000).ok();
+    }
+}
+
+#[test]
+fn ftplib_cannot_resume_and_is_told() {
+    let (scene, _rude, gate) = start("1.3");
+    let target = Target::new(&scene, gate.address());
+    let script = "
+import ftplib
+try:
+    try:
+        ftp.retrbinary('RETR file', print)
+    except OSError:
+        # It may see the end of its data connection first; the reply follows.
+        ftp.voidresp()
+    raise SystemExit('it went through')
+except ftplib.error_perm as error:
+    assert str(error).startswith('522'), error
+";
+    target.ftplib(script).ok();
+}
