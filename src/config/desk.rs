@@ -8,7 +8,7 @@ use super::fault::{Findings, Located};
 use super::file::Key;
 use super::nearest::nearest;
 use super::value::{Leaf, List, Name};
-use super::{TlsVersion, TlsVersions, Verify};
+use super::{Pin, TlsVersion, TlsVersions, Verify};
 use crate::policy::{BackendTls, ClientProtection, ClientTls};
 
 /// The section that is being read: where its keys are, and where complaints about it go.
@@ -130,6 +130,7 @@ impl Desk<'_> {
                     .warnings
                     .push(verify.complaint(problem, "verify = \"ca\" and ca = FILE"));
             }
+            Some(verify) if verify.value == Verify::Pin => {}
             _ if told => {}
             _ => {
                 let cure =
@@ -144,6 +145,31 @@ impl Desk<'_> {
                 );
             }
         }
+    }
+
+    /// The certificates that a pool knows its backends by: written exactly where they count.
+    pub(super) fn pins(
+        &mut self,
+        tls: BackendTls,
+        verify: Option<&Located<Verify>>,
+        key: Key<List<Pin>>,
+    ) -> Vec<Pin> {
+        let is_written = key.0.is_some();
+        let is_wanted = verify.is_some_and(|verify| verify.value == Verify::Pin);
+        let pins = self.located("pins", key);
+        if let (Some(pins), false) = (&pins, is_wanted) {
+            let problem = "would not be looked at: verify is not \"pin\"";
+            let cure = "verify = \"pin\", or leave this key out";
+            self.findings.faults.push(pins.complaint(problem, cure));
+        }
+        if let (Some(verify), true, false, true) =
+            (verify, is_wanted, is_written, tls != BackendTls::Off)
+        {
+            let problem = "\"pin\" needs the certificates: pins is missing";
+            let cure = "pins = [\"…\"], each as printed by: openssl x509 -in FILE -noout -fingerprint -sha256";
+            self.findings.faults.push(verify.complaint(problem, cure));
+        }
+        pins.map_or_else(Vec::new, |pins| pins.value.0)
     }
 }
 

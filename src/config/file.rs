@@ -12,7 +12,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::fault::Findings;
 use super::nearest::nearest;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
-use super::{Cores, HostPort, LogFormat, LogLevel, PortSpan, Steering, TlsVersion, Verify};
+use super::{Cores, HostPort, LogFormat, LogLevel, Pin, PortSpan, Steering, TlsVersion, Verify};
 use crate::policy::{
     BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, DataResumption, OnEmpty,
     OnUnfinished, PassiveStyle, PasvAddress,
@@ -121,6 +121,7 @@ section! {
         tls_versions: List<TlsVersion>,
         verify: Verify,
         ca: PathBuf,
+        pins: List<Pin>,
         server_name: String,
         data_protection: BackendProtection,
         passive: PassiveStyle,

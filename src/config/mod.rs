@@ -315,6 +315,8 @@ pub struct Pool {
     pub verify: Verify,
     /// `ca`: PEM file of the authorities; always there when `verify` needs it and `tls` is not off.
     pub ca: Option<Located<PathBuf>>,
+    /// `pins`: always there when `verify` needs them and `tls` is not off.
+    pub pins: Vec<Pin>,
     /// `server_name`: the name asked for and expected in certificates; nothing for each member's own host.
     pub server_name: Option<Located<String>>,
     /// `data_protection`: clear whenever `tls` is off.
@@ -352,8 +354,21 @@ impl core::fmt::Display for HostPort {
 pub enum Verify {
     /// It must come from one of the authorities in `ca` and bear the expected name.
     Ca,
+    /// It must be one of `pins`, whatever is in it: for certificates that nobody has signed but themselves.
+    Pin,
     /// Not at all: whoever can stand between can read and change everything.
     Off,
+}
+
+/// A certificate known by its fingerprint: the SHA-256 of its DER.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pin(pub [u8; 32]);
+
+impl core::fmt::Display for Pin {
+    /// As `openssl x509 -fingerprint -sha256` writes it, without the colons.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02X}"))
+    }
 }
 
 #[cfg(test)]

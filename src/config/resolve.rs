@@ -245,6 +245,7 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         verify.as_ref(),
         ca_written || (verify_written && verify.is_none()),
     );
+    let pins = desk.pins(tls, verify.as_ref(), keys.pins);
     let protection = desk.located("data_protection", keys.data_protection);
     let passive = desk.or("passive", keys.passive, PassiveStyle::Auto);
     let pasv_address = desk.or("pasv_address", keys.pasv_address, PasvAddress::Ignore);
@@ -258,6 +259,7 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         tls_versions,
         verify: verify.map_or(Verify::Ca, |verify| verify.value),
         ca,
+        pins,
         server_name,
         data_protection: match (tls, &protection) {
             (BackendTls::Off, _) => BackendProtection::Clear,

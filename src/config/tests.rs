@@ -267,6 +267,35 @@ fn what_is_allowed_and_unwise_is_a_warning() {
 }
 
 #[test]
+fn pins_are_written_where_they_count_and_are_fingerprints() {
+    let pool = |written: &str| with("ca = \"inside-ca.pem\"", written);
+    let pin = "aB".repeat(32);
+    let config = read(&pool(&format!("verify = \"pin\"\npins = \"{pin}\""))).expect("it loads");
+    assert_eq!(config.pools[0].pins, [Pin([0xab; 32])]);
+    assert_eq!(config.pools[0].pins[0].to_string(), pin.to_uppercase());
+    for (written, problem) in [
+        (
+            "verify = \"pin\"",
+            "14:10  pool[0].verify: \"pin\" needs the certificates: pins is missing",
+        ),
+        (
+            &format!("ca = \"a\"\npins = \"{pin}\""),
+            "15:8  pool[0].pins: would not be looked at: verify is not \"pin\"",
+        ),
+        (
+            "verify = \"pin\"\npins = \"ab:cd\"",
+            "15:8  pool[0].pins: \"ab:cd\" is not the SHA-256 of a certificate",
+        ),
+        (
+            "verify = \"pin\"\npins = \"é\"",
+            "15:8  pool[0].pins: \"é\" is not the SHA-256 of a certificate",
+        ),
+    ] {
+        assert_eq!(complaints(&pool(written)), [problem]);
+    }
+}
+
+#[test]
 fn members_are_hosts_with_ports() {
     let members = |written: &str| {
         read(&with("[\"10.0.0.10:21\"]", written))

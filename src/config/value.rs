@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use toml::Value;
 
 use super::nearest::nearest;
-use super::{Cores, HostPort, PortSpan};
+use super::{Cores, HostPort, Pin, PortSpan};
 use crate::limits;
 
 /// Why a value cannot be taken.
@@ -239,6 +239,29 @@ impl Leaf for HostPort {
         };
         let host = bare.unwrap_or(host).to_owned();
         fits.then_some(Self { host, port }).ok_or_else(flaw)
+    }
+}
+
+impl Leaf for Pin {
+    fn read(value: &Value) -> Result<Self, Flaw> {
+        const CURE: &str = "64 hexadecimal digits, as printed by: openssl x509 -in FILE -noout -fingerprint -sha256";
+        let text = text(value, "in quotes")?;
+        let digits: Vec<u8> = text
+            .chars()
+            .filter(|letter| *letter != ':')
+            .map_while(|letter| letter.to_digit(16))
+            .filter_map(|digit| u8::try_from(digit).ok())
+            .collect();
+        let colons = text.matches(':').count();
+        let mut pin = [0; 32];
+        if digits.len() != 2 * pin.len() || digits.len() + colons != text.len() {
+            let problem = format!("{text:?} is not the SHA-256 of a certificate");
+            return Err(Flaw::new(problem, CURE));
+        }
+        for (byte, pair) in pin.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = pair[0] << 4 | pair[1];
+        }
+        Ok(Self(pin))
     }
 }
 

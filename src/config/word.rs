@@ -34,7 +34,8 @@ impl Choice for TlsVersion {
 }
 
 impl Choice for Verify {
-    const WORDS: &'static [(&'static str, Self)] = &[("ca", Self::Ca), ("off", Self::Off)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("ca", Self::Ca), ("pin", Self::Pin), ("off", Self::Off)];
 }
 
 impl Choice for ClientTls {

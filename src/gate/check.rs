@@ -177,6 +177,7 @@ fn pool_line(pool: &Pool) -> String {
     let members: Vec<String> = pool.members.iter().map(ToString::to_string).collect();
     let verified = match (pool.verify, &pool.ca) {
         (Verify::Ca, Some(ca)) => format!("verified by {}", ca.display()),
+        (Verify::Pin, _) => "verified by pins".to_owned(),
         _ => "not verified".to_owned(),
     };
     let tls = match pool.tls {

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use rustls::{AlertDescription, Error, InvalidMessage};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
 /// Why a TLS connection failed; by blame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,9 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
             Error::AlertReceived(alert) => Self::Alert(alert),
+            Error::InvalidCertificate(CertificateError::Other(why)) => {
+                Self::Certificate(explained(&why.to_string()))
+            }
             Error::InvalidCertificate(why) => Self::Certificate(why.to_string().into_boxed_str()),
             Error::PeerIncompatible(_) | Error::NoApplicationProtocol => {
                 Self::NoCommonGround(text(&error))
@@ -61,6 +64,16 @@ impl fmt::Display for Fault {
             Self::Ours(why) => write!(out, "TLS failed on our side: {why}"),
         }
     }
+}
+
+/// What webpki says in one word, in a sentence that says what to do.
+fn explained(why: &str) -> Box<str> {
+    if why == "CaUsedAsEndEntity" {
+        return "it is an authority's own (CA:TRUE, as openssl req -x509 makes them): no authority can vouch for it, \
+                but verify = \"pin\" can take it"
+            .into();
+    }
+    why.into()
 }
 
 fn text(error: &Error) -> Box<str> {

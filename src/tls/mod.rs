@@ -12,6 +12,7 @@ mod resume;
 pub mod setup;
 mod stores;
 mod turn;
+mod verify;
 
 pub use facts::{TlsFacts, TlsVersion};
 pub use fault::Fault;

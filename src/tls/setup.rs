@@ -7,18 +7,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::ServerName;
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme,
-    SupportedProtocolVersion, version,
-};
+use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion, version};
 
 use super::certs;
+use super::verify::Lenient;
 use crate::config::{Complaint, Listener, Located, Pool, TlsVersions, Verify};
 use crate::limits;
 use crate::policy::BackendTls;
@@ -156,7 +154,8 @@ fn verifier(
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, Option<Complaint>> {
     let ca = match (pool.verify, &pool.ca) {
-        (Verify::Off, _) => return Ok(Arc::new(Unverified(provider.clone()))),
+        (Verify::Off, _) => return Ok(Lenient::any(provider)),
+        (Verify::Pin, _) => return Ok(Lenient::pinned(provider, &pool.pins)),
         (Verify::Ca, Some(ca)) => ca,
         // Only in a survey of a faulty text, which has told why; nothing is trusted then.
         (Verify::Ca, None) => return Err(None),
@@ -174,55 +173,6 @@ fn verifier(
 
 fn complaint(path: &Located<PathBuf>, fault: &certs::CertFault) -> Complaint {
     path.complaint(format!("{}: {fault}", path.display()), fault.cure())
-}
-
-/// The verifier of `verify = "off"`: any certificate will do, but whoever shows it must have its key.
-#[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]

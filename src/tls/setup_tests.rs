@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::{ClientConnection, ProtocolVersion, ServerConnection};
+use rustls::{ClientConnection, Error, ProtocolVersion, ServerConnection};
 
 use super::super::certs::{CertFault, read_fault};
 use super::*;
@@ -135,6 +135,51 @@ fn backends_are_verified_by_authority_and_name_unless_verification_is_off() {
     assert!(handshake("verify = \"off\"", 0).is_ok());
     bed.write("inside-ca.pem", Bed::new().authority.pem().as_bytes());
     assert!(handshake("", 1).is_err(), "another authority");
+}
+
+#[test]
+fn pins_take_what_no_authority_can_vouch_for_and_nothing_else() {
+    let bed = Bed::new();
+    let own = bed.authority.pem();
+    bed.write("gate.pem", own.as_bytes());
+    bed.write("gate.key", bed.authority.key().serialize_pem().as_bytes());
+    let handshake = |changes: &str| {
+        let config = bed.config("", changes);
+        let pool = pool(&config.pools[0]).unwrap().unwrap();
+        let server = server(&config.listeners[0], SystemTime::now()).unwrap();
+        shake(pool.config, server, pool.names[0].clone())
+            .map_err(|error| crate::tls::Fault::from(error).to_string())
+    };
+    let told = handshake("").unwrap_err();
+    assert!(
+        told.contains("CA:TRUE") && told.contains("verify = \"pin\""),
+        "{told}"
+    );
+    let digest = ::aws_lc_rs::digest::digest(&::aws_lc_rs::digest::SHA256, bed.authority.der());
+    let hex = |joint: &str| {
+        let bytes: Vec<String> = digest
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        bytes.join(joint)
+    };
+    let pinned = |pin: &str| {
+        format!(
+            "verify = \"pin\"\npins = [\"{}\", \"{pin}\"]",
+            "0".repeat(64)
+        )
+    };
+    for versions in ["1.2", "1.3"] {
+        let version = format!("tls_versions = \"{versions}\"\n");
+        assert!(handshake(&(version.clone() + &pinned(&hex("")))).is_ok());
+        assert!(handshake(&(version + &pinned(&hex(":").to_uppercase()))).is_ok());
+    }
+    let told = handshake(&pinned(&"1".repeat(64))).unwrap_err();
+    assert!(
+        told.ends_with(&hex("").to_uppercase()),
+        "the one to write is told: {told}"
+    );
 }
 
 #[test]

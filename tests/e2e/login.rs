@@ -2,8 +2,11 @@
 //!
 //! Secrets in the log are looked for at the end of every gate of every module.
 
-use crate::support::certs::Versions;
+use std::process::Command;
+
+use crate::support::certs::{Authority, Versions};
 use crate::support::gate::{Gate, Setup};
+use crate::support::process::run;
 use crate::support::rude::{Act, Rude, Script};
 use crate::support::strict::Strict;
 use crate::support::wire::Got;
@@ -221,6 +224,38 @@ fn verification_can_be_turned_off() {
     let (scene, _rude, gate) = start(Script::new().file("file", b"payload"), setup);
     let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
     client.download("RETR file").assert_complete(b"payload");
+}
+
+#[test]
+fn a_backend_that_signed_itself_is_pinned() {
+    let scene = Scene::new();
+    let mut inside = Scene::new();
+    inside.authority = Authority::of_openssl(&inside.folder("own"));
+    let rude = Rude::start(&inside, Script::new().file("file", b"payload"));
+    let own = inside.authority.certificate_file();
+    let mut openssl = Command::new("openssl");
+    openssl.args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]);
+    let printed = run(openssl.arg(own)).ok().text();
+    let fingerprint = printed.trim().split_once('=').unwrap().1;
+    let login = |setup: Setup| {
+        let gate = Gate::start(&scene, rude.address(), setup);
+        let mut client = greet(&scene, &gate);
+        client.auth();
+        let code = client.say(&format!("USER {USER}")).code;
+        (code, gate.log())
+    };
+    let pinned = |pin: &str| {
+        Setup::new()
+            .pool("verify", "\"pin\"")
+            .pool("pins", &format!("[\"{pin}\"]"))
+    };
+    assert_eq!(login(pinned(fingerprint)).0, 331);
+    let (code, log) = login(pinned(&"0".repeat(64)));
+    assert!((400..500).contains(&code), "{code}");
+    assert!(log.contains(&fingerprint.replace(':', "")), "{log}");
+    let (code, log) = login(Setup::new().pool("ca", &format!("\"{}\"", own.display())));
+    assert!((400..500).contains(&code), "{code}");
+    assert!(log.contains("CA:TRUE"), "{log}");
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! Certificates of a test: an authority, a server certificate for the loopback names, and what rustls makes of them.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+
+use super::process::run;
 
 /// Which TLS versions a peer of ours speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,26 @@ impl Authority {
             ca: ca.der().clone(),
             certificate: certificate.der().clone(),
             key: PrivatePkcs8KeyDer::from(key.serialize_der()),
+        }
+    }
+
+    /// A server certificate that is its own authority (CA:TRUE), as `openssl req -x509` makes it.
+    pub(crate) fn of_openssl(dir: &Path) -> Self {
+        let [certificate_file, key_file] = ["own.pem", "own.key"].map(|name| dir.join(name));
+        let mut command = Command::new("openssl");
+        command.args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30",
+        ]);
+        command.args(["-subj", "/CN=ftp.inside", "-keyout"]);
+        run(command.arg(&key_file).arg("-out").arg(&certificate_file)).ok();
+        let certificate = CertificateDer::from_pem_file(&certificate_file).unwrap();
+        Self {
+            ca: certificate.clone(),
+            key: PrivatePkcs8KeyDer::from_pem_file(&key_file).unwrap(),
+            ca_file: certificate_file.clone(),
+            certificate,
+            certificate_file,
+            key_file,
         }
     }
 
