@@ -8,7 +8,7 @@ use super::fault::{Findings, Located};
 use super::file::Key;
 use super::nearest::nearest;
 use super::value::{Leaf, List, Name};
-use super::{Pin, TlsVersion, TlsVersions, Verify};
+use super::{KeyExchange, Pin, TlsVersion, TlsVersions, Verify};
 use crate::policy::{BackendTls, ClientProtection, ClientTls};
 
 /// The section that is being read: where its keys are, and where complaints about it go.
@@ -71,13 +71,29 @@ impl Desk<'_> {
         self.located(name, key)
     }
 
-    pub(super) fn versions(&mut self, key: Key<List<TlsVersion>>) -> TlsVersions {
-        let both = List(vec![TlsVersion::V1_2, TlsVersion::V1_3]);
-        let versions = self.or("tls_versions", key, both).0;
-        TlsVersions {
-            v1_2: versions.contains(&TlsVersion::V1_2),
-            v1_3: versions.contains(&TlsVersion::V1_3),
+    /// Both versions by default; where the key exchange must be post-quantum, the one that has it.
+    pub(super) fn versions(
+        &mut self,
+        key: Key<List<TlsVersion>>,
+        key_exchange: KeyExchange,
+    ) -> TlsVersions {
+        let written = self.located("tls_versions", key);
+        let is_hybrid = key_exchange == KeyExchange::Required;
+        let Some(versions) = written else {
+            return TlsVersions {
+                v1_2: !is_hybrid,
+                v1_3: true,
+            };
+        };
+        let has = |version| versions.0.contains(&version);
+        let (v1_2, v1_3) = (has(TlsVersion::V1_2), has(TlsVersion::V1_3));
+        if is_hybrid && v1_2 {
+            let problem =
+                "TLS 1.2 has no post-quantum key exchange, and key_exchange is \"required\"";
+            let cure = "tls_versions = \"1.3\", or key_exchange = \"preferred\"";
+            self.findings.faults.push(versions.complaint(problem, cure));
         }
+        TlsVersions { v1_2, v1_3 }
     }
 
     /// The index of the pool that a listener names.

@@ -12,7 +12,9 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::fault::Findings;
 use super::nearest::nearest;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
-use super::{Cores, HostPort, LogFormat, LogLevel, Pin, PortSpan, Steering, TlsVersion, Verify};
+use super::{
+    Cores, HostPort, KeyExchange, LogFormat, LogLevel, Pin, PortSpan, Steering, TlsVersion, Verify,
+};
 use crate::policy::{
     BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, DataResumption, OnEmpty,
     OnUnfinished, PassiveStyle, PasvAddress,
@@ -100,6 +102,7 @@ section! {
         certificate: PathBuf,
         key: PathBuf,
         tls_versions: List<TlsVersion>,
+        key_exchange: KeyExchange,
         data_protection: ClientProtection,
         passive_ports: PortSpan,
         advertise: Ipv4Addr,
@@ -119,6 +122,7 @@ section! {
         members: List<HostPort>,
         tls: BackendTls,
         tls_versions: List<TlsVersion>,
+        key_exchange: KeyExchange,
         verify: Verify,
         ca: PathBuf,
         pins: List<Pin>,

@@ -228,6 +228,8 @@ pub struct Listener {
     pub key: Located<PathBuf>,
     /// `tls_versions`
     pub tls_versions: TlsVersions,
+    /// `key_exchange`
+    pub key_exchange: KeyExchange,
     /// `data_protection`
     pub data_protection: ClientProtection,
     /// `passive_ports`: disjoint from those of every other listener.
@@ -300,6 +302,17 @@ pub struct TlsVersions {
     pub v1_3: bool,
 }
 
+/// Whether TLS keys are to withstand a quantum computer: X25519MLKEM768, which TLS 1.3 alone has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyExchange {
+    /// With peers that can.
+    Preferred,
+    /// With every peer; TLS 1.2 is out.
+    Required,
+    /// With none.
+    Off,
+}
+
 /// `[[pool]]`: the backends behind listeners, and how they are spoken to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
@@ -311,6 +324,8 @@ pub struct Pool {
     pub tls: BackendTls,
     /// `tls_versions`
     pub tls_versions: TlsVersions,
+    /// `key_exchange`
+    pub key_exchange: KeyExchange,
     /// `verify`
     pub verify: Verify,
     /// `ca`: PEM file of the authorities; always there when `verify` needs it and `tls` is not off.

@@ -11,8 +11,8 @@ use super::file::{
 use super::relations;
 use super::value::OneLine;
 use super::{
-    Config, Cores, Limits, Listener, Log, LogFormat, LogLevel, Pool, PortSpan, Process, Steering,
-    Timeouts, Verify,
+    Config, Cores, KeyExchange, Limits, Listener, Log, LogFormat, LogLevel, Pool, PortSpan,
+    Process, Steering, Timeouts, Verify,
 };
 use crate::limits;
 use crate::policy::{
@@ -189,7 +189,8 @@ fn listener(
     let tls = desk.or("tls", keys.tls, ClientTls::Required);
     let certificate = desk.need("certificate", keys.certificate, "\"gate.pem\"");
     let key = desk.need("key", keys.key, "\"gate.key\"");
-    let tls_versions = desk.versions(keys.tls_versions);
+    let key_exchange = desk.or("key_exchange", keys.key_exchange, KeyExchange::Preferred);
+    let tls_versions = desk.versions(keys.tls_versions, key_exchange);
     let data_protection = desk.client_protection(keys.data_protection, tls);
     let ports = desk.need("passive_ports", keys.passive_ports, "\"50000-50999\"");
     let advertise = desk.located("advertise", keys.advertise);
@@ -212,6 +213,7 @@ fn listener(
         certificate: certificate?,
         key: key?,
         tls_versions,
+        key_exchange,
         data_protection,
         passive_ports: value_or(&ports, PortSpan { first: 0, last: 0 }),
         advertise: advertise.map(|address| address.value),
@@ -234,7 +236,8 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
     let name = desk.need("name", keys.name, "\"inside\"");
     let members = desk.need("members", keys.members, "[\"10.0.0.10:21\"]");
     let tls = desk.or("tls", keys.tls, BackendTls::Explicit);
-    let tls_versions = desk.versions(keys.tls_versions);
+    let key_exchange = desk.or("key_exchange", keys.key_exchange, KeyExchange::Preferred);
+    let tls_versions = desk.versions(keys.tls_versions, key_exchange);
     // A `ca` that cannot be read is not missing, and where `verify` cannot be read it may not be wanted.
     let (ca_written, verify_written) = (keys.ca.0.is_some(), keys.verify.0.is_some());
     let verify = desk.located("verify", keys.verify);
@@ -257,6 +260,7 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         members: members.map_or_else(nothing, |list| list.map(|list| list.0)),
         tls,
         tls_versions,
+        key_exchange,
         verify: verify.map_or(Verify::Ca, |verify| verify.value),
         ca,
         pins,

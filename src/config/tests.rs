@@ -296,6 +296,30 @@ fn pins_are_written_where_they_count_and_are_fingerprints() {
 }
 
 #[test]
+fn a_required_key_exchange_leaves_no_old_tls() {
+    let required = |versions: &str| {
+        let keys = format!("key_exchange = \"required\"\n{versions}\nca =");
+        with("ca =", &keys)
+    };
+    let only_new = TlsVersions {
+        v1_2: false,
+        v1_3: true,
+    };
+    for versions in ["", "tls_versions = \"1.3\""] {
+        assert_eq!(
+            read(&required(versions)).expect("it loads").pools[0].tls_versions,
+            only_new
+        );
+    }
+    assert_eq!(
+        complaints(&required("tls_versions = [\"1.2\", \"1.3\"]")),
+        [
+            "15:16  pool[0].tls_versions: TLS 1.2 has no post-quantum key exchange, and key_exchange is \"required\""
+        ]
+    );
+}
+
+#[test]
 fn members_are_hosts_with_ports() {
     let members = |written: &str| {
         read(&with("[\"10.0.0.10:21\"]", written))

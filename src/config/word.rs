@@ -1,7 +1,7 @@
 //! The words of every choice.
 
 use super::value::Choice;
-use super::{LogFormat, LogLevel, Steering, TlsVersion, Verify};
+use super::{KeyExchange, LogFormat, LogLevel, Steering, TlsVersion, Verify};
 use crate::policy::{
     BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, DataResumption, OnEmpty,
     OnUnfinished, PassiveStyle, PasvAddress,
@@ -31,6 +31,14 @@ impl Choice for Steering {
 
 impl Choice for TlsVersion {
     const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self::V1_2), ("1.3", Self::V1_3)];
+}
+
+impl Choice for KeyExchange {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("preferred", Self::Preferred),
+        ("required", Self::Required),
+        ("off", Self::Off),
+    ];
 }
 
 impl Choice for Verify {

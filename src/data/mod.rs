@@ -15,7 +15,7 @@ use crate::dialog::{Close, End};
 use crate::leg::{self, Leg};
 use crate::limits::STRANGERS_PER_LISTENER_MAX;
 use crate::net::{Dial, Listener, PortLease, Stream};
-use crate::tls::Binding;
+use crate::tls::{Demand, Unmet};
 
 pub use guard::{Guard, PeerChecked};
 
@@ -23,10 +23,10 @@ pub use guard::{Guard, PeerChecked};
 pub enum Secure {
     /// PROT C.
     Clear,
-    /// PROT P towards the client: we are the server, and may demand that its session is resumed.
-    AsServer(Arc<ServerConfig>, Option<Binding>),
+    /// PROT P towards the client: we are the server.
+    AsServer(Arc<ServerConfig>, Demand),
     /// PROT P towards the backend: we are the client.
-    AsClient(Arc<ClientConfig>, ServerName<'static>),
+    AsClient(Arc<ClientConfig>, ServerName<'static>, Demand),
 }
 
 /// A passive port that waits for a client's data connection. The port is free again when this is dropped.
@@ -65,7 +65,7 @@ pub struct Opening {
 enum Step {
     Listening(Passive, Guard),
     Dialing(Dial),
-    Handshaking(Leg, Option<Binding>),
+    Handshaking(Leg, Demand),
     /// Up or failed: told already.
     Over,
 }
@@ -132,36 +132,37 @@ impl Opening {
     /// TLS, or what else the leg is to be, only for a peer that has been checked (rule 10 of the contract).
     fn connected(&mut self, stream: Stream, _checked: PeerChecked) -> Poll<Opened> {
         let mut leg = Leg::new(stream);
-        let mut binding = None;
-        let secured = match std::mem::replace(&mut self.secure, Secure::Clear) {
+        let (secured, demand) = match std::mem::replace(&mut self.secure, Secure::Clear) {
             Secure::Clear => {
                 self.step = Step::Over;
                 return Poll::Ready(Opened::Up(leg));
             }
-            Secure::AsServer(config, bound) => {
-                binding = bound;
-                leg.secure_as_server(config)
-            }
-            Secure::AsClient(config, name) => leg.secure_as_client(config, name),
+            Secure::AsServer(config, demand) => (leg.secure_as_server(config), demand),
+            Secure::AsClient(config, name, demand) => (leg.secure_as_client(config, name), demand),
         };
         if let Err(fault) = secured {
             return self.fail(End::HandshakeFailed, fault.to_string());
         }
-        self.step = Step::Handshaking(leg, binding);
+        self.step = Step::Handshaking(leg, demand);
         Poll::Ready(Opened::Connected)
     }
 
     fn handshaken(&mut self, outcome: Result<(), leg::Fault>) -> Poll<Opened> {
-        let Step::Handshaking(leg, binding) = std::mem::replace(&mut self.step, Step::Over) else {
+        let Step::Handshaking(leg, demand) = std::mem::replace(&mut self.step, Step::Over) else {
             return Poll::Pending;
         };
         match outcome {
-            // Dropped, and so reset, with our tickets unsent: they would let a stranger resume next time.
-            Ok(()) if binding.is_some_and(|binding| !binding.admits(leg.facts().as_ref())) => {
-                let why = "its TLS session is not resumed from this control connection";
-                Poll::Ready(Opened::Failed(End::NotResumed, why.to_owned()))
-            }
-            Ok(()) => Poll::Ready(Opened::Up(leg)),
+            Ok(()) => Poll::Ready(match demand.judge(leg.facts().as_ref()) {
+                Ok(()) => Opened::Up(leg),
+                // Dropped, and so reset, with our tickets unsent: they would let a stranger resume next time.
+                Err(unmet) => {
+                    let end = match unmet {
+                        Unmet::Resumption => End::NotResumed,
+                        Unmet::Hybrid => End::HandshakeFailed,
+                    };
+                    Opened::Failed(end, unmet.to_string())
+                }
+            }),
             Err(fault) => {
                 let end = match fault {
                     // Closed or reset, and not a byte of TLS: nothing of a file can have been in it.

@@ -3,23 +3,20 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::SystemTime;
-
-use rustls::ServerConfig;
 
 use crate::config::{self, Complaint, Config, Listener, Place, Pool, Survey, TlsVersions, Verify};
 use crate::limits;
 use crate::policy::{BackendTls, ClientTls};
-use crate::tls::setup::{self, PoolTls};
+use crate::tls::setup::{self, ListenerTls, PoolTls};
 
 /// A configuration that can be served: nothing in it is wrong as far as files and sense go.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     /// What the operator wants; paths are complete.
     pub config: Config,
-    /// The TLS base of each listener, in the order of `config.listeners`.
-    pub listeners: Vec<Arc<ServerConfig>>,
+    /// The TLS of each listener, in the order of `config.listeners`.
+    pub listeners: Vec<ListenerTls>,
     /// The TLS of each pool, in the order of `config.pools`; nothing where it is off.
     pub pools: Vec<Option<PoolTls>>,
 }

@@ -65,6 +65,10 @@ catalog! {
         FalseEmptiesRefused, "sluicegate_false_empties_refused_total", [], "Uploads without a handshake that would have left an empty file nobody sent.";
         StrangersRefused, "sluicegate_strangers_refused_total", [], "Data connections from addresses other than the client's.";
         UnresumedRefused, "sluicegate_unresumed_refused_total", [], "Data connections refused with 522 because they did not resume the TLS session of their control connection.";
+        ClientKeysHybrid, "sluicegate_key_exchanges_total", [leg = "client", kind = "hybrid"], "Control connections of clients with a post-quantum key exchange.";
+        ClientKeysClassical, "sluicegate_key_exchanges_total", [leg = "client", kind = "classical"], "Control connections of clients with a classical key exchange.";
+        BackendKeysHybrid, "sluicegate_key_exchanges_total", [leg = "backend", kind = "hybrid"], "Control connections to backends with a post-quantum key exchange.";
+        BackendKeysClassical, "sluicegate_key_exchanges_total", [leg = "backend", kind = "classical"], "Control connections to backends with a classical key exchange.";
         InjectionsRefused, "sluicegate_injections_refused_total", [], "Sessions ended because plaintext stood behind AUTH or behind the backend's 234.";
         PassivePortsExhausted, "sluicegate_passive_ports_exhausted_total", [], "Transfers refused because no passive port was free.";
     }

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use super::{Backend, Session, There};
-use crate::dialog::{FromBackend, FromClient, Input, Loss};
+use crate::dialog::{FromBackend, FromClient, Input, Loss, Side};
 use crate::leg::{ControlLeg, Fault, Heard};
 use crate::limits::{CONTROL_QUEUE_BYTES_MAX, INPUTS_PER_TURN_MAX};
 use crate::metrics::Phase;
@@ -104,7 +104,13 @@ impl Session {
                 Poll::Ready(FromBackend::Reached)
             }
             // Replies wait in the socket while the client does not take those that are there.
-            Backend::There(there) => there.poll(self.id, is_full(&self.client), cx),
+            Backend::There(there) => {
+                let news = there.poll(self.id, is_full(&self.client), cx);
+                if news == Poll::Ready(FromBackend::Secured) {
+                    self.secured(Side::Backend);
+                }
+                news
+            }
         }
     }
 

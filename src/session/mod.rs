@@ -16,8 +16,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
-
 use crate::data::Passive;
 use crate::dialog::{Actions, Dialog, Ending, Input};
 use crate::ftp::Telnet;
@@ -25,11 +23,11 @@ use crate::leg::{ControlLeg, Leg};
 use crate::limits::COMMAND_LINE_BYTES_MAX;
 use crate::metrics::Recorder;
 use crate::net::{Alarm, PortRange, Stream};
-use crate::policy::{DataPeer, DataResumption, SiteRules};
+use crate::policy::{DataPeer, SiteRules};
 use crate::pool::{MemberId, Pool};
 use crate::relay::{Budget, Closing};
 use crate::sys::clock;
-use crate::tls::setup::PoolTls;
+use crate::tls::setup::{ListenerTls, PoolTls};
 use crate::tls::{ClientResume, ServerResume};
 use crate::upstream::Reach;
 use notes::Stamps;
@@ -44,7 +42,7 @@ pub struct Site {
     /// How sessions are led.
     pub rules: Arc<SiteRules>,
     /// TLS towards clients.
-    pub tls: Arc<ServerConfig>,
+    pub tls: ListenerTls,
     /// Where sessions lead.
     pub pool: Rc<Pool>,
     /// TLS towards the pool's members, where it may be needed.
@@ -55,8 +53,6 @@ pub struct Site {
     pub advertise: Option<Ipv4Addr>,
     /// Whose data connections are taken.
     pub data_peer: DataPeer,
-    /// Whether private data connections must resume.
-    pub resumption: DataResumption,
     /// Bounds of a running stream.
     pub budget: Budget,
     /// How long what is still to be sent at the end of a leg may take.

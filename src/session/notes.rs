@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::Session;
-use crate::dialog::{Account, End, Note};
+use super::{Backend, Session};
+use crate::dialog::{Account, End, Note, Side};
 use crate::ftp::{Direction, escape, occasion};
 use crate::metrics::{Counter, Phase};
 use crate::sys::clock;
@@ -45,10 +45,7 @@ impl Session {
         let session = self.id;
         match note {
             Note::ClientSecured => {
-                let facts = self.client.leg().facts();
-                let (version, suite) =
-                    facts.map_or(("", ""), |facts| (facts.version.as_str(), facts.suite));
-                tracing::debug!(session, version, suite, "client secured");
+                self.secured(Side::Client);
             }
             Note::LoggedIn(user) => {
                 self.count(Counter::LoginsOk);
@@ -90,6 +87,29 @@ impl Session {
                 );
             }
         }
+    }
+
+    /// A control connection is private.
+    pub(super) fn secured(&self, side: Side) {
+        let (session, leg) = (
+            self.id,
+            match (side, &self.backend) {
+                (Side::Client, _) => self.client.leg(),
+                (Side::Backend, Backend::There(there)) => there.leg.leg(),
+                (Side::Backend, _) => return,
+            },
+        );
+        let Some(facts) = leg.facts() else {
+            return;
+        };
+        self.count(match (side, facts.is_hybrid()) {
+            (Side::Client, true) => Counter::ClientKeysHybrid,
+            (Side::Client, false) => Counter::ClientKeysClassical,
+            (Side::Backend, true) => Counter::BackendKeysHybrid,
+            (Side::Backend, false) => Counter::BackendKeysClassical,
+        });
+        let (version, suite, group) = (facts.version.as_str(), facts.suite, facts.group);
+        tracing::debug!(session, ?side, version, suite, group, "control leg secured");
     }
 
     fn transferred(&mut self, account: &Account) {

@@ -12,8 +12,6 @@ use crate::ftp::Direction;
 use crate::leg::Fault;
 use crate::metrics::{Counter, Phase};
 use crate::net::open_passive;
-use crate::policy::DataResumption;
-use crate::tls::{ClientResume, ServerResume};
 use crate::upstream::Reach;
 
 impl Session {
@@ -69,11 +67,7 @@ impl Session {
 
     fn secure_client(&mut self) {
         self.stamps.start(Phase::ClientHandshake);
-        let resume = match self.site.resumption {
-            DataResumption::Accepted => ServerResume::new(&self.site.tls),
-            DataResumption::Required => ServerResume::bound(&self.site.tls),
-        };
-        let resume = self.client_tls.insert(resume);
+        let resume = self.client_tls.insert(self.site.tls.session());
         match self.client.secure_as_server(resume.control()) {
             Ok(()) => self.securing = true,
             Err(fault) => self.client_lost(&fault),
@@ -92,7 +86,7 @@ impl Session {
         };
         let outcome = match &self.site.pool_tls {
             Some(tls) => {
-                let resume = there.tls.insert(ClientResume::new(&tls.config));
+                let resume = there.tls.insert(tls.session());
                 let name = tls.names[there.member.0].clone();
                 there.leg.secure_as_client(resume.control(), name)
             }
@@ -155,7 +149,7 @@ impl Session {
                     Direction::Download => resume.download(),
                     Direction::Upload => resume.upload(),
                 };
-                Secure::AsServer(config, resume.binding())
+                Secure::AsServer(config, resume.demand())
             }
             // PROT P needs TLS on the control connection, so there is something to resume.
             (Protection::Private, None) => return None,
@@ -180,7 +174,8 @@ impl Session {
                 {
                     tracing::debug!(session = self.id, %fault, "nothing to resume for the data connection");
                 }
-                Secure::AsClient(resume.data(), tls.names[there.member.0].clone())
+                let name = tls.names[there.member.0].clone();
+                Secure::AsClient(resume.data(), name, resume.demand())
             }
             (Protection::Private, ..) => return None,
             (Protection::Clear, ..) => Secure::Clear,

@@ -124,8 +124,16 @@ impl Transfer {
             Opened::Up(leg) => {
                 if let Some(facts) = leg.facts() {
                     let (session, version) = (self.session, facts.version.as_str());
-                    let (suite, resumed) = (facts.suite, facts.resumed);
-                    tracing::debug!(session, ?side, version, suite, resumed, "data leg secured");
+                    let (suite, group, resumed) = (facts.suite, facts.group, facts.resumed);
+                    tracing::debug!(
+                        session,
+                        ?side,
+                        version,
+                        suite,
+                        group,
+                        resumed,
+                        "data leg secured"
+                    );
                 }
                 *self.half(side) = Half::Up(leg);
                 DataNews::Up(side)

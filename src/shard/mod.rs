@@ -16,17 +16,15 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use async_channel::Receiver;
-use rustls::ServerConfig;
-
 use crate::metrics::Snapshot;
 use crate::net::{Alarm, Listener, PortRange};
-use crate::policy::{DataPeer, DataResumption, SiteRules};
+use crate::policy::{DataPeer, SiteRules};
 use crate::pool::Pool;
 use crate::relay::Budget;
 use crate::session::{Core, Site};
 use crate::sys::clock;
-use crate::tls::setup::PoolTls;
+use crate::tls::setup::{ListenerTls, PoolTls};
+use async_channel::Receiver;
 use permits::Permits;
 
 /// Everything one core needs to serve; the same for all cores but for `id`, `cpu` and what they are given of a whole.
@@ -58,7 +56,7 @@ pub struct SitePlan {
     /// How sessions are led.
     pub rules: Arc<SiteRules>,
     /// TLS towards clients.
-    pub tls: Arc<ServerConfig>,
+    pub tls: ListenerTls,
     /// The pool's name.
     pub pool: String,
     /// The pool's members.
@@ -71,8 +69,6 @@ pub struct SitePlan {
     pub advertise: Option<Ipv4Addr>,
     /// Whose data connections are taken.
     pub data_peer: DataPeer,
-    /// Whether private data connections must resume.
-    pub resumption: DataResumption,
     /// Bounds of a running stream.
     pub budget: Budget,
     /// How long what is still to be sent at the end of a leg may take.
@@ -172,13 +168,12 @@ fn open_site(plan: &Plan, site: &SitePlan) -> Site {
     Site {
         name: site.name.clone(),
         rules: Arc::clone(&site.rules),
-        tls: Arc::clone(&site.tls),
+        tls: site.tls.clone(),
         pool: Rc::new(Pool::new(site.pool.clone(), site.members.clone())),
         pool_tls: site.pool_tls.clone(),
         ports: Rc::new(ports),
         advertise: site.advertise,
         data_peer: site.data_peer,
-        resumption: site.resumption,
         budget: site.budget,
         completion: site.completion,
         linger: site.linger,

@@ -38,6 +38,12 @@ pub struct TlsFacts {
 }
 
 impl TlsFacts {
+    /// Whether the key exchange of this very handshake was a post-quantum one.
+    #[must_use]
+    pub fn is_hybrid(&self) -> bool {
+        self.group.is_some_and(|group| group.contains("MLKEM"))
+    }
+
     /// None before the handshake is complete.
     pub(super) fn of(common: &CommonState) -> Option<Self> {
         if common.is_handshaking() {

@@ -17,7 +17,7 @@ mod verify;
 pub use facts::{TlsFacts, TlsVersion};
 pub use fault::Fault;
 pub use records::{Progress, Records};
-pub use resume::{Binding, ClientResume, ServerResume};
+pub use resume::{ClientResume, Demand, ServerResume, Unmet};
 
 #[cfg(test)]
 pub(crate) mod tests;

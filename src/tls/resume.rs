@@ -19,34 +19,47 @@ pub struct ServerResume {
     control: Arc<ServerConfig>,
     download: Arc<ServerConfig>,
     upload: Arc<ServerConfig>,
-    binding: Option<Binding>,
+    demand: Demand,
 }
 
-/// The demand that a data connection resumes a TLS session of its own FTP session.
+/// What a data connection's handshake must have come to.
 #[derive(Clone)]
-pub struct Binding(Arc<ServerSessions>);
+pub enum Demand {
+    /// Nothing but to succeed.
+    Nothing,
+    /// A TLS session of its own FTP session, resumed.
+    #[allow(private_interfaces, reason = "made and asked here only")]
+    Resumption(Arc<ServerSessions>),
+    /// Post-quantum protection: by its own key exchange, or by what it resumes.
+    Hybrid,
+}
+
+/// Which demand was not met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmet {
+    /// It resumed nothing.
+    Resumption,
+    /// Its keys are classical.
+    Hybrid,
+}
 
 impl ServerResume {
     /// Makes the configurations of one session from the listener's.
     #[must_use]
     pub fn new(base: &ServerConfig) -> Self {
-        Self::make(base, false)
+        Self::of(base, base, false)
     }
 
-    /// As `new`, and data connections must resume: `binding` is for their judge.
-    #[must_use]
-    pub fn bound(base: &ServerConfig) -> Self {
-        Self::make(base, true)
-    }
-
-    fn make(base: &ServerConfig, is_bound: bool) -> Self {
+    /// As `new`, from a base for each kind of connection. Where data connections must resume, `demand` says so.
+    pub(super) fn of(base: &ServerConfig, data: &ServerConfig, is_bound: bool) -> Self {
         let (for_control, for_data) = ServerSessions::pair(is_bound);
-        let binding = is_bound.then(|| Binding(Arc::clone(&for_data)));
+        let binding = is_bound.then(|| Demand::Resumption(Arc::clone(&for_data)));
         let mut control = base.clone();
         control.session_storage = for_control;
         control.ticketer = Arc::new(NoTickets);
         control.send_tls13_tickets = limits::CONTROL_TICKETS;
-        let mut download = control.clone();
+        let mut download = data.clone();
+        download.ticketer = Arc::new(NoTickets);
         download.session_storage = for_data;
         download.send_tls13_tickets = limits::DATA_TICKETS;
         let mut upload = download.clone();
@@ -55,7 +68,7 @@ impl ServerResume {
             control: Arc::new(control),
             download: Arc::new(download),
             upload: Arc::new(upload),
-            binding,
+            demand: binding.unwrap_or(Demand::Nothing),
         }
     }
 
@@ -78,24 +91,46 @@ impl ServerResume {
         Arc::clone(&self.upload)
     }
 
-    /// What the next data connection is measured by; nothing where it need not resume.
+    /// What the next data connection is measured by.
     #[must_use]
-    pub fn binding(&self) -> Option<Binding> {
-        let binding = self.binding.clone()?;
-        // One that ended before it was judged has begun nothing.
-        binding.0.judge(false);
-        Some(binding)
+    pub fn demand(&self) -> Demand {
+        if let Demand::Resumption(sessions) = &self.demand {
+            // One that ended before it was judged has begun nothing.
+            sessions.judge(false);
+        }
+        self.demand.clone()
     }
 }
 
-impl Binding {
-    /// Whether a data connection may be used, to be asked right after its handshake. What one that may not has begun
-    /// is forgotten, and its tickets must not be sent.
-    #[must_use]
-    pub fn admits(&self, facts: Option<&TlsFacts>) -> bool {
-        let is_theirs = facts.is_some_and(|facts| facts.resumed);
-        self.0.judge(is_theirs);
-        is_theirs
+impl Demand {
+    /// Judges a data connection right after its handshake. What one that must resume and did not has begun is forgotten,
+    /// and its tickets must not be sent.
+    ///
+    /// # Errors
+    /// The demand that is not met.
+    pub fn judge(&self, facts: Option<&TlsFacts>) -> Result<(), Unmet> {
+        let is_resumed = facts.is_some_and(|facts| facts.resumed);
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Resumption(sessions) => {
+                sessions.judge(is_resumed);
+                is_resumed.then_some(()).ok_or(Unmet::Resumption)
+            }
+            Self::Hybrid => (is_resumed || facts.is_some_and(TlsFacts::is_hybrid))
+                .then_some(())
+                .ok_or(Unmet::Hybrid),
+        }
+    }
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Resumption => "its TLS session is not resumed from this control connection",
+            Self::Hybrid => {
+                "its key exchange is not post-quantum, and it has resumed nothing that was"
+            }
+        })
     }
 }
 
@@ -105,24 +140,38 @@ impl Binding {
 pub struct ClientResume {
     store: Arc<ClientSessions>,
     control: Arc<ClientConfig>,
-    data: Arc<ClientConfig>,
+    /// For data connections with something to resume, and for those without.
+    resuming: Arc<ClientConfig>,
+    anew: Arc<ClientConfig>,
+    is_hybrid: bool,
 }
 
 impl ClientResume {
     /// Makes the configurations of one session from the pool's.
     #[must_use]
     pub fn new(base: &ClientConfig) -> Self {
+        Self::of(base, base, false)
+    }
+
+    /// As `new`, with a base of its own for data connections that have something to resume.
+    pub(super) fn of(base: &ClientConfig, resuming: &ClientConfig, is_hybrid: bool) -> Self {
         let store = Arc::new(ClientSessions::new());
-        let mut data = base.clone();
-        data.resumption = Resumption::store(Arc::clone(&store) as Arc<_>);
-        data.enable_secret_extraction = false;
-        let mut control = data.clone();
+        let for_data = |base: &ClientConfig| {
+            let mut data = base.clone();
+            data.resumption = Resumption::store(Arc::clone(&store) as Arc<_>);
+            data.enable_secret_extraction = false;
+            data
+        };
+        let anew = for_data(base);
+        let mut control = anew.clone();
         // It is we who go on after its handshake (`Records::connect`).
         control.enable_secret_extraction = true;
         Self {
-            store,
             control: Arc::new(control),
-            data: Arc::new(data),
+            resuming: Arc::new(for_data(resuming)),
+            anew: Arc::new(anew),
+            is_hybrid,
+            store,
         }
     }
 
@@ -132,10 +181,24 @@ impl ClientResume {
         Arc::clone(&self.control)
     }
 
-    /// For each data connection of this session; with the same server name as the control connection.
+    /// For the next data connection of this session; with the same server name as the control connection.
     #[must_use]
     pub fn data(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.data)
+        Arc::clone(if self.is_dry() {
+            &self.anew
+        } else {
+            &self.resuming
+        })
+    }
+
+    /// What each data connection is measured by.
+    #[must_use]
+    pub const fn demand(&self) -> Demand {
+        if self.is_hybrid {
+            Demand::Hybrid
+        } else {
+            Demand::Nothing
+        }
     }
 
     /// Whether there is nothing left to resume. In TLS 1.3 each ticket is given to one connection, and not every

@@ -1,4 +1,4 @@
-//! From the configuration to rustls: one server configuration for each listener, one client configuration for each pool.
+//! From the configuration to rustls: server configurations for each listener, client configurations for each pool.
 //!
 //! They are bases: every session clones them and gives the clone a memory of its own for resumption. Here there is none,
 //! so that no session can resume another's.
@@ -9,7 +9,8 @@ use std::time::SystemTime;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::pki_types::ServerName;
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -17,31 +18,78 @@ use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion, version};
 
 use super::certs;
 use super::verify::Lenient;
-use crate::config::{Complaint, Listener, Located, Pool, TlsVersions, Verify};
+use super::{ClientResume, ServerResume};
+use crate::config::{Complaint, KeyExchange, Listener, Located, Pool, TlsVersions, Verify};
 use crate::limits;
-use crate::policy::BackendTls;
+use crate::policy::{BackendTls, DataResumption};
+
+/// How the legs of one listener's clients are secured.
+#[derive(Clone, Debug)]
+pub struct ListenerTls {
+    /// The base of every session's server configuration for its control connection.
+    pub control: Arc<ServerConfig>,
+    /// And for its data connections.
+    data: Arc<ServerConfig>,
+    /// Data connections must resume.
+    is_bound: bool,
+}
 
 /// How the legs to one pool are secured.
 #[derive(Clone, Debug)]
 pub struct PoolTls {
-    /// The base of every session's client configuration.
+    /// The base of every session's client configuration for its control connection.
     pub config: Arc<ClientConfig>,
+    /// And for data connections that have something to resume.
+    resuming: Arc<ClientConfig>,
+    /// A data connection must not be without post-quantum protection.
+    is_hybrid: bool,
     /// The name expected of each member, in the order of the pool.
     pub names: Vec<ServerName<'static>>,
 }
 
-/// The base of a listener's server configurations. `now` is the time at which its certificates must be valid.
-pub fn server(listener: &Listener, now: SystemTime) -> Result<Arc<ServerConfig>, Vec<Complaint>> {
-    let provider = provider();
-    let identity = identity(listener, &provider, now)?;
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&versions(listener.tls_versions))
-        .expect("the provider has suites for every version that can be configured")
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
-    config.send_tls13_tickets = limits::CONTROL_TICKETS;
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(Arc::new(config))
+impl ListenerTls {
+    /// The configurations of one session.
+    #[must_use]
+    pub fn session(&self) -> ServerResume {
+        ServerResume::of(&self.control, &self.data, self.is_bound)
+    }
+}
+
+impl PoolTls {
+    /// The configurations of one session.
+    #[must_use]
+    pub fn session(&self) -> ClientResume {
+        ClientResume::of(&self.config, &self.resuming, self.is_hybrid)
+    }
+}
+
+/// How a listener's legs are secured. `now` is the time at which its certificates must be valid.
+pub fn server(listener: &Listener, now: SystemTime) -> Result<ListenerTls, Vec<Complaint>> {
+    let control = provider(groups(listener.key_exchange));
+    let identity = Arc::new(SingleCertAndKey::from(identity(listener, &control, now)?));
+    let make = |provider| {
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions(listener.tls_versions))
+            .expect("the provider has suites for every version that can be configured")
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&identity) as Arc<_>);
+        config.send_tls13_tickets = limits::CONTROL_TICKETS;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Arc::new(config)
+    };
+    let is_bound = listener.resumption == DataResumption::Required;
+    let control = make(control);
+    let data = match (listener.key_exchange, is_bound) {
+        // All of them resume: what they resume protects them, and a second exchange would only cost. rustls goes by the
+        // client's order, so the group must not be there to be chosen; a client that has to have it may.
+        (KeyExchange::Preferred, true) => make(provider(CLASSICAL.to_vec())),
+        _ => Arc::clone(&control),
+    };
+    Ok(ListenerTls {
+        control,
+        data,
+        is_bound,
+    })
 }
 
 /// How to secure the legs to a pool; nothing where TLS is off.
@@ -51,27 +99,56 @@ pub fn pool(pool: &Pool) -> Result<Option<PoolTls>, Vec<Complaint>> {
     }
     let mut complaints = Vec::new();
     let names = names(pool, &mut complaints);
-    let provider = provider();
-    let verifier = verifier(pool, &provider).map_err(|complaint| complaints.extend(complaint));
+    let provider_of_control = provider(groups(pool.key_exchange));
+    let verifier =
+        verifier(pool, &provider_of_control).map_err(|complaint| complaints.extend(complaint));
     let (Ok(verifier), true) = (verifier, complaints.is_empty()) else {
         return Err(complaints);
     };
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&versions(pool.tls_versions))
-        .expect("the provider has suites for every version that can be configured")
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    config.resumption = Resumption::disabled();
+    let make = |provider| {
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions(pool.tls_versions))
+            .expect("the provider has suites for every version that can be configured")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&verifier))
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        config
+    };
+    let config = make(provider_of_control);
+    // A server that goes by our order, as rustls does, finds the classical groups first, and one that insists the other.
+    let mut resuming = CLASSICAL.to_vec();
+    if pool.key_exchange != KeyExchange::Off {
+        resuming.push(X25519MLKEM768);
+    }
+    let mut resuming = make(provider(resuming));
+    // rustls resumes only under the same verifier and the same resolver.
+    resuming.client_auth_cert_resolver = Arc::clone(&config.client_auth_cert_resolver);
     Ok(Some(PoolTls {
         config: Arc::new(config),
+        resuming: Arc::new(resuming),
+        is_hybrid: pool.key_exchange == KeyExchange::Required,
         names,
     }))
 }
 
+/// The groups of RFC 8446 that we take, the cheapest first.
+const CLASSICAL: [&dyn SupportedKxGroup; 3] = [X25519, SECP256R1, SECP384R1];
+
+/// The groups of a full handshake.
+fn groups(key_exchange: KeyExchange) -> Vec<&'static dyn SupportedKxGroup> {
+    let hybrid = [X25519MLKEM768];
+    match key_exchange {
+        KeyExchange::Preferred => hybrid.into_iter().chain(CLASSICAL).collect(),
+        KeyExchange::Required => hybrid.to_vec(),
+        KeyExchange::Off => CLASSICAL.to_vec(),
+    }
+}
+
 /// AWS-LC with the suites in the order of what they cost here: AES-128, AES-256, and ChaCha20 at eight times that.
-fn provider() -> Arc<CryptoProvider> {
+fn provider(groups: Vec<&'static dyn SupportedKxGroup>) -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
+    provider.kx_groups = groups;
     provider.cipher_suites.sort_by_key(|suite| {
         let name = format!("{:?}", suite.suite());
         (

@@ -8,6 +8,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustls::{ClientConnection, Error, ProtocolVersion, ServerConnection};
 
 use super::super::certs::{CertFault, read_fault};
+use super::super::tests::shaken_as;
+use super::super::{Fault, Records, Unmet};
 use super::*;
 use crate::config::{self, Config};
 
@@ -107,14 +109,14 @@ fn what_is_right_shakes_hands_in_each_version() {
         let server = server(&config.listeners[0], SystemTime::now()).unwrap();
         let pool = pool(&config.pools[0]).unwrap().unwrap();
         assert_eq!(
-            shake(pool.config, server, pool.names[1].clone()),
+            shake(pool.config, server.control, pool.names[1].clone()),
             Ok(expected)
         );
     }
     let config = bed.config("tls_versions = \"1.2\"", "tls_versions = \"1.3\"");
     let server = server(&config.listeners[0], SystemTime::now()).unwrap();
     let pool = pool(&config.pools[0]).unwrap().unwrap();
-    assert!(shake(pool.config, server, pool.names[1].clone()).is_err());
+    assert!(shake(pool.config, server.control, pool.names[1].clone()).is_err());
 }
 
 #[test]
@@ -124,7 +126,7 @@ fn backends_are_verified_by_authority_and_name_unless_verification_is_off() {
         let config = bed.config("", changes);
         let pool = pool(&config.pools[0]).unwrap().unwrap();
         let server = server(&config.listeners[0], SystemTime::now()).unwrap();
-        shake(pool.config, server, pool.names[member].clone())
+        shake(pool.config, server.control, pool.names[member].clone())
     };
     assert!(
         handshake("", 0).is_err(),
@@ -147,8 +149,8 @@ fn pins_take_what_no_authority_can_vouch_for_and_nothing_else() {
         let config = bed.config("", changes);
         let pool = pool(&config.pools[0]).unwrap().unwrap();
         let server = server(&config.listeners[0], SystemTime::now()).unwrap();
-        shake(pool.config, server, pool.names[0].clone())
-            .map_err(|error| crate::tls::Fault::from(error).to_string())
+        shake(pool.config, server.control, pool.names[0].clone())
+            .map_err(|error| Fault::from(error).to_string())
     };
     let told = handshake("").unwrap_err();
     assert!(
@@ -349,5 +351,120 @@ fn certificates_outside_of_their_time_are_refused_and_named() {
     assert!(
         complaints[0].contains("certificate 2 (CN=gate) is valid only from "),
         "{complaints:?}"
+    );
+}
+
+/// The key exchange group of each of two control connections and their data connections, or why there is none.
+fn groups_of(
+    listener: &str,
+    pool_keys: &str,
+    resumption: &str,
+) -> Result<[&'static str; 2], Fault> {
+    let bed = Bed::new();
+    let listener = format!("key_exchange = \"{listener}\"\nresumption = \"{resumption}\"");
+    let config = bed.config(&listener, &format!("key_exchange = \"{pool_keys}\""));
+    let ours = server(&config.listeners[0], SystemTime::now())
+        .unwrap()
+        .session();
+    let pool = pool(&config.pools[0]).unwrap().unwrap();
+    let theirs = pool.session();
+    let name = || pool.names[1].clone();
+    let (control, _) = shaken_as(&ours.control(), &theirs.control(), name())?;
+    let (data, _) = shaken_as(&ours.download(), &theirs.data(), name())?;
+    let facts = data.facts().unwrap();
+    assert!(facts.resumed);
+    assert_eq!(ours.demand().judge(Some(&facts)), Ok(()));
+    assert_eq!(theirs.demand().judge(Some(&facts)), Ok(()));
+    Ok([
+        control.facts().unwrap().group.unwrap(),
+        facts.group.unwrap(),
+    ])
+}
+
+#[test]
+fn what_resumes_a_post_quantum_session_needs_no_second_exchange() {
+    let hybrid = Ok(["X25519MLKEM768", "X25519"]);
+    let classical = Ok(["X25519"; 2]);
+    for resumption in ["accepted", "required"] {
+        assert_eq!(groups_of("preferred", "preferred", resumption), hybrid);
+        assert_eq!(groups_of("preferred", "required", resumption), hybrid);
+        assert_eq!(
+            groups_of("required", "preferred", "required"),
+            groups_of("required", "required", "required")
+        );
+        assert_eq!(groups_of("off", "preferred", resumption), classical);
+        assert_eq!(groups_of("preferred", "off", resumption), classical);
+        for (listener, pool) in [("required", "off"), ("off", "required")] {
+            assert!(
+                groups_of(listener, pool, resumption).is_err(),
+                "{listener} {pool}"
+            );
+        }
+    }
+    // Who must have it on each handshake that may be a full one, has it.
+    let dear = Ok(["X25519MLKEM768"; 2]);
+    assert_eq!(groups_of("required", "preferred", "accepted"), dear);
+}
+
+#[test]
+fn a_data_connection_that_is_not_resumed_is_post_quantum_where_it_must_be() {
+    let bed = Bed::new();
+    let config = bed.config("", "key_exchange = \"required\"");
+    let listener = server(&config.listeners[0], SystemTime::now()).unwrap();
+    let pool = pool(&config.pools[0]).unwrap().unwrap();
+    let name = || pool.names[1].clone();
+    let theirs = pool.session();
+    let resumed_nothing = |ours: &ServerResume, theirs: &ClientResume| {
+        let (data, _) = shaken_as(&ours.download(), &theirs.data(), name()).unwrap();
+        let facts = data.facts().unwrap();
+        assert!(!facts.resumed);
+        (facts.is_hybrid(), theirs.demand().judge(Some(&facts)))
+    };
+    // With nothing to resume, the exchange is the whole one.
+    assert_eq!(
+        resumed_nothing(&listener.session(), &theirs),
+        (true, Ok(()))
+    );
+    // A server that has forgotten what we resume gets no classical connection out of it.
+    shaken_as(&listener.session().control(), &theirs.control(), name()).unwrap();
+    assert_eq!(
+        resumed_nothing(&listener.session(), &theirs),
+        (false, Err(Unmet::Hybrid))
+    );
+}
+
+/// What it costs: bytes of each side's first flight, and both sides' time together. Printed with `--nocapture`.
+#[test]
+fn the_price_of_a_second_exchange_is_not_paid() {
+    let bed = Bed::new();
+    let mut hellos = Vec::new();
+    for key_exchange in ["preferred", "off"] {
+        let config = bed.config("", &format!("key_exchange = \"{key_exchange}\""));
+        let ours = server(&config.listeners[0], SystemTime::now())
+            .unwrap()
+            .session();
+        let pool = pool(&config.pools[0]).unwrap().unwrap();
+        let theirs = pool.session();
+        let name = || pool.names[1].clone();
+        let first_flight = |config| {
+            let mut client = Records::connect(config, name()).unwrap();
+            client.process(&mut Vec::new()).unwrap();
+            client.outgoing().len()
+        };
+        let full = first_flight(theirs.control());
+        shaken_as(&ours.control(), &theirs.control(), name()).unwrap();
+        let resumed = first_flight(theirs.data());
+        println!(
+            "{key_exchange}: ClientHello of {full} bytes on control, {resumed} on data connections that resume"
+        );
+        hellos.push((full, resumed));
+    }
+    let [(hybrid, after_hybrid), (classical, after_classical)] = hellos[..] else {
+        panic!("two of them");
+    };
+    assert!(hybrid > classical + 1000);
+    assert!(
+        after_hybrid < after_classical + 20,
+        "not a second key of a kilobyte"
     );
 }

@@ -146,7 +146,9 @@ impl ClientSessionStore for ClientSessions {
     }
 
     fn kx_hint(&self, server: &ServerName<'_>) -> Option<NamedGroup> {
-        self.look_at(server, |kept| kept.group)
+        // What was too dear to be exchanged again is protected by what is resumed; nothing else is begun twice.
+        let is_dear = |group: &NamedGroup| *group == NamedGroup::X25519MLKEM768;
+        self.look_at(server, |kept| kept.group.filter(|group| !is_dear(group)))
     }
 
     fn set_tls12_session(&self, server: ServerName<'static>, session: Tls12ClientSessionValue) {

@@ -74,13 +74,22 @@ fn settle(client: &mut Records, server: &mut Records, piece: usize) -> Result<()
 }
 
 fn shaken(server: &Arc<ServerConfig>, client: &Arc<ClientConfig>) -> (Records, Records) {
+    shaken_as(server, client, name()).unwrap()
+}
+
+/// A server and a client through their handshake.
+pub(super) fn shaken_as(
+    server: &Arc<ServerConfig>,
+    client: &Arc<ClientConfig>,
+    name: ServerName<'static>,
+) -> Result<(Records, Records), Fault> {
     let mut server = Records::accept(Arc::clone(server)).unwrap();
-    let mut client = Records::connect(Arc::clone(client), name()).unwrap();
+    let mut client = Records::connect(Arc::clone(client), name).unwrap();
     assert_eq!(client.facts(), None);
-    settle(&mut client, &mut server, usize::MAX).unwrap();
+    settle(&mut client, &mut server, usize::MAX)?;
     assert!(!client.is_handshaking() && !server.is_handshaking());
     assert_eq!(client.facts(), server.facts());
-    (server, client)
+    Ok((server, client))
 }
 
 fn fresh(version: &'static SupportedProtocolVersion) -> (Records, Records) {

@@ -1,4 +1,5 @@
-//! `resumption = "required"`: a data connection is its own control connection's, or it is nobody's (rule 10).
+//! `resumption = "required"`: a data connection is its own control connection's, or it is nobody's (rule 10); and
+//! `key_exchange`: what it resumes protects it.
 
 use crate::support::Scene;
 use crate::support::certs::Versions;
@@ -143,4 +144,54 @@ except ftplib.error_perm as error:
     assert str(error).startswith('522'), error
 ";
     target.ftplib(script).ok();
+}
+
+#[test]
+fn post_quantum_keys_on_control_connections_are_enough() {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, Script::new().file("file", b"payload"));
+    for (key_exchange, group) in [
+        ("preferred", "X25519MLKEM768"),
+        ("required", "X25519MLKEM768"),
+        ("off", "X25519"),
+    ] {
+        let setup = Setup::new()
+            .listener("key_exchange", &format!("\"{key_exchange}\""))
+            .pool("key_exchange", &format!("\"{key_exchange}\""));
+        let gate = Gate::start(&scene, rude.address(), setup);
+        let mut client = Strict::open_hybrid(gate.address(), &scene.authority);
+        for _ in 0..10 {
+            client.download("RETR file").assert_complete(b"payload");
+            client.upload("STOR up", b"payload").reply.expect(&[226]);
+        }
+        let log = gate.log();
+        let all = |what: &str, side: &str, group: &str| {
+            let lines = log
+                .lines()
+                .filter(|line| line.contains(what) && line.contains(side));
+            let (yes, no): (Vec<_>, Vec<_>) =
+                lines.partition(|line| line.contains(&format!("\"{group}\"")));
+            assert!(
+                !yes.is_empty() && no.is_empty(),
+                "{key_exchange} {what} {side}: {no:?}"
+            );
+        };
+        all("control leg secured", "Client", group);
+        all("control leg secured", "Backend", group);
+        // They resume: the backend's need no second exchange.
+        all("data leg secured", "Backend", "X25519");
+    }
+}
+
+#[test]
+fn required_post_quantum_keys_turn_others_away() {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, Script::new());
+    let setup = Setup::new().listener("key_exchange", "\"required\"");
+    let gate = Gate::start(&scene, rude.address(), setup);
+    let target = Target::new(&scene, gate.address());
+    // OpenSSL 3.0 has no such group.
+    assert!(!target.curl("file", &["--output", "got"]).status.success());
+    gate.wait_for_log("TLS handshake of the client failed");
+    Strict::open_hybrid(gate.address(), &scene.authority);
 }

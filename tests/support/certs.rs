@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::version::{TLS12, TLS13};
@@ -112,10 +113,22 @@ impl Authority {
 
     /// A client that trusts the authority and remembers its sessions, as rustls does by default.
     pub(crate) fn client(&self, versions: Versions) -> Arc<ClientConfig> {
+        self.client_with(aws_lc_rs::default_provider(), versions)
+    }
+
+    /// The same, and X25519MLKEM768 is what it likes best.
+    pub(crate) fn hybrid_client(&self) -> Arc<ClientConfig> {
+        let mut provider = aws_lc_rs::default_provider();
+        provider
+            .kx_groups
+            .insert(0, aws_lc_rs::kx_group::X25519MLKEM768);
+        self.client_with(provider, Versions::Only13)
+    }
+
+    fn client_with(&self, provider: CryptoProvider, versions: Versions) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.ca.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&versions.list())
             .unwrap()
             .with_root_certificates(roots)
@@ -125,7 +138,7 @@ impl Authority {
 
     /// A server with the certificate, which remembers its sessions in memory, as rustls does by default.
     pub(crate) fn server(&self, versions: Versions) -> Arc<ServerConfig> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions.list())
             .unwrap()

@@ -74,6 +74,15 @@ impl Strict {
         }
     }
 
+    /// As `open`, and it would rather have its keys exchanged by X25519MLKEM768.
+    pub(crate) fn open_hybrid(address: SocketAddr, authority: &Authority) -> Self {
+        let mut client = Self::greet(address, authority.hybrid_client());
+        client.auth();
+        client.login();
+        client.protect('P');
+        client
+    }
+
     /// Forgets every TLS session: the next data connection begins a new one.
     pub(crate) fn forget(&mut self, authority: &Authority, versions: Versions) {
         self.config = authority.client(versions);
