@@ -10,7 +10,7 @@ use core::time::Duration;
 /// Longest command line taken from a client. IBM's own proxies allow 4,096; longer lines are an attack or a mistake.
 pub const COMMAND_LINE_BYTES_MAX: usize = 4096;
 
-/// Longest single reply line taken from a backend: servers send lines of 8 KiB (field notes 2b), so twice that.
+/// Longest single reply line taken from a backend: servers send lines of 8 KiB, so twice that.
 pub const REPLY_LINE_BYTES_MAX: usize = 16 * 1024;
 
 /// Most lines of one reply of a backend: replies of 500 lines occur (STAT, SITE HELP), so sixteen times that.
@@ -46,7 +46,7 @@ pub const LOGIN_ATTEMPTS_MAX: u32 = 5;
 /// Unknown commands in one session before it is ended: a browser tricked into speaking to us sends nothing else.
 pub const UNKNOWN_COMMANDS_MAX: u32 = 20;
 
-/// Wrong handshakes and strangers a passive listener turns away before the transfer is given up.
+/// Strangers a passive listener turns away before the transfer is given up.
 pub const STRANGERS_PER_LISTENER_MAX: u32 = 64;
 
 // --- TLS -----------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 /// How often a leg that is being ended is looked at while its kernel still holds bytes for a slow peer.
 pub const UNSENT_LOOK: Duration = Duration::from_millis(5);
 
-/// Random ports tried before a passive range is called exhausted and searched from one end to the other.
+/// Random ports tried before all of a passive range are tried in turn, from a random one on.
 pub const PASSIVE_PORT_TRIES: u32 = 8;
 
 // --- configuration -------------------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ pub const PASSIVE_PORT_TRIES: u32 = 8;
 /// Longest configuration file: ten thousand listeners fit; a wrong path may name anything.
 pub const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Longest name of a listener or pool: names stand in every log line and metric of theirs.
+/// Longest name of a listener or pool: names stand in log lines.
 pub const NAME_BYTES_MAX: usize = 64;
 
 /// Longest banner: a line of text, not a page; RFC 959 sets no bound.
@@ -167,7 +167,7 @@ pub const DESCRIPTORS_PER_SHARD: u64 = 64;
 /// Descriptors a session holds at most: two control, two data, one listener with its probe, and one dying.
 pub const DESCRIPTORS_PER_SESSION: u64 = 7;
 
-/// Messages waiting for a shard; the gate sends a handful a second.
+/// Messages waiting for a shard; the gate sends a handful in all.
 pub const MAILBOX_MESSAGES_MAX: usize = 64;
 
 /// Log lines waiting for the disk or the journal; beyond it lines are dropped and counted, never waited for.

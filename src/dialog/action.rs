@@ -232,7 +232,7 @@ pub enum Action {
     EndData(Side, Close),
     /// The transfer is over: nothing of it remains, its listener neither. A leg that has not ended is reset.
     CloseData,
-    /// For metrics, log and audit.
+    /// For metrics and log.
     Note(Note),
     /// End the session; nothing comes after it.
     Close,

@@ -90,8 +90,8 @@ impl Listener {
 
     /// Waits until accepting is worth a try.
     ///
-    /// glommio cannot wait for a listener without accepting in the ring, which loses connections when dropped (runtime
-    /// notes 1.1). But a *new* stream arms a poll on whatever descriptor it is given; its first read waits for that
+    /// glommio cannot wait for a listener without accepting in the ring, which loses connections when dropped (decision
+    /// 1). But a *new* stream arms a poll on whatever descriptor it is given; its first read waits for that
     /// poll and then fails, as a listener cannot be read: that failure is the news. It arms no second time, so every
     /// wait takes a new duplicate: one dup and one close for each burst of connections.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {

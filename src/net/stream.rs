@@ -17,10 +17,10 @@ use crate::sys::sockopt::{self, Lender};
 /// **How it ends is said, never implied.** A stream that was `finish`ed (FIN is behind the last byte) is simply
 /// closed when dropped. A stream dropped before that is reset: whoever forgets it, by an early return or a panic,
 /// must not make the peer believe in a clean end. Nothing waits for the ring: a poll that is still armed holds the
-/// file after `close`, but FIN and RST have left by then (runtime notes 1.3).
+/// file after `close`, but FIN and RST have left by then.
 ///
 /// **An error is never an end.** The kernel tells a socket's error once, and says end of file from then on. The first
-/// error is kept, and every later read that has no bytes gives it again (runtime notes 1.4).
+/// error is kept, and every later read that has no bytes gives it again.
 pub struct Stream {
     inner: Lender<TcpStream>,
     peer: SocketAddr,
@@ -97,7 +97,7 @@ impl Stream {
     /// # Errors
     /// The connection's error; it is kept, so that nobody can mistake what follows for an end.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // glommio has no public readiness: a read of no bytes returns at once when there is something (notes 2).
+        // glommio has no public readiness: a read of no bytes returns at once when there is something.
         let got = Pin::new(&mut self.inner.0).poll_read(cx, &mut []);
         self.waiting = got.is_pending();
         Poll::Ready(match ready!(got) {

@@ -18,7 +18,7 @@ use crate::sys::clock;
 
 pub use closing::{Closed, Closing};
 
-/// What a transfer may take: time per phase, and bytes per turn.
+/// What a running stream may take in time; the bytes of a turn are bounded in `limits`.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
     /// From both legs up to the first byte or the end.

@@ -77,7 +77,7 @@ impl Accepting {
     }
 }
 
-/// One session's whole life. A panic ends it and nothing else (runtime notes 1.2: it would end the core).
+/// One session's whole life. A panic ends it and nothing else; left alone, it would end the core's thread.
 async fn live(id: u64, mut session: Session, greeting: Actions, core: Rc<Core>, permit: Permit) {
     let lived = AssertUnwindSafe(session.run(greeting)).catch_unwind().await;
     match lived {
