@@ -93,6 +93,11 @@ impl Secure {
         self.tickets_wait
     }
 
+    /// Whether the start of a record, and not the whole of it, has come.
+    pub(super) const fn is_amid_record(&self) -> bool {
+        self.records.is_amid_record()
+    }
+
     pub(super) fn queued(&self) -> usize {
         self.records.outgoing().len()
     }
