@@ -9,6 +9,7 @@ use crate::dialog::{
     Action, Actions, DataPlan, FromBackend, FromClient, Input, Loss, Protection, Target,
 };
 use crate::leg::Fault;
+use crate::limits::LINGERING_LEGS_MAX;
 use crate::metrics::{Counter, Phase};
 use crate::net::open_passive;
 use crate::tls::{ClientResume, ServerResume};
@@ -186,6 +187,9 @@ impl Session {
                 .borrow_mut()
                 .add(Counter::StrangersRefused, strangers);
             transfer.leave(&mut self.lingering);
+            // The oldest have had the most time; their FIN has left.
+            let surplus = self.lingering.len().saturating_sub(LINGERING_LEGS_MAX);
+            self.lingering.drain(..surplus);
         }
     }
 }
