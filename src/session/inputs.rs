@@ -50,8 +50,8 @@ impl Session {
         if let Some(input) = self.pending.pop_front() {
             return Poll::Ready(input);
         }
-        if !self.draining && self.core.bell.poll(self.id, cx).is_ready() {
-            self.draining = true;
+        if self.core.bell.poll(self.id, self.rings, cx).is_ready() {
+            self.rings += 1;
             return Poll::Ready(Input::Drain);
         }
         self.poll_lingering(cx);

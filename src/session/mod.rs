@@ -91,8 +91,8 @@ pub struct Session {
     /// What performing an action has brought about.
     pending: VecDeque<Input>,
     alarm: Alarm,
-    /// The bell has been heard.
-    draining: bool,
+    /// How often the bell has been heard.
+    rings: u32,
     stamps: Stamps,
 }
 
@@ -133,7 +133,7 @@ impl Session {
             lingering: Vec::new(),
             pending: VecDeque::new(),
             alarm: Alarm::new(),
-            draining: false,
+            rings: 0,
             stamps: Stamps::default(),
         };
         (session, greeting)
