@@ -40,6 +40,14 @@ pub const CONTROL_QUEUE_BYTES_MAX: usize = 64 * 1024;
 /// Inputs a session takes without a pause before its neighbours have their turn: a client that never stops asking.
 pub const INPUTS_PER_TURN_MAX: u32 = 64;
 
+/// Replies of a backend that belong to no command, between two commands of the client: a stray behind an ABOR is one
+/// or two, and a backend that never stops would fill the log.
+pub const UNSOLICITED_REPLIES_MAX: u32 = 32;
+
+/// Data legs of ended transfers that one session still reads to their end, each for the time of `linger`: most peers
+/// close at once, and one that never does must not collect descriptors. Beyond it the oldest is closed as it is.
+pub const LINGERING_LEGS_MAX: usize = 4;
+
 /// Wrong logins in one session before it is ended with 421 (RFC 2577 section 5 asks for three to five).
 pub const LOGIN_ATTEMPTS_MAX: u32 = 5;
 
@@ -126,7 +134,7 @@ pub const NAME_BYTES_MAX: usize = 64;
 /// Longest banner: a line of text, not a page; RFC 959 sets no bound.
 pub const BANNER_BYTES_MAX: usize = 200;
 
-/// Default of `limits.sessions`: what a host carries whose descriptor limit is raised (7 for each session).
+/// Default of `limits.sessions`: what a host carries whose descriptor limit is raised (9 for each session).
 pub const SESSIONS: usize = 10_000;
 
 /// Most sessions an operator can ask for: a mistyped number should be a complaint, not an attempt.
@@ -164,8 +172,9 @@ pub const KERNEL_RELEASE_RINGS_UNCHARGED: (u32, u32) = (5, 12);
 /// Descriptors beside the sessions': rings, event descriptors, listeners with their probes, of a shard or the gate.
 pub const DESCRIPTORS_PER_SHARD: u64 = 64;
 
-/// Descriptors a session holds at most: two control, two data, one listener with its probe, and one dying.
-pub const DESCRIPTORS_PER_SESSION: u64 = 7;
+/// Descriptors a session holds at most: two control, two data or one listener with its probe, one dying, and the
+/// lingering ones.
+pub const DESCRIPTORS_PER_SESSION: u64 = 5 + LINGERING_LEGS_MAX as u64;
 
 /// Messages waiting for a shard; the gate sends a handful in all.
 pub const MAILBOX_MESSAGES_MAX: usize = 64;
@@ -225,6 +234,8 @@ pub const DATA_STALL_TIMEOUT: Duration = Duration::from_secs(60);
 pub const DATA_COMPLETION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a data leg waits for the peer's close_notify or FIN after ours; some peers never send one.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// What sessions that were cut off at the end of the drain have for their last words.
+pub const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long transfers may go on when the process is told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -57,7 +57,7 @@ pub enum End {
     Unfinished,
     /// A private leg closed before any byte of a handshake.
     Bare,
-    /// RST, or a record that does not verify: what came before is all that can be believed.
+    /// RST, or a record that does not verify or is not whole: what came before is all that can be believed.
     Reset,
     /// TCP was never there.
     Refused,
@@ -203,7 +203,7 @@ pub enum Input {
     Data(DataNews),
     /// The time that [`deadline`](super::Dialog::deadline) named has come.
     Deadline,
-    /// The process is told to stop: end at the next quiet moment.
+    /// The process is told to stop: end at the next quiet moment. The second time: end now.
     Drain,
 }
 

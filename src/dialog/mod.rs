@@ -26,7 +26,9 @@ pub use action::{
 use crate::ftp::{
     Answer, BrokenReply, Command, Malformed, Reply, ReplyLine, Stage, Verb, occasion,
 };
-use crate::limits::{ACTIONS_PER_STEP_MAX, PIPELINE_COMMANDS_MAX, UNKNOWN_COMMANDS_MAX};
+use crate::limits::{
+    ACTIONS_PER_STEP_MAX, PIPELINE_COMMANDS_MAX, UNKNOWN_COMMANDS_MAX, UNSOLICITED_REPLIES_MAX,
+};
 use crate::policy::{ClientTls, SiteRules};
 use phase::{Backend, Client, Plan, Work};
 use timers::{Timer, Timers};
@@ -113,6 +115,10 @@ impl Dialog {
                 Input::Passive(address) => self.passive_opened(&mut turn, address),
                 Input::Data(news) => self.hear_data(&mut turn, news),
                 Input::Deadline => self.hear_clock(&mut turn),
+                Input::Drain if self.draining => {
+                    let text = "The gate stops now";
+                    self.leave_closing(&mut turn, text, Blame::Operator, "end of the drain");
+                }
                 Input::Drain => self.draining = true,
             }
             self.advance(&mut turn);
@@ -277,6 +283,7 @@ impl Dialog {
                 return;
             };
             self.timers.disarm(Timer::Idle);
+            self.backend.unsolicited = 0;
             match command {
                 Ok(command) => self.admit(turn, command),
                 Err(malformed) => self.refuse_malformed(turn, malformed),
@@ -370,8 +377,11 @@ impl Dialog {
             return;
         }
         turn.note(Note::Unsolicited(line.code));
+        self.backend.unsolicited += 1;
         if line.code == occasion::CLOSING {
             self.lose_backend(turn, "backend said 421");
+        } else if self.backend.unsolicited > UNSOLICITED_REPLIES_MAX {
+            self.lose_backend(turn, "backend does not stop talking");
         }
     }
 

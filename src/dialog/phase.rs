@@ -68,6 +68,8 @@ pub(super) struct Backend {
     pub(super) protection: Protection,
     /// It has said that it does not know EPSV.
     pub(super) refuses_epsv: bool,
+    /// Replies that belonged to no command, since the client's last one.
+    pub(super) unsolicited: u32,
 }
 
 impl Default for Backend {
@@ -79,6 +81,7 @@ impl Default for Backend {
             pbsz: false,
             protection: Protection::Clear,
             refuses_epsv: false,
+            unsolicited: 0,
         }
     }
 }

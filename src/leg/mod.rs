@@ -160,7 +160,11 @@ impl Leg {
                 Progress::Open => {}
             }
             if ready!(tls.poll_fill(&mut self.stream, cx, max))? == 0 {
-                return Poll::Ready(Ok(Read::Fin));
+                // Within a record it is no end, not even a careless one: bytes are missing for certain.
+                return Poll::Ready(match tls.is_amid_record() {
+                    true => Err(Fault::CutOff),
+                    false => Ok(Read::Fin),
+                });
             }
             self.received_any = true;
         }

@@ -39,6 +39,15 @@ impl Listener {
         Self::listen(socket, address)
     }
 
+    /// Whether a service port can be had, and nobody outside this process has it: the listeners of another process of the
+    /// same user would stand beside ours, and take every other connection.
+    ///
+    /// # Errors
+    /// As `listen_shared`.
+    pub fn try_alone(address: SocketAddr) -> io::Result<()> {
+        unbound(address)?.bind(&address.into())
+    }
+
     /// Listens on a data port, alone: a port that anybody else listens on is refused.
     ///
     /// # Errors

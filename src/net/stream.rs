@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
@@ -17,7 +18,7 @@ use crate::sys::sockopt::{self, Lender};
 /// **How it ends is said, never implied.** A stream that was `finish`ed (FIN is behind the last byte) is simply
 /// closed when dropped. A stream dropped before that is reset: whoever forgets it, by an early return or a panic,
 /// must not make the peer believe in a clean end. Nothing waits for the ring: a poll that is still armed holds the
-/// file after `close`, but FIN and RST have left by then.
+/// file after `close`, but FIN and RST have left by then. The same holds when the process dies.
 ///
 /// **An error is never an end.** The kernel tells a socket's error once, and says end of file from then on. The first
 /// error is kept, and every later read that has no bytes gives it again.
@@ -42,6 +43,8 @@ impl Stream {
     pub(super) fn from_connected(inner: Lender<TcpStream>, peer: SocketAddr) -> io::Result<Self> {
         let socket = SockRef::from(&inner);
         socket.set_tcp_nodelay(true)?;
+        // Until `finish`: also when the process is killed, the kernel must not say FIN for a stream that is not whole.
+        socket.set_linger(Some(Duration::ZERO))?;
         let local = socket.local_addr()?.as_socket();
         let local = local.ok_or(io::ErrorKind::Unsupported)?;
         Ok(Self {
@@ -129,9 +132,11 @@ impl Stream {
         if let Some(kind) = self.broken {
             return Err(kind.into());
         }
-        SockRef::from(&self.inner)
-            .shutdown(Shutdown::Write)
-            .map_err(|error| self.keep(error))?;
+        let socket = SockRef::from(&self.inner);
+        let finished = socket
+            .set_linger(None)
+            .and_then(|()| socket.shutdown(Shutdown::Write));
+        finished.map_err(|error| self.keep(error))?;
         self.finished = true;
         Ok(())
     }

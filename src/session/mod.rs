@@ -104,8 +104,8 @@ pub struct Session {
     /// What performing an action has brought about.
     pending: VecDeque<Input>,
     alarm: Alarm,
-    /// The bell has been heard.
-    draining: bool,
+    /// How often the bell has been heard.
+    rings: u32,
     stamps: Stamps,
 }
 
@@ -147,7 +147,7 @@ impl Session {
             lingering: Vec::new(),
             pending: VecDeque::new(),
             alarm: Alarm::new(),
-            draining: false,
+            rings: 0,
             stamps: Stamps::default(),
         };
         (session, greeting)

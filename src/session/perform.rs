@@ -10,6 +10,7 @@ use crate::dialog::{
 };
 use crate::ftp::Direction;
 use crate::leg::Fault;
+use crate::limits::LINGERING_LEGS_MAX;
 use crate::metrics::{Counter, Phase};
 use crate::net::open_passive;
 use crate::tls::{ClientResume, ServerResume};
@@ -195,6 +196,9 @@ impl Session {
                 .borrow_mut()
                 .add(Counter::StrangersRefused, strangers);
             transfer.leave(&mut self.lingering);
+            // The oldest have had the most time; their FIN has left.
+            let surplus = self.lingering.len().saturating_sub(LINGERING_LEGS_MAX);
+            self.lingering.drain(..surplus);
         }
     }
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 use async_channel::Receiver;
 use rustls::ServerConfig;
 
+use crate::limits::LAST_WORDS;
 use crate::metrics::Snapshot;
 use crate::net::{Alarm, Listener, PortRange};
 use crate::policy::{DataPeer, SiteRules};
@@ -140,7 +141,15 @@ pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> 
     }
     read_mail(&mail, &core).await;
     core.bell.ring();
-    drain(&permits, plan.drain).await;
+    if !is_idle(&permits, plan.drain).await {
+        tracing::warn!(
+            sessions = permits.taken(),
+            "sessions cut off at the end of the drain"
+        );
+        core.bell.ring();
+        // Whoever does not take its last words ends with the executor.
+        is_idle(&permits, LAST_WORDS).await;
+    }
     core.recorder.borrow().snapshot()
 }
 
@@ -191,8 +200,8 @@ async fn read_mail(mail: &Receiver<Mail>, core: &Core) {
     }
 }
 
-/// Waits for the sessions to end, within the bound; what is left ends with the executor.
-async fn drain(permits: &Permits, bound: Duration) {
+/// Waits for the sessions to end; false when they have not within the bound.
+async fn is_idle(permits: &Permits, bound: Duration) -> bool {
     let mut alarm = Alarm::new();
     alarm.set(Some(clock::now() + bound));
     let mut idle = pin!(permits.idle());
@@ -204,8 +213,5 @@ async fn drain(permits: &Permits, bound: Duration) {
         }
     })
     .await;
-    let left = permits.taken();
-    if left > 0 {
-        tracing::warn!(sessions = left, "sessions cut off at the end of the drain");
-    }
+    permits.taken() == 0
 }
