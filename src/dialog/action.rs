@@ -243,6 +243,10 @@ pub enum Action {
 pub enum Note {
     /// The client's control connection is protected.
     ClientSecured,
+    /// A command that moves no data has gone to the backend.
+    Forwarded,
+    /// It has had its final reply.
+    Answered,
     /// A login succeeded; the name is the client's bytes.
     LoggedIn(Vec<u8>),
     /// A login was refused.
@@ -280,6 +284,8 @@ pub struct Account {
     pub backend: End,
     /// The client's final reply.
     pub code: Code,
+    /// The client wished it to end (ABOR).
+    pub aborted: bool,
 }
 
 /// Who ended a session.

@@ -119,6 +119,7 @@ impl Transfer {
             client: self.client.end().unwrap_or(End::Aborted),
             backend: self.backend.end().unwrap_or(End::Aborted),
             code,
+            aborted: self.failure == Some(Why::Abor),
         }
     }
 }

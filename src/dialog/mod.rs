@@ -350,6 +350,7 @@ impl Dialog {
     /// Passes a command on; everything the backend replies to it goes to the client.
     fn forward(&mut self, turn: &mut Turn, command: &Command) {
         turn.ask(command);
+        turn.note(Note::Forwarded);
         self.timers
             .arm(Timer::Work, turn.now + self.rules.patience.backend_reply);
         self.work = Work::Forwarding(command.verb);
@@ -361,6 +362,7 @@ impl Dialog {
             return;
         }
         self.rest();
+        turn.note(Note::Answered);
         if verb == Verb::Rest && line.code.is_failure() {
             self.client.offset = 0;
         }

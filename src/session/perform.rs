@@ -78,6 +78,7 @@ impl Session {
 
     fn connect_backend(&mut self) {
         self.stamps.start(Phase::BackendConnect);
+        self.stamps.start(Phase::Login);
         let whole = self.site.rules.patience.backend_connect;
         self.backend = Backend::Reaching(Box::new(Reach::start(&self.site.pool, whole)));
     }
@@ -138,9 +139,8 @@ impl Session {
         self.stamps.start(Phase::Transfer);
         let client = self.open_client_leg(plan);
         let backend = self.open_backend_leg(plan);
-        self.transfer = Some(Box::new(Transfer::new(
-            self.id, plan, client, backend, &self.site,
-        )));
+        let transfer = Transfer::new(self.id, plan, [client, backend], &self.site, &self.core);
+        self.transfer = Some(Box::new(transfer));
     }
 
     fn open_client_leg(&mut self, plan: DataPlan) -> Option<Opening> {
@@ -190,6 +190,9 @@ impl Session {
     /// What is still on its way out goes on by itself, within its bounds.
     fn close_data(&mut self) {
         if let Some(transfer) = self.transfer.take() {
+            if let Some(at) = transfer.source_ended() {
+                self.stamps.began(Phase::Completion, at);
+            }
             let strangers = transfer.strangers();
             self.core
                 .recorder

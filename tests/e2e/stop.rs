@@ -58,6 +58,20 @@ fn stopping_lets_a_transfer_end_and_tells_who_waits() {
     });
     assert_eq!(gate.wait_for_exit(), Some(0), "{}", gate.log());
     eventually("the backend's sessions end", || rude.sessions() == 0);
+    // Both cores' histograms, merged: two logins, and one transfer with two handshakes on its data legs.
+    let log = gate.log();
+    for (phase, count) in [
+        ("client_handshake", 2),
+        ("backend_connect", 2),
+        ("login", 2),
+        ("data_connect", 1),
+        ("data_handshake", 2),
+        ("transfer", 1),
+        ("completion", 1),
+    ] {
+        let told = format!("\"name\":\"sluicegate_{phase}_seconds\",\"count\":{count},");
+        assert!(log.contains(&told), "{phase}: {log}");
+    }
 }
 
 #[test]
