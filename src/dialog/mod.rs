@@ -211,8 +211,8 @@ impl Dialog {
             FromBackend::Lost(Loss::Handshake) => {
                 self.lose_backend(turn, "TLS handshake with the backend failed");
             }
-            FromBackend::Lost(Loss::Closed) => self.lose_backend(turn, "backend closed"),
-            FromBackend::Lost(Loss::Broken) => self.lose_backend(turn, "backend connection broke"),
+            FromBackend::Lost(Loss::Closed) => self.backend_ended(turn, "backend closed"),
+            FromBackend::Lost(Loss::Broken) => self.backend_ended(turn, "backend connection broke"),
         }
     }
 
@@ -381,7 +381,7 @@ impl Dialog {
         turn.note(Note::Unsolicited(line.code));
         self.backend.unsolicited += 1;
         if line.code == occasion::CLOSING {
-            self.lose_backend(turn, "backend said 421");
+            self.backend_ended(turn, "backend said 421");
         } else if self.backend.unsolicited > UNSOLICITED_REPLIES_MAX {
             self.lose_backend(turn, "backend does not stop talking");
         }

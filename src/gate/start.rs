@@ -56,7 +56,8 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
         id: 0,
         shards: cores.len(),
         cpu: 0,
-        sessions_max: sessions.div_ceil(cores.len()),
+        sessions_max: sessions,
+        sessions: Arc::default(),
         drain: config.timeouts.drain,
         sites: sites(prepared, &members),
     };

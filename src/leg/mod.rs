@@ -303,6 +303,11 @@ impl Leg {
         self.stream.abort();
     }
 
+    /// As `abort`, for whoever has the leg on loan only.
+    pub fn reset(&self) {
+        self.stream.reset();
+    }
+
     /// The address of the other end.
     #[must_use]
     pub const fn peer(&self) -> SocketAddr {

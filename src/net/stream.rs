@@ -141,8 +141,14 @@ impl Stream {
         Ok(())
     }
 
-    /// Resets the connection: the peer's reads and writes fail from now on. What was not yet sent is dropped.
+    /// Resets the connection: the peer's reads and writes fail from now on. What was not yet sent is dropped, a FIN that
+    /// was waiting behind it as well.
     pub fn abort(self) {
+        self.reset();
+    }
+
+    /// As `abort`, for whoever has the connection on loan only; nothing can be done with it any more.
+    pub fn reset(&self) {
         // The reset is sent by the descriptor, at once; what drop does after it finds a dead socket.
         sockopt::abort(self.inner.as_fd());
     }

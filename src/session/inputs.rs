@@ -140,6 +140,7 @@ impl Session {
                     member: reached.member,
                     leg: reached.leg,
                     securing: false,
+                    lost: false,
                     tls: None,
                 }));
                 Poll::Ready(FromBackend::Reached)
@@ -159,6 +160,20 @@ impl Session {
 
 impl There {
     fn poll(&mut self, id: u64, is_client_full: bool, cx: &mut Context<'_>) -> Poll<FromBackend> {
+        if self.lost {
+            return Poll::Pending;
+        }
+        let news = self.poll_news(id, is_client_full, cx);
+        self.lost = matches!(news, Poll::Ready(FromBackend::Lost(_)));
+        news
+    }
+
+    fn poll_news(
+        &mut self,
+        id: u64,
+        is_client_full: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<FromBackend> {
         if let Poll::Ready(Err(fault)) = self.leg.poll_flush(cx)
             && !self.securing
         {

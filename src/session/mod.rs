@@ -120,6 +120,8 @@ struct There {
     member: MemberId,
     leg: ControlLeg,
     securing: bool,
+    /// Its end has been told, once: a transfer may still be under way.
+    lost: bool,
     /// Made at AUTH; its data connections resume it.
     tls: Option<ClientResume>,
 }

@@ -13,6 +13,7 @@ use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
@@ -39,8 +40,10 @@ pub struct Plan {
     pub shards: usize,
     /// The CPU it is pinned to.
     pub cpu: usize,
-    /// Most sessions at once on this core.
+    /// Most sessions at once in the whole process.
     pub sessions_max: usize,
+    /// How many there are; all cores count here.
+    pub sessions: Arc<AtomicUsize>,
     /// How long transfers may go on when the process is told to stop.
     pub drain: Duration,
     /// What it listens for.
@@ -105,7 +108,7 @@ pub type Ready = Result<Vec<Vec<SocketAddr>>, BindFault>;
 /// Serves until the gate says stop; gives the last state of the recorder.
 pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> Snapshot {
     let core = Rc::new(Core::new(plan.cpu));
-    let permits = Rc::new(Permits::new(plan.sessions_max));
+    let permits = Rc::new(Permits::new(plan.sessions_max, Arc::clone(&plan.sessions)));
     let ids = Rc::new(Cell::new(plan.id as u64));
     match open_all(&plan) {
         Err(fault) => {
