@@ -106,6 +106,11 @@ impl Transfer {
         self.flowed.is_none() && is_on(self.client) && is_on(self.backend)
     }
 
+    /// The backend has said that it failed.
+    pub(super) fn is_refused(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| !reply.is_success())
+    }
+
     /// The backend owes us replies: to the command, or to a SIZE of ours.
     pub(super) fn is_owed(&self) -> bool {
         self.reply.is_none() || self.proof == Proof::Asked
