@@ -104,7 +104,7 @@ pub enum Protection {
 }
 
 /// Where the backend awaits the data connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Target {
     /// This port at the address of its control connection.
     Port(u16),
@@ -113,7 +113,7 @@ pub enum Target {
 }
 
 /// Everything needed to open the two legs of a transfer; the client's listener is already open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DataPlan {
     /// Which way the bytes go.
     pub direction: Direction,
@@ -127,7 +127,7 @@ pub struct DataPlan {
 
 /// News of a running transfer. Each leg gives `Connected`, `Up`, `Ended` in this order, some perhaps never;
 /// when both are up the bytes flow, and `Flowed` comes exactly once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DataNews {
     /// TCP is there.
     Connected(Side),
@@ -302,7 +302,7 @@ pub enum Blame {
 }
 
 /// Why a session is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ending {
     /// Who ended it.
     pub by: Blame,

@@ -36,8 +36,8 @@ use timers::{Timer, Timers};
 /// The actions of one step, to be performed in order.
 pub type Actions = Vec<Action>;
 
-/// One session's protocol, both legs.
-#[derive(Debug)]
+/// One session's protocol, both legs; copied and hashed where all its states are gone through (`tests/model`).
+#[derive(Debug, Clone, Hash)]
 pub struct Dialog {
     rules: Arc<SiteRules>,
     timers: Timers,

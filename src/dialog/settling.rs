@@ -156,6 +156,10 @@ impl Dialog {
         let Leg::Opening { connected } = transfer.leg(side) else {
             return;
         };
+        // The backend has refused it, and that is what the client hears: this leg is about to be ended (rule 7).
+        if transfer.is_refused() {
+            return self.drive(turn);
+        }
         // The backend has called it a success: what is left of its source is only to be cleared away (rule 2).
         // An upload that it never took is no success, whatever it says.
         let is_source = side == Side::source(transfer.direction);

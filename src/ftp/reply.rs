@@ -107,7 +107,7 @@ pub enum BrokenReply {
 }
 
 /// Follows a backend's reply from its first line to its last.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Hash)]
 pub struct ReplyReader {
     /// The code that will close the reply that is open.
     open: Option<Code>,

@@ -97,7 +97,7 @@ pub enum DataPeer {
 }
 
 /// How long each phase that the dialog watches may take (rule 4 of the contract); the relay watches the bytes itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Patience {
     /// TLS handshake of a control connection.
     pub handshake: Duration,
@@ -120,7 +120,7 @@ pub struct Patience {
 }
 
 /// Everything that decides how sessions of one listener with one pool behave.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct SiteRules {
     /// The text of the 220 reply.
     pub banner: String,
