@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  13  main                                  the command line
-//!  12  rig                                   embedded backend, demo
+//!  12  rig                                   embedded backend, strict client, demo
 //!  11  gate                                  the process: shards, signals, start-up checks
 //!   9  shard                                 one core and all it owns
 //!   8  session                               one client's life: wait, decide, perform
@@ -20,7 +20,7 @@
 //!   0  limits                                every bound, and why
 //! ```
 //!
-//! The library exists for the binary, the tests and the benches: it makes no promise of semantic versions.
+//! The library exists for the binary and the tests: it makes no promise of semantic versions.
 
 pub mod limits;
 

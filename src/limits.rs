@@ -10,7 +10,7 @@ use core::time::Duration;
 /// Longest command line taken from a client. IBM's own proxies allow 4,096; longer lines are an attack or a mistake.
 pub const COMMAND_LINE_BYTES_MAX: usize = 4096;
 
-/// Longest single reply line taken from a backend: servers send lines of 8 KiB (field notes 2b), so twice that.
+/// Longest single reply line taken from a backend: servers send lines of 8 KiB, so twice that.
 pub const REPLY_LINE_BYTES_MAX: usize = 16 * 1024;
 
 /// Most lines of one reply of a backend: replies of 500 lines occur (STAT, SITE HELP), so sixteen times that.
@@ -40,13 +40,21 @@ pub const CONTROL_QUEUE_BYTES_MAX: usize = 64 * 1024;
 /// Inputs a session takes without a pause before its neighbours have their turn: a client that never stops asking.
 pub const INPUTS_PER_TURN_MAX: u32 = 64;
 
+/// Replies of a backend that belong to no command, between two commands of the client: a stray behind an ABOR is one
+/// or two, and a backend that never stops would fill the log.
+pub const UNSOLICITED_REPLIES_MAX: u32 = 32;
+
+/// Data legs of ended transfers that one session still reads to their end, each for the time of `linger`: most peers
+/// close at once, and one that never does must not collect descriptors. Beyond it the oldest is closed as it is.
+pub const LINGERING_LEGS_MAX: usize = 4;
+
 /// Wrong logins in one session before it is ended with 421 (RFC 2577 section 5 asks for three to five).
 pub const LOGIN_ATTEMPTS_MAX: u32 = 5;
 
 /// Unknown commands in one session before it is ended: a browser tricked into speaking to us sends nothing else.
 pub const UNKNOWN_COMMANDS_MAX: u32 = 20;
 
-/// Wrong handshakes and strangers a passive listener turns away before the transfer is given up.
+/// Strangers a passive listener turns away before the transfer is given up.
 pub const STRANGERS_PER_LISTENER_MAX: u32 = 64;
 
 // --- TLS -----------------------------------------------------------------------------------------------------
@@ -112,7 +120,7 @@ pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 /// How often a leg that is being ended is looked at while its kernel still holds bytes for a slow peer.
 pub const UNSENT_LOOK: Duration = Duration::from_millis(5);
 
-/// Random ports tried before a passive range is called exhausted and searched from one end to the other.
+/// Random ports tried before all of a passive range are tried in turn, from a random one on.
 pub const PASSIVE_PORT_TRIES: u32 = 8;
 
 // --- configuration -------------------------------------------------------------------------------------------
@@ -120,13 +128,13 @@ pub const PASSIVE_PORT_TRIES: u32 = 8;
 /// Longest configuration file: ten thousand listeners fit; a wrong path may name anything.
 pub const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Longest name of a listener or pool: names stand in every log line and metric of theirs.
+/// Longest name of a listener or pool: names stand in log lines.
 pub const NAME_BYTES_MAX: usize = 64;
 
 /// Longest banner: a line of text, not a page; RFC 959 sets no bound.
 pub const BANNER_BYTES_MAX: usize = 200;
 
-/// Default of `limits.sessions`: what a host carries whose descriptor limit is raised (7 for each session).
+/// Default of `limits.sessions`: what a host carries whose descriptor limit is raised (9 for each session).
 pub const SESSIONS: usize = 10_000;
 
 /// Most sessions an operator can ask for: a mistyped number should be a complaint, not an attempt.
@@ -164,10 +172,11 @@ pub const KERNEL_RELEASE_RINGS_UNCHARGED: (u32, u32) = (5, 12);
 /// Descriptors beside the sessions': rings, event descriptors, listeners with their probes, of a shard or the gate.
 pub const DESCRIPTORS_PER_SHARD: u64 = 64;
 
-/// Descriptors a session holds at most: two control, two data, one listener with its probe, and one dying.
-pub const DESCRIPTORS_PER_SESSION: u64 = 7;
+/// Descriptors a session holds at most: two control, two data or one listener with its probe, one dying, and the
+/// lingering ones.
+pub const DESCRIPTORS_PER_SESSION: u64 = 5 + LINGERING_LEGS_MAX as u64;
 
-/// Messages waiting for a shard; the gate sends a handful a second.
+/// Messages waiting for a shard; the gate sends a handful in all.
 pub const MAILBOX_MESSAGES_MAX: usize = 64;
 
 /// Log lines waiting for the disk or the journal; beyond it lines are dropped and counted, never waited for.
@@ -225,6 +234,8 @@ pub const DATA_STALL_TIMEOUT: Duration = Duration::from_secs(60);
 pub const DATA_COMPLETION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a data leg waits for the peer's close_notify or FIN after ours; some peers never send one.
 pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// What sessions that were cut off at the end of the drain have for their last words.
+pub const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long transfers may go on when the process is told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 

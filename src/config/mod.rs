@@ -155,11 +155,11 @@ pub enum LogLevel {
     Error,
     /// Something should be looked at.
     Warn,
-    /// What happens to listeners and sessions.
+    /// What happens to listeners, logins and transfers.
     Info,
-    /// What happens to transfers and replies.
+    /// Sessions and their TLS in detail.
     Debug,
-    /// Everything.
+    /// As debug: the gate itself has nothing to add.
     Trace,
 }
 

@@ -57,7 +57,7 @@ pub enum End {
     Unfinished,
     /// A private leg closed before any byte of a handshake.
     Bare,
-    /// RST, or a record that does not verify: what came before is all that can be believed.
+    /// RST, or a record that does not verify or is not whole: what came before is all that can be believed.
     Reset,
     /// TCP was never there.
     Refused,
@@ -107,7 +107,7 @@ pub enum Protection {
 }
 
 /// Where the backend awaits the data connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Target {
     /// This port at the address of its control connection.
     Port(u16),
@@ -116,7 +116,7 @@ pub enum Target {
 }
 
 /// Everything needed to open the two legs of a transfer; the client's listener is already open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DataPlan {
     /// Which way the bytes go.
     pub direction: Direction,
@@ -130,7 +130,7 @@ pub struct DataPlan {
 
 /// News of a running transfer. Each leg gives `Connected`, `Up`, `Ended` in this order, some perhaps never;
 /// when both are up the bytes flow, and `Flowed` comes exactly once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DataNews {
     /// TCP is there.
     Connected(Side),
@@ -206,7 +206,7 @@ pub enum Input {
     Data(DataNews),
     /// The time that [`deadline`](super::Dialog::deadline) named has come.
     Deadline,
-    /// The process is told to stop: end at the next quiet moment.
+    /// The process is told to stop: end at the next quiet moment. The second time: end now.
     Drain,
 }
 
@@ -235,7 +235,7 @@ pub enum Action {
     EndData(Side, Close),
     /// The transfer is over: nothing of it remains, its listener neither. A leg that has not ended is reset.
     CloseData,
-    /// For metrics, log and audit.
+    /// For metrics and log.
     Note(Note),
     /// End the session; nothing comes after it.
     Close,
@@ -246,6 +246,10 @@ pub enum Action {
 pub enum Note {
     /// The client's control connection is protected.
     ClientSecured,
+    /// A command that moves no data has gone to the backend.
+    Forwarded,
+    /// It has had its final reply.
+    Answered,
     /// A login succeeded; the name is the client's bytes.
     LoggedIn(Vec<u8>),
     /// A login was refused.
@@ -283,6 +287,8 @@ pub struct Account {
     pub backend: End,
     /// The client's final reply.
     pub code: Code,
+    /// The client wished it to end (ABOR).
+    pub aborted: bool,
 }
 
 /// Who ended a session.
@@ -299,7 +305,7 @@ pub enum Blame {
 }
 
 /// Why a session is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ending {
     /// Who ended it.
     pub by: Blame,

@@ -67,7 +67,7 @@ impl Dialog {
         turn.answer(&features.reply());
     }
 
-    /// MODE: only stream; the others would make byte counts and SIZE meaningless (field notes, section 3 and P31).
+    /// MODE: only stream; in the others the end of a file stands within the stream, where the gate does not look.
     fn mode(&mut self, turn: &mut Turn, command: &Command) {
         if command.argument.eq_ignore_ascii_case(b"S") {
             self.forward(turn, command);

@@ -4,7 +4,7 @@ use super::action::{Account, Close, End, Protection, Side};
 use crate::ftp::{Class, Code, Command, Direction, ReplyLine, occasion};
 
 /// How far a data leg is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Leg {
     Opening {
         connected: bool,
@@ -29,7 +29,7 @@ impl Leg {
 }
 
 /// Where the first reply stands: the client must have seen one 1xx before a 2xx.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Preliminary {
     Awaited,
     /// The lines of the backend's 1xx are being passed on.
@@ -38,7 +38,7 @@ pub(super) enum Preliminary {
 }
 
 /// What SIZE has said about a download without a byte (policy `verify`, rule 2 of the contract).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Proof {
     NotAsked,
     Asked,
@@ -48,7 +48,7 @@ pub(super) enum Proof {
 }
 
 /// The backend's final reply to the transfer, as it will be passed on.
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct FinalReply {
     pub(super) code: Code,
     pub(super) wire: Vec<u8>,
@@ -61,7 +61,7 @@ impl FinalReply {
 }
 
 /// The facts.
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Transfer {
     pub(super) command: Command,
     pub(super) direction: Direction,
@@ -106,6 +106,11 @@ impl Transfer {
         self.flowed.is_none() && is_on(self.client) && is_on(self.backend)
     }
 
+    /// The backend has said that it failed.
+    pub(super) fn is_refused(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| !reply.is_success())
+    }
+
     /// The backend owes us replies: to the command, or to a SIZE of ours.
     pub(super) fn is_owed(&self) -> bool {
         self.reply.is_none() || self.proof == Proof::Asked
@@ -119,12 +124,13 @@ impl Transfer {
             client: self.client.end().unwrap_or(End::Aborted),
             backend: self.backend.end().unwrap_or(End::Aborted),
             code,
+            aborted: self.failure == Some(Why::Abor),
         }
     }
 }
 
 /// Why the gate itself calls a transfer failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Why {
     /// A data leg failed.
     Leg(Side, End),
@@ -140,7 +146,7 @@ pub(super) enum Why {
 
 /// The backend's replies belong to a transfer that the gate has given up, until it has answered the `ABOR` and the
 /// `PWD` that followed it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Resync {
     /// Final replies that are still to come if each command gets one: the transfer's, ABOR's, PWD's.
     owed: u32,

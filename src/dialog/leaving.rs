@@ -20,6 +20,17 @@ impl Dialog {
         }
     }
 
+    /// The backend leaves of its own accord. One that has said how a transfer went owes nothing more: what it has called a
+    /// success is still completed with the client (rule 1 of the contract), and the session ends behind that.
+    pub(super) fn backend_ended(&mut self, turn: &mut Turn, why: &'static str) {
+        match &self.work {
+            Work::Transferring(transfer) if !transfer.is_owed() => {
+                self.backend.stage = BackendStage::Lost;
+            }
+            _ => self.lose_backend(turn, why),
+        }
+    }
+
     /// The backend cannot be used any more: the client hears it as 421, whatever it waits for.
     pub(super) fn lose_backend(&mut self, turn: &mut Turn, why: &'static str) {
         self.backend.stage = BackendStage::Lost;

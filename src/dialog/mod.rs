@@ -26,7 +26,9 @@ pub use action::{
 use crate::ftp::{
     Answer, BrokenReply, Command, Malformed, Reply, ReplyLine, Stage, Verb, occasion,
 };
-use crate::limits::{ACTIONS_PER_STEP_MAX, PIPELINE_COMMANDS_MAX, UNKNOWN_COMMANDS_MAX};
+use crate::limits::{
+    ACTIONS_PER_STEP_MAX, PIPELINE_COMMANDS_MAX, UNKNOWN_COMMANDS_MAX, UNSOLICITED_REPLIES_MAX,
+};
 use crate::policy::{ClientTls, SiteRules};
 use phase::{Backend, Client, Plan, Work};
 use timers::{Timer, Timers};
@@ -34,8 +36,8 @@ use timers::{Timer, Timers};
 /// The actions of one step, to be performed in order.
 pub type Actions = Vec<Action>;
 
-/// One session's protocol, both legs.
-#[derive(Debug)]
+/// One session's protocol, both legs; copied and hashed where all its states are gone through (`tests/model`).
+#[derive(Debug, Clone, Hash)]
 pub struct Dialog {
     rules: Arc<SiteRules>,
     timers: Timers,
@@ -113,6 +115,10 @@ impl Dialog {
                 Input::Passive(address) => self.passive_opened(&mut turn, address),
                 Input::Data(news) => self.hear_data(&mut turn, news),
                 Input::Deadline => self.hear_clock(&mut turn),
+                Input::Drain if self.draining => {
+                    let text = "The gate stops now";
+                    self.leave_closing(&mut turn, text, Blame::Operator, "end of the drain");
+                }
                 Input::Drain => self.draining = true,
             }
             self.advance(&mut turn);
@@ -205,8 +211,8 @@ impl Dialog {
             FromBackend::Lost(Loss::Handshake) => {
                 self.lose_backend(turn, "TLS handshake with the backend failed");
             }
-            FromBackend::Lost(Loss::Closed) => self.lose_backend(turn, "backend closed"),
-            FromBackend::Lost(Loss::Broken) => self.lose_backend(turn, "backend connection broke"),
+            FromBackend::Lost(Loss::Closed) => self.backend_ended(turn, "backend closed"),
+            FromBackend::Lost(Loss::Broken) => self.backend_ended(turn, "backend connection broke"),
         }
     }
 
@@ -277,6 +283,7 @@ impl Dialog {
                 return;
             };
             self.timers.disarm(Timer::Idle);
+            self.backend.unsolicited = 0;
             match command {
                 Ok(command) => self.admit(turn, command),
                 Err(malformed) => self.refuse_malformed(turn, malformed),
@@ -343,6 +350,7 @@ impl Dialog {
     /// Passes a command on; everything the backend replies to it goes to the client.
     fn forward(&mut self, turn: &mut Turn, command: &Command) {
         turn.ask(command);
+        turn.note(Note::Forwarded);
         self.timers
             .arm(Timer::Work, turn.now + self.rules.patience.backend_reply);
         self.work = Work::Forwarding(command.verb);
@@ -354,6 +362,7 @@ impl Dialog {
             return;
         }
         self.rest();
+        turn.note(Note::Answered);
         if verb == Verb::Rest && line.code.is_failure() {
             self.client.offset = 0;
         }
@@ -370,8 +379,11 @@ impl Dialog {
             return;
         }
         turn.note(Note::Unsolicited(line.code));
+        self.backend.unsolicited += 1;
         if line.code == occasion::CLOSING {
-            self.lose_backend(turn, "backend said 421");
+            self.backend_ended(turn, "backend said 421");
+        } else if self.backend.unsolicited > UNSOLICITED_REPLIES_MAX {
+            self.lose_backend(turn, "backend does not stop talking");
         }
     }
 

@@ -6,7 +6,7 @@ use super::action::{Protection, Target};
 use super::facts::{Resync, Transfer};
 
 /// The client's side of the session.
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Client {
     /// It reached us over IPv6: PASV cannot serve it.
     pub(super) is_v6: bool,
@@ -48,7 +48,7 @@ impl Default for Client {
 }
 
 /// How far the backend's control connection is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum BackendStage {
     /// Not asked for yet: that is done when USER arrives.
     Absent,
@@ -59,7 +59,7 @@ pub(super) enum BackendStage {
 }
 
 /// The backend's side of the session.
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Backend {
     pub(super) stage: BackendStage,
     pub(super) replies: ReplyReader,
@@ -68,6 +68,8 @@ pub(super) struct Backend {
     pub(super) protection: Protection,
     /// It has said that it does not know EPSV.
     pub(super) refuses_epsv: bool,
+    /// Replies that belonged to no command, since the client's last one.
+    pub(super) unsolicited: u32,
 }
 
 impl Default for Backend {
@@ -79,18 +81,19 @@ impl Default for Backend {
             pbsz: false,
             protection: Protection::Clear,
             refuses_epsv: false,
+            unsolicited: 0,
         }
     }
 }
 
 /// The backend is being reached; USER waits.
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Reaching {
     pub(super) user: Command,
     pub(super) step: ReachStep,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum ReachStep {
     Connecting,
     Greeting,
@@ -100,14 +103,14 @@ pub(super) enum ReachStep {
 }
 
 /// A data connection that has been arranged; one transfer uses it up.
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Plan {
     /// Where the backend listens, or why it does not.
     pub(super) target: Result<Target, &'static str>,
 }
 
 /// A data connection that is being arranged.
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 pub(super) struct Planning {
     /// How the client asked, until it has been answered.
     pub(super) asked: Option<Verb>,
@@ -119,7 +122,7 @@ pub(super) struct Planning {
 }
 
 /// What the backend has been asked last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum PlanStep {
     Pbsz,
     Prot,
@@ -130,7 +133,7 @@ pub(super) enum PlanStep {
 }
 
 /// What the session is busy with. Everything but a transfer is one exchange with one side.
-#[derive(Debug)]
+#[derive(Debug, Clone, Hash)]
 pub(super) enum Work {
     /// Nothing: the next command may come.
     Idle,

@@ -2,7 +2,7 @@
 
 use super::action::{Action, Blame, Close, End, Note, Phase, Side};
 use super::facts::{Leg, Proof, Resync, Transfer, Why};
-use super::phase::Work;
+use super::phase::{BackendStage, Work};
 use super::timers::Timer;
 use super::verdict::{Next, Settled};
 use super::{Dialog, Turn};
@@ -73,6 +73,9 @@ impl Dialog {
         self.note_transfer(turn, &transfer, code);
         if code == occasion::CLOSING {
             return self.leave(turn, None, Blame::Backend, "backend said 421");
+        }
+        if self.backend.stage == BackendStage::Lost {
+            return self.lose_backend(turn, "backend left behind its transfer");
         }
         // The gate's own verdict came first, but the backend has said its last word all the same.
         if transfer
@@ -153,6 +156,10 @@ impl Dialog {
         let Leg::Opening { connected } = transfer.leg(side) else {
             return;
         };
+        // The backend has refused it, and that is what the client hears: this leg is about to be ended (rule 7).
+        if transfer.is_refused() {
+            return self.drive(turn);
+        }
         // The backend has called it a success: what is left of its source is only to be cleared away (rule 2).
         // An upload that it never took is no success, whatever it says.
         let is_source = side == Side::source(transfer.direction);

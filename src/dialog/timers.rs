@@ -1,5 +1,6 @@
 //! The table of deadlines: nobody owns a sleeping task, the earliest entry is what the session waits for.
 
+use std::hash::{Hash, Hasher};
 use std::time::Instant;
 
 use super::action::Side;
@@ -41,7 +42,7 @@ impl Timer {
 }
 
 /// When each timer fires, if it is armed.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Timers([Option<Instant>; Timer::ALL.len()]);
 
 impl Timers {
@@ -68,5 +69,17 @@ impl Timers {
         let timer = Timer::ALL.into_iter().find(due)?;
         self.disarm(timer);
         Some(timer)
+    }
+}
+
+/// By what lies between them, not by when: two sessions that differ in nothing but the hour are one state.
+impl Hash for Timers {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let earliest = self.earliest();
+        for at in &self.0 {
+            at.zip(earliest)
+                .map(|(at, earliest)| at - earliest)
+                .hash(state);
+        }
     }
 }

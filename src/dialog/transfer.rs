@@ -134,10 +134,7 @@ impl Dialog {
         }
         let why = Why::Leg(side, end);
         let is_source = side == Side::source(transfer.direction);
-        let is_refused = transfer
-            .reply
-            .as_ref()
-            .is_some_and(|reply| !reply.is_success());
+        let is_refused = transfer.is_refused();
         let is_accepted = match (side, end) {
             // The backend's own refusal is what the client hears, however its legs end now (rule 7 of the contract).
             _ if is_refused => true,

@@ -123,7 +123,7 @@ impl Transfer {
 
     /// The backend's reply cannot come before its leg ends, so the source's end is passed on at once (rules 3, 5).
     fn next_upload(&self, rules: &SiteRules) -> Next {
-        if self.reply.as_ref().is_some_and(|reply| !reply.is_success()) {
+        if self.is_refused() {
             return self.wind_up();
         }
         let close = match (self.client.end(), rules.client_unfinished) {

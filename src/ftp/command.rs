@@ -6,7 +6,7 @@ use super::line::{escape, stuff};
 use super::verb::{Argument, Verb};
 
 /// One command line, understood.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Command {
     /// What is asked.
     pub verb: Verb,
@@ -15,7 +15,7 @@ pub struct Command {
 }
 
 /// Why a line is not a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Malformed {
     /// No verb of the table.
     Unknown,

@@ -74,7 +74,7 @@ impl ReplyLine {
     }
 
     /// The bytes for the client, with the line end. An empty line gets a space: blank lines on the control connection
-    /// break address translators (field notes, section 3).
+    /// break address translators on their way.
     #[must_use]
     pub fn wire(&self) -> Vec<u8> {
         let mut wire = self.raw.clone();
@@ -107,7 +107,7 @@ pub enum BrokenReply {
 }
 
 /// Follows a backend's reply from its first line to its last.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Hash)]
 pub struct ReplyReader {
     /// The code that will close the reply that is open.
     open: Option<Code>,

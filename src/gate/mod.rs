@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::ftp::escape;
-use crate::metrics::{Counter, Snapshot};
+use crate::metrics::{Counter, Phase, Snapshot};
 use crate::shard::Mail;
 use check::Prepared;
 
@@ -160,6 +160,14 @@ fn tell_totals(totals: &Snapshot) {
         Counter::UploadsCompleted,
     ]
     .map(|counter| totals.total(counter));
+    for &phase in Phase::ALL {
+        let times = totals.times(phase);
+        if !times.is_empty() {
+            let [p50_us, p99_us, max_us] = [0.5, 0.99, 1.0].map(|q| times.value_at_quantile(q));
+            let (name, count) = (phase.name(), times.len());
+            tracing::info!(name, count, p50_us, p99_us, max_us, "timed");
+        }
+    }
     tracing::info!(sessions, panicked, downloads, uploads, "stopped");
 }
 

@@ -12,6 +12,7 @@ use super::check::Prepared;
 use super::{EndNotice, News, Running, Shard, news};
 use crate::config::{Complaint, Cores, Listener, Pool, Steering};
 use crate::limits::{MAILBOX_MESSAGES_MAX, RING_MEMORY_BYTES, SESSIONS, SHARDS_MAX};
+use crate::net;
 use crate::relay::Budget;
 use crate::shard::{self, BindFault, Plan, SitePlan};
 use crate::sys::{cpus, rlimits};
@@ -55,10 +56,12 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
         id: 0,
         shards: cores.len(),
         cpu: 0,
-        sessions_max: sessions.div_ceil(cores.len()),
+        sessions_max: sessions,
+        sessions: Arc::default(),
         drain: config.timeouts.drain,
         sites: sites(prepared, &members),
     };
+    try_addresses(&plan.sites).map_err(|fault| vec![CoreFault::Bind(fault).told(prepared)])?;
     let mut running = Running {
         addresses: Vec::new(),
         shards: Vec::new(),
@@ -76,6 +79,20 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
         running.addresses = addresses;
     }
     Ok(running)
+}
+
+/// A gate that still runs, or one that was started by mistake, must not share its clients with this one unnoticed.
+fn try_addresses(sites: &[SitePlan]) -> Result<(), BindFault> {
+    for (site, plan) in sites.iter().enumerate() {
+        for &address in &plan.addresses {
+            net::Listener::try_alone(address).map_err(|error| BindFault {
+                site,
+                address,
+                error,
+            })?;
+        }
+    }
+    Ok(())
 }
 
 fn cores(configured: &crate::config::Located<Cores>) -> Result<Vec<usize>, Fault> {

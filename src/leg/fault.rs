@@ -12,6 +12,8 @@ pub enum Fault {
     Reset,
     /// When the peer closed before its handshake was complete.
     Closed,
+    /// When the peer's FIN came within a TLS record.
+    CutOff,
     /// When TLS failed.
     Tls(tls::Fault),
     /// When plaintext stood behind the command that began TLS: somebody has put it there (RFC 4217 section 15.3).
@@ -45,6 +47,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Reset => out.write_str("the connection was reset"),
             Self::Closed => out.write_str("the peer closed before the TLS handshake was complete"),
+            Self::CutOff => out.write_str("the peer's stream ended within a TLS record"),
             Self::Tls(fault) => fault.fmt(out),
             Self::Injected => {
                 out.write_str("plaintext was waiting behind the command that begins TLS")

@@ -160,7 +160,11 @@ impl Leg {
                 Progress::Open => {}
             }
             if ready!(tls.poll_fill(&mut self.stream, cx, max))? == 0 {
-                return Poll::Ready(Ok(Read::Fin));
+                // Within a record it is no end, not even a careless one: bytes are missing for certain.
+                return Poll::Ready(match tls.is_amid_record() {
+                    true => Err(Fault::CutOff),
+                    false => Ok(Read::Fin),
+                });
             }
             self.received_any = true;
         }
@@ -297,6 +301,11 @@ impl Leg {
     /// Resets the connection now.
     pub fn abort(self) {
         self.stream.abort();
+    }
+
+    /// As `abort`, for whoever has the leg on loan only.
+    pub fn reset(&self) {
+        self.stream.reset();
     }
 
     /// The address of the other end.

@@ -97,6 +97,11 @@ impl Secure {
         Ok(self.records.renew_ticket()?)
     }
 
+    /// Whether the start of a record, and not the whole of it, has come.
+    pub(super) const fn is_amid_record(&self) -> bool {
+        self.records.is_amid_record()
+    }
+
     pub(super) fn queued(&self) -> usize {
         self.records.outgoing().len()
     }

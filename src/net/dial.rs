@@ -49,7 +49,7 @@ impl Dial {
         let Some(inner) = &mut self.inner else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
-        // A write of no bytes waits for exactly this: connected, or the reason why not (runtime notes 2).
+        // A write of no bytes waits for exactly this: connected, or the reason why not.
         let outcome = ready!(Pin::new(&mut inner.0).poll_write(cx, &[]));
         let inner = self.inner.take();
         outcome?;

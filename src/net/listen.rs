@@ -39,6 +39,15 @@ impl Listener {
         Self::listen(socket, address)
     }
 
+    /// Whether a service port can be had, and nobody outside this process has it: the listeners of another process of the
+    /// same user would stand beside ours, and take every other connection.
+    ///
+    /// # Errors
+    /// As `listen_shared`.
+    pub fn try_alone(address: SocketAddr) -> io::Result<()> {
+        unbound(address)?.bind(&address.into())
+    }
+
     /// Listens on a data port, alone: a port that anybody else listens on is refused.
     ///
     /// # Errors
@@ -90,8 +99,8 @@ impl Listener {
 
     /// Waits until accepting is worth a try.
     ///
-    /// glommio cannot wait for a listener without accepting in the ring, which loses connections when dropped (runtime
-    /// notes 1.1). But a *new* stream arms a poll on whatever descriptor it is given; its first read waits for that
+    /// glommio cannot wait for a listener without accepting in the ring, which loses connections when dropped (decision
+    /// 1). But a *new* stream arms a poll on whatever descriptor it is given; its first read waits for that
     /// poll and then fails, as a listener cannot be read: that failure is the news. It arms no second time, so every
     /// wait takes a new duplicate: one dup and one close for each burst of connections.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {

@@ -4,7 +4,7 @@
 //!
 //! Everything is `poll_…(&mut self, cx)`: one session task polls two control legs, a transfer and an alarm from one
 //! `poll_fn`. All state lives in these types, none in a future, so there is nothing that a dropped future could take
-//! with it (runtime notes 1.1).
+//! with it (docs/decisions/0001-thread-per-core.md).
 
 mod alarm;
 mod buffer;

@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
@@ -17,10 +18,10 @@ use crate::sys::sockopt::{self, Lender};
 /// **How it ends is said, never implied.** A stream that was `finish`ed (FIN is behind the last byte) is simply
 /// closed when dropped. A stream dropped before that is reset: whoever forgets it, by an early return or a panic,
 /// must not make the peer believe in a clean end. Nothing waits for the ring: a poll that is still armed holds the
-/// file after `close`, but FIN and RST have left by then (runtime notes 1.3).
+/// file after `close`, but FIN and RST have left by then. The same holds when the process dies.
 ///
 /// **An error is never an end.** The kernel tells a socket's error once, and says end of file from then on. The first
-/// error is kept, and every later read that has no bytes gives it again (runtime notes 1.4).
+/// error is kept, and every later read that has no bytes gives it again.
 pub struct Stream {
     inner: Lender<TcpStream>,
     peer: SocketAddr,
@@ -42,6 +43,8 @@ impl Stream {
     pub(super) fn from_connected(inner: Lender<TcpStream>, peer: SocketAddr) -> io::Result<Self> {
         let socket = SockRef::from(&inner);
         socket.set_tcp_nodelay(true)?;
+        // Until `finish`: also when the process is killed, the kernel must not say FIN for a stream that is not whole.
+        socket.set_linger(Some(Duration::ZERO))?;
         let local = socket.local_addr()?.as_socket();
         let local = local.ok_or(io::ErrorKind::Unsupported)?;
         Ok(Self {
@@ -97,7 +100,7 @@ impl Stream {
     /// # Errors
     /// The connection's error; it is kept, so that nobody can mistake what follows for an end.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // glommio has no public readiness: a read of no bytes returns at once when there is something (notes 2).
+        // glommio has no public readiness: a read of no bytes returns at once when there is something.
         let got = Pin::new(&mut self.inner.0).poll_read(cx, &mut []);
         self.waiting = got.is_pending();
         Poll::Ready(match ready!(got) {
@@ -129,15 +132,23 @@ impl Stream {
         if let Some(kind) = self.broken {
             return Err(kind.into());
         }
-        SockRef::from(&self.inner)
-            .shutdown(Shutdown::Write)
-            .map_err(|error| self.keep(error))?;
+        let socket = SockRef::from(&self.inner);
+        let finished = socket
+            .set_linger(None)
+            .and_then(|()| socket.shutdown(Shutdown::Write));
+        finished.map_err(|error| self.keep(error))?;
         self.finished = true;
         Ok(())
     }
 
-    /// Resets the connection: the peer's reads and writes fail from now on. What was not yet sent is dropped.
+    /// Resets the connection: the peer's reads and writes fail from now on. What was not yet sent is dropped, a FIN that
+    /// was waiting behind it as well.
     pub fn abort(self) {
+        self.reset();
+    }
+
+    /// As `abort`, for whoever has the connection on loan only; nothing can be done with it any more.
+    pub fn reset(&self) {
         // The reset is sent by the descriptor, at once; what drop does after it finds a dead socket.
         sockopt::abort(self.inner.as_fd());
     }

@@ -7,7 +7,7 @@ use core::time::Duration;
 /// Whether clients of a listener must secure their control connection (RFC 4217 section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientTls {
-    /// Nothing but the commands before a login is answered until AUTH TLS is done.
+    /// USER, and all that comes behind a login, is refused until AUTH TLS is done.
     Required,
     /// A client may secure its control connection, or not.
     Optional,
@@ -60,7 +60,8 @@ pub enum OnEmpty {
 pub enum OnUnfinished {
     /// The other leg ends unfinished too; the backend's reply stands.
     Mirror,
-    /// The other leg gets its close_notify if the backend's final reply is a success.
+    /// The other leg gets its close_notify: a download's if the backend's final reply is a success, an upload's always,
+    /// as the backend judges only what has ended.
     Repair,
     /// 426.
     Reject,
@@ -106,7 +107,7 @@ pub enum DataResumption {
 }
 
 /// How long each phase that the dialog watches may take (rule 4 of the contract); the relay watches the bytes itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Patience {
     /// TLS handshake of a control connection.
     pub handshake: Duration,
@@ -129,7 +130,7 @@ pub struct Patience {
 }
 
 /// Everything that decides how sessions of one listener with one pool behave.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct SiteRules {
     /// The text of the 220 reply.
     pub banner: String,

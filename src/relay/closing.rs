@@ -147,8 +147,9 @@ impl<L: BorrowMut<Leg>> Closing<L> {
         }
     }
 
-    /// Without our FIN: the drop of the leg resets it.
+    /// Given up. A FIN of ours may wait in the kernel behind bytes that the peer does not take: neither may go on by itself.
     fn over(&mut self, end: End) -> End {
+        self.leg.borrow_mut().reset();
         self.step = Step::Over;
         end
     }
@@ -216,7 +217,12 @@ mod tests {
             let mut closing = Closing::new(leg, Close::Unfinished, short, short);
             let told = poll_fn(|cx| closing.poll(cx)).await;
             assert_eq!(told, Closed::Ours(End::TimedOut(Phase::Completion)));
-            drop(peer);
+            // Nor does the kernel go on with it when we are gone: the peer sees that the stream was given up.
+            drop(closing);
+            let mut buffer = vec![0; 1 << 20];
+            let end = std::iter::repeat_with(|| (&peer).read(&mut buffer))
+                .find(|got| !matches!(got, Ok(1..)));
+            assert!(end.is_some_and(|end| end.is_err()), "an end of file");
         });
     }
 }

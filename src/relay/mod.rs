@@ -18,7 +18,7 @@ use crate::sys::clock;
 
 pub use closing::{Closed, Closing};
 
-/// What a transfer may take: time per phase, and bytes per turn.
+/// What a running stream may take in time; the bytes of a turn are bounded in `limits`.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
     /// From both legs up to the first byte or the end.
@@ -168,7 +168,7 @@ impl Relay {
             Ok(Read::CloseNotify) => self.source_end = Some(End::Clean),
             Ok(Read::Fin) if self.source.is_private() => self.source_end = Some(End::Unfinished),
             Ok(Read::Fin) => self.source_end = Some(End::Clean),
-            // A reset, a record that does not verify, an alert: all that came before is all there is.
+            // A reset, a record that does not verify or is not whole, an alert: all that came before is all there is.
             Err(_) => self.source_end = Some(End::Reset),
         }
         Pace::Moved(0)

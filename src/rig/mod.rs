@@ -1,5 +1,5 @@
 //! The gate's counterparts in one process: a backend that can misbehave, a client that looks closely, and the demo.
-//! The command line uses the demo; tests and the load generator use backend and client, in front of a gate or alone.
+//! The command line uses the demo; tests use backend and client, around a gate or alone.
 //! It never serves a real user: everything that is uploaded stays in memory, and any name may log in.
 
 pub mod backend;

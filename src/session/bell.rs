@@ -1,13 +1,14 @@
-//! The bell of a core: rung once, heard by every session at its own next moment.
+//! The bell of a core: each ring is heard by every session at its own next moment.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::task::{Context, Poll, Waker};
 
-/// Tells all sessions of a core at once that the process is to stop.
+/// Tells all sessions of a core at once that the process is to stop: rung once when it would like to, and once more
+/// when it does.
 #[derive(Default)]
 pub struct Bell {
-    rung: Cell<bool>,
+    rings: Cell<u32>,
     /// One entry for each session that waits, by the session's number.
     listeners: RefCell<HashMap<u64, Waker>>,
 }
@@ -15,21 +16,15 @@ pub struct Bell {
 impl Bell {
     /// Rings; whoever listens now or later hears it.
     pub fn ring(&self) {
-        self.rung.set(true);
+        self.rings.set(self.rings.get() + 1);
         for (_, waker) in self.listeners.borrow_mut().drain() {
             waker.wake();
         }
     }
 
-    /// Whether it has been rung.
-    #[must_use]
-    pub fn has_rung(&self) -> bool {
-        self.rung.get()
-    }
-
-    /// Ready once it has been rung.
-    pub fn poll(&self, id: u64, cx: &mut Context<'_>) -> Poll<()> {
-        if self.rung.get() {
+    /// Ready once it has been rung more often than `heard`.
+    pub fn poll(&self, id: u64, heard: u32, cx: &mut Context<'_>) -> Poll<()> {
+        if self.rings.get() > heard {
             return Poll::Ready(());
         }
         let mut listeners = self.listeners.borrow_mut();

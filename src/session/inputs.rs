@@ -4,22 +4,40 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use super::{Backend, Session, There};
-use crate::dialog::{FromBackend, FromClient, Input, Loss, Side};
+use crate::dialog::{DataNews, FromBackend, FromClient, Input, Loss, Side};
 use crate::leg::{ControlLeg, Fault, Heard};
 use crate::limits::{CONTROL_QUEUE_BYTES_MAX, INPUTS_PER_TURN_MAX};
 use crate::metrics::Phase;
 
+/// Where inputs come from.
+#[derive(Clone, Copy)]
+enum Source {
+    Backend,
+    Data,
+    Client,
+    Clock,
+}
+
+/// The usual order: replies before what they speak of.
+const LOUD_FIRST: [Source; 4] = [Source::Backend, Source::Data, Source::Client, Source::Clock];
+
+/// The order after a turn without a pause.
+const QUIET_FIRST: [Source; 4] = [Source::Clock, Source::Client, Source::Data, Source::Backend];
+
 impl Session {
-    /// Waits for the next input. A session that always has one gives its neighbours their turn all the same.
+    /// Waits for the next input. A session that always has one gives its neighbours their turn all the same, and then
+    /// hears the quiet sources first: a backend that never stops talking hides neither the client nor the clock.
     pub(super) async fn next_input(&mut self) -> Input {
         self.alarm.set(self.dialog.deadline());
         self.stamps.inputs_in_turn += 1;
+        let mut order = LOUD_FIRST;
         if self.stamps.inputs_in_turn >= INPUTS_PER_TURN_MAX {
             self.stamps.inputs_in_turn = 0;
+            order = QUIET_FIRST;
             futures_lite::future::yield_now().await;
         }
         poll_fn(|cx| {
-            let polled = self.poll_input(cx);
+            let polled = self.poll_input(std::mem::replace(&mut order, LOUD_FIRST), cx);
             if polled.is_pending() {
                 self.stamps.inputs_in_turn = 0;
             }
@@ -28,27 +46,50 @@ impl Session {
         .await
     }
 
-    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
+    fn poll_input(&mut self, order: [Source; 4], cx: &mut Context<'_>) -> Poll<Input> {
         if let Some(input) = self.pending.pop_front() {
             return Poll::Ready(input);
         }
-        if !self.draining && self.core.bell.poll(self.id, cx).is_ready() {
-            self.draining = true;
+        if self.core.bell.poll(self.id, self.rings, cx).is_ready() {
+            self.rings += 1;
             return Poll::Ready(Input::Drain);
         }
         self.poll_lingering(cx);
-        if let Poll::Ready(news) = self.poll_backend(cx) {
-            return Poll::Ready(Input::Backend(news));
+        self.make_room(cx);
+        for source in order {
+            let polled = match source {
+                Source::Backend => self.poll_backend(cx).map(Input::Backend),
+                Source::Data => self.poll_transfer(cx).map(Input::Data),
+                Source::Client => self.poll_client(cx).map(Input::Client),
+                Source::Clock => self.alarm.poll(cx).map(|()| Input::Deadline),
+            };
+            if polled.is_ready() {
+                return polled;
+            }
         }
-        if let Some(transfer) = &mut self.transfer
-            && let Poll::Ready(news) = transfer.poll(cx)
+        Poll::Pending
+    }
+
+    /// A full queue keeps the other side from being read, so it is flushed before anybody asks for room: what it gives
+    /// back later in the same poll would wake nobody.
+    fn make_room(&mut self, cx: &mut Context<'_>) {
+        if is_full(&self.client) {
+            // A fault is kept, and told when the client is polled.
+            let _flushed = self.client.poll_flush(cx);
+        }
+        if let Backend::There(there) = &mut self.backend
+            && is_full(&there.leg)
         {
-            return Poll::Ready(Input::Data(news));
+            // As above.
+            let _flushed = there.leg.poll_flush(cx);
         }
-        if let Poll::Ready(news) = self.poll_client(cx) {
-            return Poll::Ready(Input::Client(news));
+    }
+
+    fn poll_transfer(&mut self, cx: &mut Context<'_>) -> Poll<DataNews> {
+        match &mut self.transfer {
+            Some(transfer) => transfer.poll(cx),
+            None => Poll::Pending,
         }
-        self.alarm.poll(cx).map(|()| Input::Deadline)
     }
 
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<FromClient> {
@@ -99,6 +140,7 @@ impl Session {
                     member: reached.member,
                     leg: reached.leg,
                     securing: false,
+                    lost: false,
                     tls: None,
                 }));
                 Poll::Ready(FromBackend::Reached)
@@ -124,6 +166,20 @@ impl Session {
 
 impl There {
     fn poll(&mut self, id: u64, is_client_full: bool, cx: &mut Context<'_>) -> Poll<FromBackend> {
+        if self.lost {
+            return Poll::Pending;
+        }
+        let news = self.poll_news(id, is_client_full, cx);
+        self.lost = matches!(news, Poll::Ready(FromBackend::Lost(_)));
+        news
+    }
+
+    fn poll_news(
+        &mut self,
+        id: u64,
+        is_client_full: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<FromBackend> {
         if let Poll::Ready(Err(fault)) = self.leg.poll_flush(cx)
             && !self.securing
         {

@@ -102,8 +102,8 @@ pub struct Session {
     /// What performing an action has brought about.
     pending: VecDeque<Input>,
     alarm: Alarm,
-    /// The bell has been heard.
-    draining: bool,
+    /// How often the bell has been heard.
+    rings: u32,
     stamps: Stamps,
 }
 
@@ -118,6 +118,8 @@ struct There {
     member: MemberId,
     leg: ControlLeg,
     securing: bool,
+    /// Its end has been told, once: a transfer may still be under way.
+    lost: bool,
     /// Made at AUTH; its data connections resume it.
     tls: Option<ClientResume>,
 }
@@ -145,7 +147,7 @@ impl Session {
             lingering: Vec::new(),
             pending: VecDeque::new(),
             alarm: Alarm::new(),
-            draining: false,
+            rings: 0,
             stamps: Stamps::default(),
         };
         (session, greeting)

@@ -6,6 +6,7 @@ use super::{Backend, Session};
 use crate::dialog::{Account, End, Note, Side};
 use crate::ftp::{Direction, escape, occasion};
 use crate::metrics::{Counter, Phase};
+use crate::policy::OnUnfinished;
 use crate::sys::clock;
 
 /// When what is being timed began.
@@ -18,7 +19,12 @@ pub(super) struct Stamps {
 
 impl Stamps {
     pub(super) fn start(&mut self, phase: Phase) {
-        self.started[phase as usize] = Some(clock::now());
+        self.began(phase, clock::now());
+    }
+
+    /// As `start`, for what began earlier.
+    pub(super) fn began(&mut self, phase: Phase, at: Instant) {
+        self.started[phase as usize] = Some(at);
     }
 
     fn take(&mut self, phase: Phase) -> Option<Instant> {
@@ -47,7 +53,10 @@ impl Session {
             Note::ClientSecured => {
                 self.secured(Side::Client);
             }
+            Note::Forwarded => self.stamps.start(Phase::Command),
+            Note::Answered => self.observe(Phase::Command),
             Note::LoggedIn(user) => {
+                self.observe(Phase::Login);
                 self.count(Counter::LoginsOk);
                 tracing::info!(session, user = escape(&user), "logged in");
             }
@@ -66,7 +75,11 @@ impl Session {
                 self.count(Counter::FalseEmptiesRefused);
                 tracing::info!(session, ?client, "not passed on as an empty file");
             }
-            Note::Unfinished(side) => tracing::info!(session, ?side, "stream without close_notify"),
+            Note::Unfinished(side) => {
+                let (counter, policy) = self.unfinished(side);
+                self.count(counter);
+                tracing::info!(session, ?side, ?policy, "stream without close_notify");
+            }
             Note::Overran(side, phase) => {
                 tracing::info!(session, ?side, ?phase, "data leg overran")
             }
@@ -112,8 +125,27 @@ impl Session {
         tracing::debug!(session, ?side, version, suite, group, "control leg secured");
     }
 
+    /// The policy that an unfinished stream of this side falls under, and where it is counted.
+    fn unfinished(&self, side: Side) -> (Counter, OnUnfinished) {
+        let rules = &self.site.rules;
+        let policy = match side {
+            Side::Client => rules.client_unfinished,
+            Side::Backend => rules.backend_unfinished,
+        };
+        let counter = match (side, policy) {
+            (Side::Client, OnUnfinished::Mirror) => Counter::ClientUnfinishedMirrored,
+            (Side::Client, OnUnfinished::Repair) => Counter::ClientUnfinishedRepaired,
+            (Side::Client, OnUnfinished::Reject) => Counter::ClientUnfinishedRejected,
+            (Side::Backend, OnUnfinished::Mirror) => Counter::BackendUnfinishedMirrored,
+            (Side::Backend, OnUnfinished::Repair) => Counter::BackendUnfinishedRepaired,
+            (Side::Backend, OnUnfinished::Reject) => Counter::BackendUnfinishedRejected,
+        };
+        (counter, policy)
+    }
+
     fn transferred(&mut self, account: &Account) {
         self.observe(Phase::Transfer);
+        self.observe(Phase::Completion);
         let (bytes, outcomes) = match account.direction {
             Direction::Download => (Counter::DownloadBytes, DOWNLOADS),
             Direction::Upload => (Counter::UploadBytes, UPLOADS),
@@ -166,10 +198,10 @@ const UPLOADS: [Counter; 5] = [
 
 fn outcome(account: &Account) -> Outcome {
     match account.code {
+        _ if account.aborted => Outcome::Aborted,
         code if !code.is_failure() => Outcome::Completed,
         occasion::NOT_RESUMED if account.client == End::NotResumed => Outcome::Unestablished,
         occasion::NO_DATA_CONNECTION => Outcome::Unestablished,
-        occasion::TRANSFER_ABORTED if account.client == End::Aborted => Outcome::Aborted,
         occasion::TRANSFER_ABORTED | occasion::LOCAL_ERROR => Outcome::Broken,
         _ => Outcome::Refused,
     }

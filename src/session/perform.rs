@@ -10,6 +10,7 @@ use crate::dialog::{
 };
 use crate::ftp::Direction;
 use crate::leg::Fault;
+use crate::limits::LINGERING_LEGS_MAX;
 use crate::metrics::{Counter, Phase};
 use crate::net::open_passive;
 use crate::upstream::Reach;
@@ -76,6 +77,7 @@ impl Session {
 
     fn connect_backend(&mut self) {
         self.stamps.start(Phase::BackendConnect);
+        self.stamps.start(Phase::Login);
         let whole = self.site.rules.patience.backend_connect;
         self.backend = Backend::Reaching(Box::new(Reach::start(&self.site.pool, whole)));
     }
@@ -136,9 +138,8 @@ impl Session {
         self.stamps.start(Phase::Transfer);
         let client = self.open_client_leg(plan);
         let backend = self.open_backend_leg(plan);
-        self.transfer = Some(Box::new(Transfer::new(
-            self.id, plan, client, backend, &self.site,
-        )));
+        let transfer = Transfer::new(self.id, plan, [client, backend], &self.site, &self.core);
+        self.transfer = Some(Box::new(transfer));
     }
 
     fn open_client_leg(&mut self, plan: DataPlan) -> Option<Opening> {
@@ -192,12 +193,18 @@ impl Session {
     /// What is still on its way out goes on by itself, within its bounds.
     fn close_data(&mut self) {
         if let Some(transfer) = self.transfer.take() {
+            if let Some(at) = transfer.source_ended() {
+                self.stamps.began(Phase::Completion, at);
+            }
             let strangers = transfer.strangers();
             self.core
                 .recorder
                 .borrow_mut()
                 .add(Counter::StrangersRefused, strangers);
             transfer.leave(&mut self.lingering);
+            // The oldest have had the most time; their FIN has left.
+            let surplus = self.lingering.len().saturating_sub(LINGERING_LEGS_MAX);
+            self.lingering.drain(..surplus);
         }
     }
 }

@@ -1,15 +1,18 @@
 //! The data side of one transfer: two legs that open, flow and end, told to the dialog as news and ended by its orders.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::Site;
+use super::{Core, Site};
 use crate::data::{Opened, Opening};
 use crate::dialog::{Close, DataNews, DataPlan, End, Side};
 use crate::ftp::Direction;
 use crate::leg::Leg;
+use crate::metrics::Phase;
 use crate::relay::{Budget, Closed, Closing, Relay, Report};
+use crate::sys::clock;
 
 /// One transfer's legs.
 pub(super) struct Transfer {
@@ -23,11 +26,15 @@ pub(super) struct Transfer {
     relay: Option<Relay>,
     news: VecDeque<DataNews>,
     strangers: u64,
+    core: Rc<Core>,
+    began: Instant,
+    source_ended: Option<Instant>,
 }
 
 /// One leg, as far as it is.
 enum Half {
-    Opening(Opening),
+    /// Since when TCP is there, if it is.
+    Opening(Opening, Option<Instant>),
     Up(Leg),
     /// Lent to the relay.
     Flowing,
@@ -43,16 +50,16 @@ impl Transfer {
     pub(super) fn new(
         session: u64,
         plan: DataPlan,
-        client: Option<Opening>,
-        backend: Option<Opening>,
+        [client, backend]: [Option<Opening>; 2],
         site: &Site,
+        core: &Rc<Core>,
     ) -> Self {
         let mut news = VecDeque::new();
         let mut half = |side, opening: Option<Opening>| {
             if opening.is_none() {
                 news.push_back(DataNews::Ended(side, End::Refused));
             }
-            opening.map_or(Half::Over, Half::Opening)
+            opening.map_or(Half::Over, |opening| Half::Opening(opening, None))
         };
         let (client, backend) = (half(Side::Client, client), half(Side::Backend, backend));
         Self {
@@ -66,6 +73,9 @@ impl Transfer {
             relay: None,
             news,
             strangers: 0,
+            core: Rc::clone(core),
+            began: clock::now(),
+            source_ended: None,
         }
     }
 
@@ -91,7 +101,7 @@ impl Transfer {
 
     fn poll_half(&mut self, side: Side, cx: &mut Context<'_>) {
         match self.half(side) {
-            Half::Opening(opening) => {
+            Half::Opening(opening, _) => {
                 let opened = opening.poll(cx);
                 let strangers = std::mem::take(&mut opening.strangers);
                 self.strangers += u64::from(strangers);
@@ -120,8 +130,16 @@ impl Transfer {
 
     fn opened(&mut self, side: Side, opened: Opened) {
         let news = match opened {
-            Opened::Connected => DataNews::Connected(side),
+            Opened::Connected => {
+                if let Half::Opening(_, since) = self.half(side) {
+                    *since = Some(clock::now());
+                }
+                DataNews::Connected(side)
+            }
             Opened::Up(leg) => {
+                if let Half::Opening(_, Some(since)) = *self.half(side) {
+                    self.observe(Phase::DataHandshake, since);
+                }
                 if let Some(facts) = leg.facts() {
                     let (session, version) = (self.session, facts.version.as_str());
                     let (suite, group, resumed) = (facts.suite, facts.group, facts.resumed);
@@ -155,6 +173,7 @@ impl Transfer {
         let client = std::mem::replace(&mut self.client, Half::Flowing);
         let backend = std::mem::replace(&mut self.backend, Half::Flowing);
         if let (Half::Up(client), Half::Up(backend)) = (client, backend) {
+            self.observe(Phase::DataConnect, self.began);
             self.relay = Some(Relay::new(client, backend, self.direction, self.budget));
         }
     }
@@ -165,6 +184,7 @@ impl Transfer {
             return;
         };
         let (source, sink) = relay.into_legs();
+        self.source_ended = Some(clock::now());
         let (source_side, sink_side) = (Side::source(self.direction), Side::sink(self.direction));
         let (ended, survivor, survivor_side) = if report.side == source_side {
             (source, sink, sink_side)
@@ -189,7 +209,7 @@ impl Transfer {
     /// Ends a leg by order of the dialog.
     pub(super) fn end(&mut self, side: Side, close: Close) {
         match std::mem::replace(self.half(side), Half::Over) {
-            Half::Opening(opening) => {
+            Half::Opening(opening, _) => {
                 let end = opening.give_up(close);
                 self.news.push_back(DataNews::Ended(side, end));
             }
@@ -220,6 +240,16 @@ impl Transfer {
     /// Connections to the passive port that were not the client's.
     pub(super) const fn strangers(&self) -> u64 {
         self.strangers
+    }
+
+    /// When the bytes stopped, if they ever flowed.
+    pub(super) const fn source_ended(&self) -> Option<Instant> {
+        self.source_ended
+    }
+
+    fn observe(&self, phase: Phase, since: Instant) {
+        let took = clock::now() - since;
+        self.core.recorder.borrow_mut().observe(phase, took);
     }
 
     fn closing(&self, leg: Leg, close: Close) -> Closing {

@@ -37,7 +37,11 @@ impl Accepting {
         loop {
             match self.next().await {
                 None => return,
-                Some(Ok(stream)) => self.admit(stream),
+                Some(Ok(stream)) => {
+                    self.admit(stream);
+                    // A queue that never empties must not keep those from running who are in.
+                    glommio::yield_if_needed().await;
+                }
                 Some(Err(fault @ Fault::Broken(_))) => {
                     tracing::error!(listener = self.site.name, %fault, "listener lost");
                     return;
@@ -52,7 +56,7 @@ impl Accepting {
 
     /// The next connection, or nothing when the bell has rung.
     async fn next(&mut self) -> Option<Result<Stream, Fault>> {
-        poll_fn(|cx| match self.core.bell.poll(self.bell_number, cx) {
+        poll_fn(|cx| match self.core.bell.poll(self.bell_number, 0, cx) {
             Poll::Ready(()) => Poll::Ready(None),
             Poll::Pending => self.listener.poll_accept(cx).map(Some),
         })
@@ -77,7 +81,7 @@ impl Accepting {
     }
 }
 
-/// One session's whole life. A panic ends it and nothing else (runtime notes 1.2: it would end the core).
+/// One session's whole life. A panic ends it and nothing else; left alone, it would end the core's thread.
 async fn live(id: u64, mut session: Session, greeting: Actions, core: Rc<Core>, permit: Permit) {
     let lived = AssertUnwindSafe(session.run(greeting)).catch_unwind().await;
     match lived {

@@ -13,9 +13,13 @@ use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use async_channel::Receiver;
+
+use crate::limits::LAST_WORDS;
 use crate::metrics::Snapshot;
 use crate::net::{Alarm, Listener, PortRange};
 use crate::policy::{DataPeer, SiteRules};
@@ -24,7 +28,6 @@ use crate::relay::Budget;
 use crate::session::{Core, Site};
 use crate::sys::clock;
 use crate::tls::setup::{ListenerTls, PoolTls};
-use async_channel::Receiver;
 use permits::Permits;
 
 /// Everything one core needs to serve; the same for all cores but for `id`, `cpu` and what they are given of a whole.
@@ -36,8 +39,10 @@ pub struct Plan {
     pub shards: usize,
     /// The CPU it is pinned to.
     pub cpu: usize,
-    /// Most sessions at once on this core.
+    /// Most sessions at once in the whole process.
     pub sessions_max: usize,
+    /// How many there are; all cores count here.
+    pub sessions: Arc<AtomicUsize>,
     /// How long transfers may go on when the process is told to stop.
     pub drain: Duration,
     /// What it listens for.
@@ -102,7 +107,7 @@ pub type Ready = Result<Vec<Vec<SocketAddr>>, BindFault>;
 /// Serves until the gate says stop; gives the last state of the recorder.
 pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> Snapshot {
     let core = Rc::new(Core::new(plan.cpu));
-    let permits = Rc::new(Permits::new(plan.sessions_max));
+    let permits = Rc::new(Permits::new(plan.sessions_max, Arc::clone(&plan.sessions)));
     let ids = Rc::new(Cell::new(plan.id as u64));
     match open_all(&plan) {
         Err(fault) => {
@@ -138,7 +143,15 @@ pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> 
     }
     read_mail(&mail, &core).await;
     core.bell.ring();
-    drain(&permits, plan.drain).await;
+    if !is_idle(&permits, plan.drain).await {
+        tracing::warn!(
+            sessions = permits.taken(),
+            "sessions cut off at the end of the drain"
+        );
+        core.bell.ring();
+        // Whoever does not take its last words ends with the executor.
+        is_idle(&permits, LAST_WORDS).await;
+    }
     core.recorder.borrow().snapshot()
 }
 
@@ -189,8 +202,8 @@ async fn read_mail(mail: &Receiver<Mail>, core: &Core) {
     }
 }
 
-/// Waits for the sessions to end, within the bound; what is left ends with the executor.
-async fn drain(permits: &Permits, bound: Duration) {
+/// Waits for the sessions to end; false when they have not within the bound.
+async fn is_idle(permits: &Permits, bound: Duration) -> bool {
     let mut alarm = Alarm::new();
     alarm.set(Some(clock::now() + bound));
     let mut idle = pin!(permits.idle());
@@ -202,8 +215,5 @@ async fn drain(permits: &Permits, bound: Duration) {
         }
     })
     .await;
-    let left = permits.taken();
-    if left > 0 {
-        tracing::warn!(sessions = left, "sessions cut off at the end of the drain");
-    }
+    permits.taken() == 0
 }

@@ -1,4 +1,4 @@
-//! What a handshake has agreed on, for logs, metrics and the audit.
+//! What a handshake has agreed on, for the log.
 
 use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sluicegate::dialog::Side::{Backend, Client};
-use sluicegate::dialog::{DataNews, End, Note, Phase};
+use sluicegate::dialog::{DataNews, End, Loss, Note, Phase};
 use sluicegate::limits;
 use sluicegate::policy::{OnEmpty, OnUnfinished, SiteRules};
 
@@ -64,6 +64,37 @@ fn the_reply_may_come_before_the_bare_close() {
         .ended(Client, End::Clean)
         .gives(&["close data", "C 226 Done"]);
     script.works();
+}
+
+#[test]
+fn a_backend_that_leaves_behind_its_success_takes_nothing_with_it() {
+    let success = |script: &mut Script| {
+        script.client("RETR file").gives(&["open", "B RETR file"]);
+        script.backend("150 Opening").gives(&["C 150 Opening"]);
+        for side in [Client, Backend] {
+            script.data(DataNews::Connected(side)).gives(&[]);
+            script.data(DataNews::Up(side)).gives(&[]);
+        }
+        script.backend("226 Done").gives(&[]);
+    };
+    let ends = |script: &mut Script| {
+        let bytes = 1_000_000;
+        let (side, end) = (Backend, End::Clean);
+        script
+            .data(DataNews::Flowed { bytes, side, end })
+            .gives(&["end client clean"]);
+        script
+            .ended(Client, End::Clean)
+            .gives(&["close data", "C 226 Done", "C 421", "close"]);
+    };
+    let mut script = Script::ready(rules());
+    success(&mut script);
+    script.backend_lost(Loss::Closed).gives(&[]);
+    ends(&mut script);
+    let mut script = Script::ready(rules());
+    success(&mut script);
+    script.backend("421 Going down").gives(&[]);
+    ends(&mut script);
 }
 
 #[test]

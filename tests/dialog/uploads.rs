@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sluicegate::dialog::Side::{Backend, Client};
 use sluicegate::dialog::{DataNews, End, Note, Phase};
+use sluicegate::limits;
 use sluicegate::policy::{OnUnfinished, SiteRules};
 
 use crate::script::{Script, clear, rules};
@@ -227,6 +228,25 @@ fn a_backend_that_stops_taking_bytes_may_say_why() {
     script
         .ended(Backend, End::Aborted)
         .gives(&["close data", "C 552 Disk full"]);
+    script.works();
+}
+
+/// Found by `tests/model`: the deadline of the backend's leg fired while the client's was being ended, and became the reply.
+#[test]
+fn a_refusal_stays_the_reply_while_the_legs_are_ended() {
+    let mut script = Script::ready(rules());
+    script.client("STOR a").gives(&["open", "B STOR a"]);
+    script.up(Client);
+    script
+        .backend("553 Not here")
+        .gives(&["end client unfinished"]);
+    script.waits(limits::DATA_CONNECT_TIMEOUT).gives(&[]);
+    script
+        .ended(Client, End::Unfinished)
+        .gives(&["end backend reset"]);
+    script
+        .ended(Backend, End::Refused)
+        .gives(&["close data", "C 553 Not here"]);
     script.works();
 }
 

@@ -43,8 +43,11 @@ fn a_thousand_sessions_transfer_at_once() {
                 let together = Arc::clone(&together);
                 let (scene, gate) = (&scene, &gate);
                 let client = move || {
-                    let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+                    let open = || Strict::open(gate.address(), &scene.authority, Versions::Both);
+                    let opened = std::panic::catch_unwind(open);
+                    // One that failed must not keep the others waiting for ever.
                     together.wait();
+                    let mut client = opened.unwrap();
                     for (name, length) in [("file", 100_000), ("hollow", 0), ("file", 100_000)] {
                         let (bytes, reply) = client.fetch(&format!("RETR {name}"));
                         reply.expect(&[226]);
@@ -82,8 +85,7 @@ fn a_thousand_sessions_transfer_at_once() {
 fn one_session_too_many_is_told_so() {
     let scene = Scene::new();
     let rude = Rude::start(&scene, Script::new());
-    // One core, so that the share of a core is the whole.
-    let setup = Setup::new().process("cores", "[0]").limit("sessions", "3");
+    let setup = Setup::new().limit("sessions", "3");
     let gate = Gate::start(&scene, rude.address(), setup);
     let config = || scene.authority.client(Versions::Both);
     let mut clients: Vec<_> = (0..3)
@@ -133,4 +135,98 @@ fn a_client_that_leaves_at_any_moment_leaves_nothing() {
         gate.listening_ports() == 0
     });
     assert!(rude.stored("up").is_none());
+}
+
+#[test]
+fn a_passive_range_that_is_used_up_is_told_and_is_free_again() {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, Script::new().file("file", b"payload"));
+    let setup = Setup::new().process("cores", "[0]").narrow(1);
+    let gate = Gate::start(&scene, rude.address(), setup);
+    let open = || Strict::open(gate.address(), &scene.authority, Versions::Both);
+    let (mut one, mut other) = (open(), open());
+    // Whoever asks again and again holds one port, and gets it again.
+    for _ in 0..10 {
+        one.passive();
+    }
+    for ask in ["EPSV", "PASV"] {
+        other.say(ask).expect(&[425]);
+    }
+    eventually("both refusals stand in the log", || {
+        gate.log().matches("no passive port is free").count() == 2
+    });
+    let address = one.passive();
+    one.transfer_at(address, "RETR file")
+        .assert_complete(b"payload");
+    // The port is free as soon as the connection is taken, and while others use it for theirs.
+    for _ in 0..10 {
+        other.download("RETR file").assert_complete(b"payload");
+        one.download("RETR file").assert_complete(b"payload");
+    }
+    assert_eq!(gate.listening_ports(), 0);
+}
+
+#[test]
+fn two_cores_share_the_sessions() {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, Script::new());
+    let setup = Setup::new().listener("steering", "\"hash\"");
+    let gate = Gate::start(&scene, rude.address(), setup);
+    let config = || scene.authority.client(Versions::Both);
+    let clients: Vec<_> = (0..40)
+        .map(|_| Strict::greet(gate.address(), config()))
+        .collect();
+    eventually("all sessions stand in the log", || {
+        gate.log().matches("session opened").count() == clients.len()
+    });
+    // Each core counts in steps of as many as there are.
+    let log = gate.log();
+    let mut counts = [0; 2];
+    for line in log.lines().filter(|line| line.contains("session opened")) {
+        let number = line.split_once("\"session\":").unwrap().1;
+        let digits = number.split(|c: char| !c.is_ascii_digit()).next().unwrap();
+        counts[digits.parse::<usize>().unwrap() % 2] += 1;
+    }
+    eprintln!("sessions of each core: {counts:?}");
+    assert!(counts.iter().all(|&count| count > 0), "{counts:?}");
+}
+
+#[test]
+fn a_session_of_two_thousand_transfers_is_as_large_as_one_of_two_hundred() {
+    let scene = Scene::new();
+    let script = Script::new()
+        .file("file", &noise(10_000))
+        .file("hollow", b"");
+    let rude = Rude::start(&scene, script);
+    let setup = Setup::new().log("level", "\"info\"");
+    let gate = Gate::start(&scene, rude.address(), setup);
+    let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+    let figures = |client: &mut Strict| {
+        client.say("NOOP").expect(&[200]);
+        // The last leg may still be waiting for its peer's FIN.
+        thread::sleep(std::time::Duration::from_millis(100));
+        (
+            gate.resident_kib(),
+            gate.descriptors(),
+            gate.listening_ports(),
+        )
+    };
+    let mut early = None;
+    for count in 1..=2000 {
+        match count % 3 {
+            0 => client.fetch("RETR hollow").1.expect(&[226]),
+            1 => client.fetch("RETR file").1.expect(&[226]),
+            _ => client.upload("STOR up", b"payload").reply.expect(&[226]),
+        };
+        if count == 200 {
+            early = Some(figures(&mut client));
+        }
+    }
+    let (early, late) = (early.unwrap(), figures(&mut client));
+    eprintln!(
+        "KiB resident, descriptors, ports: {early:?} after 200 transfers, {late:?} after 2000"
+    );
+    assert!(late.0 < early.0 + 1024, "memory grew");
+    assert!(late.1 <= early.1, "descriptors grew");
+    assert_eq!(late.2, 0, "a port is still listened on");
 }

@@ -22,7 +22,10 @@ mod direct;
 mod empties;
 mod limits;
 mod login;
+mod modes;
 mod panics;
+mod pressure;
 mod servers;
+mod stop;
 #[path = "../support/mod.rs"]
 mod support;

@@ -18,6 +18,8 @@ pub(crate) struct Setup {
     keys: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
     environment: Vec<(&'static str, &'static str)>,
     passive_ports: u16,
+    /// Exactly so many passive ports, where a test is about their number.
+    narrow: Option<u16>,
     ipv6: bool,
 }
 
@@ -77,6 +79,12 @@ impl Setup {
         self
     }
 
+    /// Exactly so many passive ports.
+    pub(crate) fn narrow(mut self, count: u16) -> Self {
+        self.narrow = Some(count);
+        self
+    }
+
     /// Listens on the IPv6 loopback address instead.
     pub(crate) fn ipv6(mut self) -> Self {
         self.ipv6 = true;
@@ -113,29 +121,13 @@ pub(crate) struct Gate {
 impl Gate {
     /// Starts it before one backend, and waits until it says that it is ready.
     pub(crate) fn start(scene: &Scene, backend: SocketAddr, setup: Setup) -> Self {
-        // Ten ports of a block are not passive ones.
-        let ports = Ports::reserve_for(setup.passive_ports.max(1) + 10);
-        let address = SocketAddr::new(setup.ip(), ports.control());
-        let quoted = |path: &std::path::Path| format!("\"{}\"", path.display());
-        let passive = ports.passive();
-        let mut setup = setup
-            .listener("address", &format!("\"{address}\""))
-            .listener("certificate", &quoted(scene.authority.certificate_file()))
-            .listener("key", &quoted(scene.authority.key_file()))
-            .listener(
-                "passive_ports",
-                &format!("\"{}-{}\"", passive.start(), passive.end()),
-            )
-            .pool("members", &format!("[\"{backend}\"]"));
-        if !setup.keys["[pool]"].contains_key("ca") {
-            setup = setup.pool("ca", &quoted(scene.authority.ca_file()));
-        }
-        let config = scene.file("gate.toml", setup.text());
+        let environment = setup.environment.clone();
+        let (address, ports, config) = Self::configure(scene, backend, setup);
         let mut command = Self::command();
         command
             .args(["run", "--config"])
             .arg(config)
-            .envs(setup.environment.iter().copied());
+            .envs(environment);
         let server = Server::start("sluicegate", &mut command, Vec::new());
         server.wait_for_line("that it is ready", |line| line.contains("ready"));
         Self {
@@ -143,6 +135,34 @@ impl Gate {
             server,
             ports,
         }
+    }
+
+    /// Writes a config: where it will listen, the ports that are its own as long as they are held, and the file.
+    pub(crate) fn configure(
+        scene: &Scene,
+        backend: SocketAddr,
+        mut setup: Setup,
+    ) -> (SocketAddr, Ports, PathBuf) {
+        // Ten ports of a block are not passive ones.
+        let ports = Ports::reserve_for(setup.passive_ports.max(1) + 10);
+        let address = SocketAddr::new(setup.ip(), ports.control());
+        let quoted = |path: &std::path::Path| format!("\"{}\"", path.display());
+        let passive = ports.passive();
+        let last = match setup.narrow {
+            Some(count) => passive.start() + count - 1,
+            None => *passive.end(),
+        };
+        setup = setup
+            .listener("address", &format!("\"{address}\""))
+            .listener("certificate", &quoted(scene.authority.certificate_file()))
+            .listener("key", &quoted(scene.authority.key_file()))
+            .listener("passive_ports", &format!("\"{}-{last}\"", passive.start()))
+            .pool("members", &format!("[\"{backend}\"]"));
+        if !setup.keys["[pool]"].contains_key("ca") {
+            setup = setup.pool("ca", &quoted(scene.authority.ca_file()));
+        }
+        let config = scene.file("gate.toml", setup.text());
+        (address, ports, config)
     }
 
     /// The built program.
@@ -176,6 +196,38 @@ impl Gate {
         std::fs::read_dir(format!("/proc/{}/fd", self.server.pid()))
             .unwrap()
             .count()
+    }
+
+    /// Memory of the process in RAM, in KiB.
+    pub(crate) fn resident_kib(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.pid()));
+        let status = status.unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        line.unwrap()
+            .split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    /// CPU time that the process has used, in ticks of 10 ms.
+    pub(crate) fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.server.pid())).unwrap();
+        // Behind the name, which may hold anything: utime and stime are the 12th and 13th.
+        let columns = stat.rsplit_once(')').unwrap().1.split_whitespace();
+        let times = columns.skip(11).take(2);
+        times.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        self.server.signal(name);
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    pub(crate) fn wait_for_exit(&mut self) -> Option<i32> {
+        self.server.wait_for_exit()
     }
 
     /// How many of its passive ports are listened on.

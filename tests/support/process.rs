@@ -131,6 +131,19 @@ impl Server {
         self.child.id()
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.unwrap().success(), "SIG{name} was not sent");
+    }
+
+    /// Waits until it has ended by itself; its exit code, none when a signal has ended it.
+    pub(crate) fn wait_for_exit(&mut self) -> Option<i32> {
+        eventually("the process ends", || !self.is_running());
+        self.child.wait().unwrap().code()
+    }
+
     /// True while the process has not ended.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

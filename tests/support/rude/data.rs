@@ -11,6 +11,15 @@ use crate::support::wire::{Got, Wire};
 /// How long the backend waits for a data connection: longer than any gate under test should need.
 const DATA_PATIENCE: Duration = Duration::from_secs(20);
 
+/// A file that drips comes in so many pieces.
+const DRIPS: usize = 20;
+
+/// The time between two of them.
+const DRIP_PAUSE: Duration = Duration::from_millis(10);
+
+/// The beginning of a TLS record of 16 KiB.
+pub(crate) const CUT_RECORD: &[u8] = b"\x17\x03\x03\x40\x00whatever comes, this is not all of it";
+
 impl Session<'_> {
     pub(super) fn download(
         &mut self,
@@ -77,15 +86,30 @@ impl Session<'_> {
 
     /// Sends a download in the manner of the act, from a complete handshake on.
     fn send(&mut self, line: &str, mut data: Wire, bytes: &[u8], act: Act) -> io::Result<()> {
+        if act == Act::Drip {
+            for piece in bytes.chunks(bytes.len() / DRIPS + 1) {
+                data.write(piece)?;
+                thread::sleep(DRIP_PAUSE);
+            }
+        }
         let half = &bytes[..bytes.len() / 2];
         let whole = matches!(act, Act::Well | Act::Careless | Act::HangBefore226);
-        if data.write(if whole { bytes } else { half }).is_err() {
+        let rest = match act {
+            Act::Drip => &[],
+            _ if whole => bytes,
+            _ => half,
+        };
+        if data.write(rest).is_err() {
             self.note(line, 0, Ended::Reset, data.is_resumed());
             return self.say("426 You went away");
         }
         match act {
             Act::Stall => return self.hang(),
             Act::ControlLost => return Err(ErrorKind::Interrupted.into()),
+            Act::CutRecord => {
+                data.write_raw(CUT_RECORD)?;
+                data.fin()?;
+            }
             Act::PartialThen426 | Act::TruncateThen226 | Act::Careless => data.fin()?,
             // The peer may have reset the connection just now: then reading tells.
             _ => drop(data.close_notify().and_then(|()| data.fin())),
@@ -130,6 +154,13 @@ impl Session<'_> {
         }
         if !self.secure(line, &mut data) {
             return self.say("425 No TLS, no data");
+        }
+        if act == Act::NeverRead {
+            // The session may have ended meanwhile; what became of its stream is still of interest.
+            drop(self.hang());
+            let (_, end) = data.read_to_end();
+            self.note(line, 0, end_of(end, data.is_private()), data.is_resumed());
+            return Ok(());
         }
         let (bytes, end) = data.read_to_end();
         let ended = end_of(end, data.is_private());

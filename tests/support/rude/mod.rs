@@ -8,7 +8,7 @@ mod script;
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -17,6 +17,7 @@ use rustls::ServerConfig;
 
 use super::wire::{Got, Wire};
 use super::{PASSWORD, Scene};
+pub(crate) use data::CUT_RECORD;
 pub(crate) use script::{Act, Script};
 
 /// How the gate ended a data connection, as the backend saw it.
@@ -62,7 +63,12 @@ pub(crate) struct Rude {
 
 impl Rude {
     pub(crate) fn start(scene: &Scene, script: Script) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), scene, script)
+    }
+
+    /// Starts it on another address than the usual one.
+    pub(crate) fn start_at(ip: IpAddr, scene: &Scene, script: Script) -> Self {
+        let listener = TcpListener::bind((ip, 0)).unwrap();
         // Many sessions at once must not wait for the kernel to retry their SYN.
         socket2::SockRef::from(&listener).listen(4096).unwrap();
         let address = listener.local_addr().unwrap();
@@ -181,6 +187,12 @@ impl<'a> Session<'a> {
                 Act::Mute => loop {
                     self.hear()?;
                 },
+                Act::Endless => {
+                    let many = "150 And another one\r\n".repeat(100);
+                    loop {
+                        self.control.write(many.as_bytes())?;
+                    }
+                }
                 act => match verb {
                     "RETR" | "LIST" | "NLST" | "MLSD" => {
                         self.download(&line, verb, argument, act)?

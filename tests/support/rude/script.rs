@@ -38,6 +38,13 @@ pub(crate) enum Act {
     HangBefore226,
     /// 150, half of the bytes, and the control connection is closed.
     ControlLost,
+    /// 150, half of the bytes, the beginning of a record, FIN, 226.
+    CutRecord,
+    /// The bytes in pieces with pauses between them, both ways.
+    Drip,
+    /// 150, and then it takes an upload no further than the kernel does, until ABOR.
+    NeverRead,
+
     // Replies.
     /// Answers with these bytes.
     Say(&'static str),
@@ -47,6 +54,8 @@ pub(crate) enum Act {
     PlainBehind,
     /// An address in the PASV reply that is not the backend's.
     ForeignAddress,
+    /// Answers with 150, for ever.
+    Endless,
     /// Never answers this command, nor anything after it.
     Mute,
 }

@@ -15,8 +15,7 @@ impl Strict {
     pub(crate) fn fetch(&mut self, command: &str) -> (Vec<u8>, Reply) {
         let address = self.passive();
         self.tell(command);
-        let mut data = Wire::connect(address).unwrap();
-        data.secure_as_client(&self.config, &self.name).unwrap();
+        let mut data = self.connect_data(address);
         let (bytes, end) = data.read_to_end();
         assert!(end.unwrap(), "no close_notify");
         data.close_notify().ok();
@@ -27,6 +26,15 @@ impl Strict {
                 return (bytes, reply);
             }
         }
+    }
+
+    /// A data connection with its handshake done, for tests that go on by themselves.
+    pub(crate) fn connect_data(&self, address: SocketAddr) -> Wire {
+        let mut data = Wire::connect(address).unwrap();
+        if self.private {
+            data.secure_as_client(&self.config, &self.name).unwrap();
+        }
+        data
     }
 
     pub(super) fn transfer(
