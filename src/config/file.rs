@@ -97,6 +97,8 @@ section! {
         address: List<SocketAddr>,
         pool: Name,
         tls: ClientTls,
+        banner_first: bool,
+        implicit_private: bool,
         certificate: PathBuf,
         key: PathBuf,
         tls_versions: List<TlsVersion>,

@@ -99,6 +99,8 @@ impl Config {
         SiteRules {
             banner: listener.banner.clone(),
             client_tls: listener.tls,
+            banner_first: listener.banner_first,
+            implicit_private: listener.implicit_private,
             client_protection: listener.data_protection,
             backend_tls: pool.tls,
             backend_protection: pool.data_protection,
@@ -222,6 +224,10 @@ pub struct Listener {
     pub pool: usize,
     /// `tls`
     pub tls: ClientTls,
+    /// `banner_first`: whether 220 comes in clear text before an implicit handshake.
+    pub banner_first: bool,
+    /// `implicit_private`: whether implicit TLS implies PROT P.
+    pub implicit_private: bool,
     /// `certificate`: a PEM chain, the gate's own certificate first.
     pub certificate: Located<PathBuf>,
     /// `key`: the PEM key of that certificate.

@@ -187,6 +187,8 @@ fn listener(
         .need("pool", keys.pool, "\"inside\"")
         .and_then(|name| desk.pool(&name, pools));
     let tls = desk.or("tls", keys.tls, ClientTls::Required);
+    let banner_first = desk.implicit_only("banner_first", keys.banner_first, tls, false);
+    let implicit_private = desk.implicit_only("implicit_private", keys.implicit_private, tls, true);
     let certificate = desk.need("certificate", keys.certificate, "\"gate.pem\"");
     let key = desk.need("key", keys.key, "\"gate.key\"");
     let tls_versions = desk.versions(keys.tls_versions);
@@ -208,6 +210,8 @@ fn listener(
         address: address.map_or_else(nothing, |list| list.map(|list| list.0)),
         pool: pool.unwrap_or(usize::MAX),
         tls,
+        banner_first,
+        implicit_private,
         certificate: certificate?,
         key: key?,
         tls_versions,
@@ -260,7 +264,7 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         data_protection: match (tls, &protection) {
             (BackendTls::Off, _) => BackendProtection::Clear,
             (_, Some(written)) => written.value,
-            (BackendTls::Explicit, None) => BackendProtection::Private,
+            (BackendTls::Explicit | BackendTls::Implicit, None) => BackendProtection::Private,
             (BackendTls::Match, None) => BackendProtection::Match,
         },
         passive,

@@ -4,8 +4,9 @@ use super::action::Blame;
 use super::phase::{BackendStage, Work};
 use super::timers::Timer;
 use super::{Dialog, Turn};
-use crate::ftp::{Command, Features, Malformed, Reply, ReplyLine, Verb, occasion};
+use crate::ftp::{Command, Features, Malformed, Offer, Reply, ReplyLine, Verb, occasion};
 use crate::limits::FEATURE_LINES_MAX;
+use crate::policy::ClientTls;
 
 impl Dialog {
     /// The verbs with a behaviour of their own.
@@ -39,7 +40,7 @@ impl Dialog {
     /// FEAT (RFC 2389 section 3): our own before login, what both can do after it.
     fn feat(&mut self, turn: &mut Turn) {
         if !self.client.logged_in || self.backend.stage != BackendStage::There {
-            return turn.answer(&Features::own().reply());
+            return turn.answer(&Features::own(self.offer()).reply());
         }
         turn.ask(&Command::new(Verb::Feat, ""));
         self.timers
@@ -47,7 +48,14 @@ impl Dialog {
         self.work = Work::Features(Vec::new());
     }
 
+    fn offer(&self) -> Offer {
+        Offer {
+            auth: self.rules.client_tls != ClientTls::Implicit,
+        }
+    }
+
     pub(super) fn features_replied(&mut self, turn: &mut Turn, line: ReplyLine) {
+        let offer = self.offer();
         let Work::Features(lines) = &mut self.work else {
             return;
         };
@@ -59,9 +67,9 @@ impl Dialog {
             return;
         }
         let features = match line.code {
-            occasion::FEATURES => Features::with_backend(lines.iter().map(Vec::as_slice)),
+            occasion::FEATURES => Features::with_backend(offer, lines.iter().map(Vec::as_slice)),
             occasion::CLOSING => return self.lose_backend(turn, "backend said 421"),
-            _ => Features::own(),
+            _ => Features::own(offer),
         };
         self.rest();
         turn.answer(&features.reply());

@@ -75,10 +75,9 @@ impl Turn {
 }
 
 impl Dialog {
-    /// A session that has just been accepted, and its greeting.
+    /// A session that has just been accepted, and what comes first: its greeting, or TLS.
     #[must_use]
     pub fn open(rules: Arc<SiteRules>, is_v6: bool, now: Instant) -> (Self, Actions) {
-        let greeting = Reply::new(occasion::GREETING, rules.banner.as_str());
         let mut dialog = Self {
             timers: Timers::default(),
             client: Client {
@@ -93,10 +92,12 @@ impl Dialog {
             ending: None,
             rules,
         };
-        dialog
-            .timers
-            .arm(Timer::Login, now + dialog.rules.patience.login);
-        (dialog, vec![Action::ToClient(greeting.wire())])
+        let mut turn = Turn {
+            now,
+            actions: Vec::new(),
+        };
+        dialog.welcome(&mut turn);
+        (dialog, turn.actions)
     }
 
     /// Takes exactly one input and says what is to be done about it; at most [`ACTIONS_PER_STEP_MAX`] actions.
@@ -299,7 +300,7 @@ impl Dialog {
 
     fn refusal(&self, command: &Command) -> Option<Reply> {
         let verb = command.verb;
-        let must_secure = self.rules.client_tls == ClientTls::Required && !self.client.secure;
+        let must_secure = self.rules.client_tls != ClientTls::Optional && !self.client.secure;
         let is_login = matches!(verb, Verb::User | Verb::Pass | Verb::Acct);
         if must_secure && (is_login || verb.row().stage == Stage::Inside) {
             return Some(Reply::new(

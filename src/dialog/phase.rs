@@ -65,7 +65,8 @@ pub(super) struct Backend {
     pub(super) replies: ReplyReader,
     pub(super) secure: bool,
     pub(super) pbsz: bool,
-    pub(super) protection: Protection,
+    /// What its data connections are; behind implicit TLS unknown until PROT, for some servers begin with Private there.
+    pub(super) protection: Option<Protection>,
     /// It has said that it does not know EPSV.
     pub(super) refuses_epsv: bool,
 }
@@ -77,7 +78,7 @@ impl Default for Backend {
             replies: ReplyReader::default(),
             secure: false,
             pbsz: false,
-            protection: Protection::Clear,
+            protection: Some(Protection::Clear),
             refuses_epsv: false,
         }
     }

@@ -58,7 +58,7 @@ impl Dialog {
             target: None,
             step: Step::Done,
         });
-        if self.backend.protection == self.wanted_protection() {
+        if self.backend.protection == Some(self.wanted_protection()) {
             self.ask_for_plan(turn, self.passive_step());
         } else {
             self.ask_for_protection(turn);
@@ -161,7 +161,7 @@ impl Dialog {
             }
             Step::Prot if is_done => {
                 let target = planning.target;
-                self.backend.protection = self.wanted_protection();
+                self.backend.protection = Some(self.wanted_protection());
                 match target {
                     Some(target) => self.planned(Ok(target)),
                     None => self.ask_for_plan(turn, self.passive_step()),

@@ -37,14 +37,15 @@ impl Dialog {
                 return turn.answer(&Reply::new(occasion::NO_DATA_CONNECTION, text));
             }
         };
-        if self.backend.protection != self.wanted_protection() {
+        let backend_protection = self.wanted_protection();
+        if self.backend.protection != Some(backend_protection) {
             self.inbox.push_front(Ok(command));
             return self.protect(turn, target);
         }
         turn.push(Action::OpenData(DataPlan {
             direction,
             client: self.client.protection,
-            backend: self.backend.protection,
+            backend: backend_protection,
             target,
         }));
         turn.ask(&command);

@@ -15,7 +15,7 @@ pub use address::{
 };
 pub use code::{Class, Code, occasion};
 pub use command::{Command, Malformed};
-pub use feature::Features;
+pub use feature::{Features, Offer};
 pub use line::{Cut, LineReader, Telnet, escape};
 pub use reply::{BrokenReply, Reply, ReplyLine, ReplyReader};
 pub use verb::{Answer, Argument, Direction, Row, Stage, Verb, is_foreign};

@@ -11,6 +11,8 @@ pub enum ClientTls {
     Required,
     /// A client may secure its control connection, or not.
     Optional,
+    /// TLS from the first byte, on a port of its own; there is no AUTH (the "ftps" of port 990).
+    Implicit,
 }
 
 /// How the gate's own control connections to the members of a pool are secured.
@@ -18,6 +20,8 @@ pub enum ClientTls {
 pub enum BackendTls {
     /// AUTH TLS before USER; a backend that refuses it is not used (never a silent fall-back).
     Explicit,
+    /// TLS from the first byte, before the backend's greeting.
+    Implicit,
     /// Plain FTP inside.
     Off,
     /// Explicit when the client secured its control connection, off when it did not.
@@ -125,6 +129,10 @@ pub struct SiteRules {
     pub banner: String,
     /// Whether clients must secure their control connection.
     pub client_tls: ClientTls,
+    /// On an implicit listener: 220 comes in clear text, before the handshake (z/OS expects it so; field note P23).
+    pub banner_first: bool,
+    /// On an implicit listener: PBSZ 0 and PROT P count as given (field note P26).
+    pub implicit_private: bool,
     /// What the client's data connections must be.
     pub client_protection: ClientProtection,
     /// How the control connection to the backend is secured.
@@ -145,4 +153,12 @@ pub struct SiteRules {
     pub pasv_address: PasvAddress,
     /// The bounds on time.
     pub patience: Patience,
+}
+
+impl SiteRules {
+    /// Whether clients await words in clear text before anything else.
+    #[must_use]
+    pub fn speaks_first(&self) -> bool {
+        self.client_tls != ClientTls::Implicit || self.banner_first
+    }
 }

@@ -26,6 +26,8 @@ pub(crate) fn rules() -> SiteRules {
     SiteRules {
         banner: "FTP gateway ready".to_owned(),
         client_tls: ClientTls::Required,
+        banner_first: false,
+        implicit_private: true,
         client_protection: ClientProtection::Private,
         backend_tls: BackendTls::Explicit,
         backend_protection: BackendProtection::Private,
@@ -73,6 +75,13 @@ impl Script {
     }
 
     pub(crate) fn open_family(rules: SiteRules, is_v6: bool) -> Self {
+        let mut script = Self::accepted(rules, is_v6);
+        script.gives(&["C 220 FTP gateway ready"]);
+        script
+    }
+
+    /// A client that has just been accepted; what the gate does about it is still to be looked at.
+    pub(crate) fn accepted(rules: SiteRules, is_v6: bool) -> Self {
         let now = start();
         let (dialog, greeting) = Dialog::open(Arc::new(rules), is_v6, now);
         let mut script = Self {
@@ -82,7 +91,6 @@ impl Script {
             notes: Vec::new(),
         };
         script.perform(greeting);
-        script.gives(&["C 220 FTP gateway ready"]);
         script
     }
 

@@ -21,6 +21,7 @@ mod direct;
 mod empties;
 mod limits;
 mod login;
+mod modes;
 mod panics;
 mod servers;
 #[path = "../support/mod.rs"]

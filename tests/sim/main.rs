@@ -71,16 +71,27 @@ fn site(chance: &mut Chance) -> SiteRules {
     SiteRules {
         banner: "Ready".to_owned(),
         client_tls: if is_strict {
-            ClientTls::Required
+            chance.pick(&[
+                ClientTls::Required,
+                ClientTls::Required,
+                ClientTls::Implicit,
+            ])
         } else {
             ClientTls::Optional
         },
+        banner_first: chance.percent(50),
+        implicit_private: chance.percent(50),
         client_protection: if is_strict {
             ClientProtection::Private
         } else {
             ClientProtection::Any
         },
-        backend_tls: chance.pick(&[BackendTls::Explicit, BackendTls::Off, BackendTls::Match]),
+        backend_tls: chance.pick(&[
+            BackendTls::Explicit,
+            BackendTls::Implicit,
+            BackendTls::Off,
+            BackendTls::Match,
+        ]),
         backend_protection: chance.pick(&[
             BackendProtection::Private,
             BackendProtection::Clear,

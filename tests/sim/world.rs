@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sluicegate::dialog::{Actions, Blame, DataPlan, Dialog, FromBackend, FromClient, Input};
+use sluicegate::dialog::{
+    Actions, Blame, DataPlan, Dialog, FromBackend, FromClient, Input, Protection,
+};
 use sluicegate::ftp::ReplyReader;
 use sluicegate::limits::ACTIONS_PER_STEP_MAX;
-use sluicegate::policy::SiteRules;
+use sluicegate::policy::{BackendTls, ClientTls, SiteRules};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Says};
 use crate::chance::Chance;
 use crate::checks::{Checks, Tally};
 use crate::client::Client;
@@ -51,6 +53,8 @@ pub(crate) struct World {
     backend: Backend,
     backend_wire: VecDeque<FromBackend>,
     backend_wire_until: u64,
+    /// What an implicit backend says when TLS is there.
+    greeting: Says,
     legs: Option<Legs>,
     /// The transfer that the legs belong to.
     running: Option<String>,
@@ -81,9 +85,16 @@ pub(crate) fn run(
     let base = now();
     let is_v6 = chance.percent(10);
     let (dialog, greeting) = Dialog::open(Arc::clone(&rules), is_v6, base);
+    let mut client = Client::new(&mut chance);
+    client.is_securing = rules.client_tls == ClientTls::Implicit;
+    let mut backend = Backend::new(&mut chance);
+    if rules.backend_tls == BackendTls::Implicit {
+        backend.protection = chance.pick(&[Protection::Clear, Protection::Private]);
+    }
     let mut world = World {
-        client: Client::new(&mut chance),
-        backend: Backend::new(&mut chance),
+        client,
+        backend,
+        greeting: Vec::new(),
         chance,
         rules,
         dialog,

@@ -1,6 +1,7 @@
 //! The gate's part of a world: each action of the dialog, performed and checked.
 
-use sluicegate::dialog::{Action, Actions, FromClient, Loss, Note, Side};
+use sluicegate::dialog::{Action, Actions, FromBackend, FromClient, Loss, Note, Side};
+use sluicegate::policy::BackendTls;
 
 use super::{Event, Outcome, World};
 use crate::client::{Heard, direction};
@@ -36,11 +37,17 @@ impl World {
                 self.client_wires(news);
             }
             Action::ConnectBackend => {
-                let says = self.backend.reached(&mut self.chance);
+                let mut says = self.backend.reached(&mut self.chance);
+                if self.rules.backend_tls == BackendTls::Implicit {
+                    self.greeting = says.split_off(1);
+                }
                 self.backend_says(says);
             }
             Action::SecureBackend => {
-                let says = self.backend.secured(&mut self.chance);
+                let mut says = self.backend.secured(&mut self.chance);
+                if matches!(says.last(), Some((_, FromBackend::Secured))) {
+                    says.append(&mut self.greeting);
+                }
                 self.backend_says(says);
             }
             Action::OpenPassive => {

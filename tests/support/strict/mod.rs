@@ -84,6 +84,21 @@ impl Strict {
         client
     }
 
+    /// As `open`, where TLS comes first; nothing is said of PBSZ and PROT.
+    pub(crate) fn open_implicit(
+        address: SocketAddr,
+        authority: &Authority,
+        versions: Versions,
+    ) -> Self {
+        let mut client = Self::connect(address, authority.client(versions));
+        client.secure().unwrap();
+        client.hear().expect(&[220]);
+        client.login();
+        client.private = true;
+        client.say("TYPE I").expect(&[200]);
+        client
+    }
+
     /// AUTH TLS and the handshake.
     pub(crate) fn auth(&mut self) {
         self.say("AUTH TLS").expect(&[234]);
