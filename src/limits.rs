@@ -97,6 +97,9 @@ pub const MEMBER_REST: Duration = Duration::from_secs(10);
 
 // --- data connections ----------------------------------------------------------------------------------------
 
+/// Lowest port that a client may have a data connection opened to: below are services (RFC 2577 section 3).
+pub const ACTIVE_PORT_MIN: u16 = 1024;
+
 /// Plain bytes read from a source in one turn: large enough to batch records, small enough to share a core.
 pub const RELAY_CHUNK_BYTES: usize = 256 * 1024;
 
@@ -126,7 +129,7 @@ pub const NAME_BYTES_MAX: usize = 64;
 /// Longest banner: a line of text, not a page; RFC 959 sets no bound.
 pub const BANNER_BYTES_MAX: usize = 200;
 
-/// Default of `limits.sessions`: what a host carries whose descriptor limit is raised (7 for each session).
+/// Default of `limits.sessions`: what a host carries whose descriptor limit is raised (9 for each session).
 pub const SESSIONS: usize = 10_000;
 
 /// Most sessions an operator can ask for: a mistyped number should be a complaint, not an attempt.
@@ -164,8 +167,9 @@ pub const KERNEL_RELEASE_RINGS_UNCHARGED: (u32, u32) = (5, 12);
 /// Descriptors beside the sessions': rings, event descriptors, listeners with their probes, of a shard or the gate.
 pub const DESCRIPTORS_PER_SHARD: u64 = 64;
 
-/// Descriptors a session holds at most: two control, two data, one listener with its probe, and one dying.
-pub const DESCRIPTORS_PER_SESSION: u64 = 7;
+/// Descriptors a session holds at most: two control, two data that are being read to their end, for the next transfer a
+/// listener with its probe on each leg, and one dying.
+pub const DESCRIPTORS_PER_SESSION: u64 = 9;
 
 /// Messages waiting for a shard; the gate sends a handful a second.
 pub const MAILBOX_MESSAGES_MAX: usize = 64;

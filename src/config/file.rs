@@ -106,6 +106,7 @@ section! {
         passive_ports: PortSpan,
         advertise: Ipv4Addr,
         data_peer: DataPeer,
+        active: bool,
         unfinished: OnUnfinished,
         bare_uploads: bool,
         banner: OneLine,

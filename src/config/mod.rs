@@ -108,6 +108,7 @@ impl Config {
             client_unfinished: listener.unfinished,
             backend_unfinished: pool.unfinished,
             bare_uploads: listener.bare_uploads,
+            active: listener.active,
             passive: pool.passive,
             pasv_address: pool.pasv_address,
             patience: Patience {
@@ -242,6 +243,8 @@ pub struct Listener {
     pub advertise: Option<Ipv4Addr>,
     /// `data_peer`
     pub data_peer: DataPeer,
+    /// `active`: whether PORT and EPRT are served.
+    pub active: bool,
     /// `unfinished`: what becomes of uploads that end without close_notify.
     pub unfinished: OnUnfinished,
     /// `bare_uploads`: whether a private upload closed without a handshake is an empty file (rule 3 of the contract).

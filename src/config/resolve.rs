@@ -196,6 +196,7 @@ fn listener(
     let ports = desk.need("passive_ports", keys.passive_ports, "\"50000-50999\"");
     let advertise = desk.located("advertise", keys.advertise);
     let data_peer = desk.or("data_peer", keys.data_peer, DataPeer::Same);
+    let active = desk.or("active", keys.active, true);
     let unfinished = desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror);
     let bare_uploads = desk.or("bare_uploads", keys.bare_uploads, false);
     let banner = desk.or(
@@ -219,6 +220,7 @@ fn listener(
         passive_ports: value_or(&ports, PortSpan { first: 0, last: 0 }),
         advertise: advertise.map(|address| address.value),
         data_peer,
+        active,
         unfinished,
         bare_uploads,
         banner: banner.0,

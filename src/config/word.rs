@@ -88,6 +88,8 @@ impl Choice for PassiveStyle {
         ("auto", Self::Auto),
         ("epsv", Self::Epsv),
         ("pasv", Self::Pasv),
+        ("port", Self::Port),
+        ("eprt", Self::Eprt),
     ];
 }
 

@@ -20,6 +20,8 @@ impl Dialog {
             Verb::Feat => self.feat(turn),
             Verb::Pasv => self.pasv(turn),
             Verb::Epsv => self.epsv(turn, &command.argument),
+            Verb::Port => self.port(turn, &command.argument),
+            Verb::Eprt => self.eprt(turn, &command.argument),
             Verb::Mode => self.mode(turn, &command),
             Verb::Rest => self.rest_marker(turn, &command),
             Verb::Noop if self.client.logged_in => self.forward(turn, &command),
@@ -51,6 +53,7 @@ impl Dialog {
     fn offer(&self) -> Offer {
         Offer {
             auth: self.rules.client_tls != ClientTls::Implicit,
+            active: self.rules.active,
         }
     }
 
@@ -132,10 +135,7 @@ pub(super) fn malformed(malformed: Malformed) -> Reply {
 /// Why a known command is refused.
 pub(super) fn refused(verb: Verb) -> Reply {
     let (code, text) = match verb {
-        Verb::Port | Verb::Lprt | Verb::Eprt => (
-            occasion::NOT_OFFERED,
-            "Active mode is not offered: use EPSV or PASV",
-        ),
+        Verb::Lprt => (occasion::NOT_OFFERED, "Use EPRT or PORT"),
         Verb::Lpsv => (occasion::NOT_OFFERED, "Use EPSV or PASV"),
         Verb::Ccc => (
             occasion::REFUSED_BY_POLICY,

@@ -3,6 +3,7 @@
 //! It never performs I/O, never reads a clock, never sees a byte of a transfer, and never lets a failure become a success.
 
 mod action;
+mod active;
 mod answers;
 mod facts;
 mod leaving;
@@ -15,6 +16,7 @@ mod transfer;
 mod verdict;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -75,13 +77,13 @@ impl Turn {
 }
 
 impl Dialog {
-    /// A session that has just been accepted, and what comes first: its greeting, or TLS.
+    /// A session of the client at `peer` that has just been accepted, and what comes first: its greeting, or TLS.
     #[must_use]
-    pub fn open(rules: Arc<SiteRules>, is_v6: bool, now: Instant) -> (Self, Actions) {
+    pub fn open(rules: Arc<SiteRules>, peer: IpAddr, now: Instant) -> (Self, Actions) {
         let mut dialog = Self {
             timers: Timers::default(),
             client: Client {
-                is_v6,
+                peer: peer.to_canonical(),
                 ..Client::default()
             },
             backend: Backend::default(),
@@ -111,7 +113,7 @@ impl Dialog {
             match input {
                 Input::Client(news) => self.hear_client(&mut turn, news),
                 Input::Backend(news) => self.hear_backend(&mut turn, news),
-                Input::Passive(address) => self.passive_opened(&mut turn, address),
+                Input::Passive(side, address) => self.passive_opened(&mut turn, side, address),
                 Input::Data(news) => self.hear_data(&mut turn, news),
                 Input::Deadline => self.hear_clock(&mut turn),
                 Input::Drain => self.draining = true,

@@ -13,6 +13,8 @@ pub struct Features(Vec<String>);
 pub struct Offer {
     /// AUTH: not where TLS is there from the first byte.
     pub auth: bool,
+    /// EPRT: where clients may be connected to.
+    pub active: bool,
 }
 
 /// What the gate answers itself, whatever stands behind it.
@@ -26,7 +28,8 @@ impl Features {
     #[must_use]
     pub fn own(offer: Offer) -> Self {
         let auth = offer.auth.then_some("AUTH TLS");
-        let lines = auth.into_iter().chain(OWN.iter().copied());
+        let active = offer.active.then_some("EPRT");
+        let lines = auth.into_iter().chain(OWN.iter().copied()).chain(active);
         Self(lines.map(str::to_owned).collect())
     }
 
@@ -80,7 +83,14 @@ mod tests {
             b" XFANCY\x1b[2J",
             b" SIZE",
         ];
-        let reply = Features::with_backend(Offer { auth: true }, backend).reply();
+        let reply = Features::with_backend(
+            Offer {
+                auth: true,
+                active: false,
+            },
+            backend,
+        )
+        .reply();
         let text = String::from_utf8(reply.wire()).expect("ASCII");
         let lines: Vec<_> = text.lines().map(str::trim).collect();
         let expected = [

@@ -11,7 +11,8 @@ mod reply;
 mod verb;
 
 pub use address::{
-    EpsvAsk, pasv_reply, read_epsv_ask, read_epsv_reply, read_pasv_reply, write_epsv_reply,
+    BadEprt, EpsvAsk, pasv_reply, read_eprt, read_epsv_ask, read_epsv_reply, read_pasv_reply,
+    read_port, write_eprt, write_epsv_reply, write_port,
 };
 pub use code::{Class, Code, occasion};
 pub use command::{Command, Malformed};

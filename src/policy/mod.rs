@@ -70,7 +70,7 @@ pub enum OnUnfinished {
     Reject,
 }
 
-/// How the gate asks a backend for a data port.
+/// How data connections with a backend come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PassiveStyle {
     /// EPSV first (RFC 2428 section 3), PASV when the backend does not know it.
@@ -79,6 +79,18 @@ pub enum PassiveStyle {
     Epsv,
     /// PASV only (RFC 959 section 4.1.2).
     Pasv,
+    /// PORT: the backend connects to the gate (RFC 959 section 4.1.2).
+    Port,
+    /// EPRT: the same, also over IPv6 (RFC 2428 section 2).
+    Eprt,
+}
+
+impl PassiveStyle {
+    /// Whether the backend connects to us.
+    #[must_use]
+    pub const fn is_active(self) -> bool {
+        matches!(self, Self::Port | Self::Eprt)
+    }
 }
 
 /// Whether the address in a backend's PASV reply counts (rule 10 of the contract).
@@ -147,7 +159,9 @@ pub struct SiteRules {
     pub backend_unfinished: OnUnfinished,
     /// Whether a client may end an empty private upload without a handshake (rule 3 of the contract).
     pub bare_uploads: bool,
-    /// How the backend is asked for a data port.
+    /// Whether clients may have data connections opened to them (PORT, EPRT).
+    pub active: bool,
+    /// How data connections with the backend come about.
     pub passive: PassiveStyle,
     /// Whether the address in its PASV reply counts.
     pub pasv_address: PasvAddress,

@@ -37,6 +37,8 @@ const SEEDS: u64 = 50_000;
 const EXPECTED: &[&str] = &[
     "QUIT",
     "aborted",
+    "awaited from the backend",
+    "connected to the client",
     "download 425",
     "download 426",
     "download completed",
@@ -106,7 +108,10 @@ fn site(chance: &mut Chance) -> SiteRules {
         client_unfinished: chance.pick(&unfinished),
         backend_unfinished: chance.pick(&unfinished),
         bare_uploads: chance.percent(10),
+        active: chance.percent(90),
         passive: chance.pick(&[
+            PassiveStyle::Port,
+            PassiveStyle::Eprt,
             PassiveStyle::Auto,
             PassiveStyle::Auto,
             PassiveStyle::Epsv,

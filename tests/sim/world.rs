@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sluicegate::dialog::{
-    Actions, Blame, DataPlan, Dialog, FromBackend, FromClient, Input, Protection,
+    Actions, Blame, DataPlan, Dialog, FromBackend, FromClient, Input, Protection, Side,
 };
 use sluicegate::ftp::ReplyReader;
 use sluicegate::limits::ACTIONS_PER_STEP_MAX;
@@ -27,7 +27,7 @@ enum Event {
     /// The client's next news reach the gate, if it reads.
     ClientWire,
     BackendWire,
-    Passive(bool),
+    Passive(Side, bool),
     Data(u64, DataEvent),
     /// The client does its next move.
     ClientMoves,
@@ -59,7 +59,8 @@ pub(crate) struct World {
     /// The transfer that the legs belong to.
     running: Option<String>,
     opening: Option<DataPlan>,
-    is_listening: bool,
+    /// For the client, and for the backend.
+    is_listening: [bool; 2],
     offset: u64,
     /// Final replies that the backend owes, and the reader that knows when it has given one.
     owed: u32,
@@ -83,8 +84,13 @@ pub(crate) fn run(
     let mut chance = Chance::new(seed);
     let rules = Arc::new(site(&mut chance));
     let base = now();
-    let is_v6 = chance.percent(10);
-    let (dialog, greeting) = Dialog::open(Arc::clone(&rules), is_v6, base);
+    let peer = if chance.percent(10) {
+        "fd00::7"
+    } else {
+        "192.0.2.7"
+    };
+    let peer = peer.parse().expect("an address");
+    let (dialog, greeting) = Dialog::open(Arc::clone(&rules), peer, base);
     let mut client = Client::new(&mut chance);
     client.is_securing = rules.client_tls == ClientTls::Implicit;
     let mut backend = Backend::new(&mut chance);
@@ -109,7 +115,7 @@ pub(crate) fn run(
         legs: None,
         running: None,
         opening: None,
-        is_listening: false,
+        is_listening: [false; 2],
         offset: 0,
         owed: 0,
         replies: ReplyReader::default(),
@@ -215,9 +221,9 @@ impl World {
                 Some(news) => self.backend_news(news),
                 None => Ok(()),
             },
-            Event::Passive(is_open) => {
+            Event::Passive(side, is_open) => {
                 let address = "10.0.0.1:50001".parse().expect("an address");
-                self.step(Input::Passive(is_open.then_some(address)))
+                self.step(Input::Passive(side, is_open.then_some(address)))
             }
             Event::Data(id, event) => self.data_event(id, event),
             // The alarm may go off early: it means nothing.

@@ -61,11 +61,14 @@ impl Target {
             "--silent",
             "--show-error",
             "--verbose",
-            "--ssl-reqd",
             "--max-time",
             "50",
             "--disable",
         ]);
+        // Of the two that demand TLS the stricter one would win.
+        if !options.contains(&"--ftp-ssl-control") {
+            command.arg("--ssl-reqd");
+        }
         command.arg("--cacert").arg(&self.ca_file);
         command
             .args(["--user", &format!("{USER}:{PASSWORD}")])

@@ -50,12 +50,12 @@ impl World {
                 }
                 self.backend_says(says);
             }
-            Action::OpenPassive => {
+            Action::OpenPassive(side) => {
                 let (delay, is_open) = (self.chance.delay(20), !self.chance.percent(2));
-                self.is_listening = is_open;
-                self.after(delay, Event::Passive(is_open));
+                self.is_listening[side as usize] = is_open;
+                self.after(delay, Event::Passive(side, is_open));
             }
-            Action::ClosePassive => self.is_listening = false,
+            Action::ClosePassive(side) => self.is_listening[side as usize] = false,
             Action::OpenData(plan) => self.opening = Some(plan),
             Action::EndData(side, close) => {
                 let (Some(legs), Some(tag)) = (&mut self.legs, &self.running) else {
@@ -69,7 +69,7 @@ impl World {
                 let (Some(legs), Some(tag)) = (self.legs.take(), self.running.take()) else {
                     return Err("rule 14: no data to be closed".to_owned());
                 };
-                self.is_listening = false;
+                self.is_listening = [false; 2];
                 let record = self.checks.records.get_mut(&tag).expect("it was begun");
                 record.legs = Some(legs);
             }
