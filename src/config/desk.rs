@@ -125,14 +125,14 @@ impl Desk<'_> {
         &mut self,
         name: &str,
         key: Key<bool>,
-        tls: ClientTls,
+        is_implicit: bool,
         default: bool,
     ) -> bool {
         let Some(written) = self.located(name, key) else {
             return default;
         };
-        if written.value != default && tls != ClientTls::Implicit {
-            let problem = "has no effect: tls is not \"implicit\" at this listener";
+        if written.value != default && !is_implicit {
+            let problem = "has no effect: tls is not \"implicit\" here";
             let cure = "tls = \"implicit\", or leave this key out";
             self.findings
                 .warnings

@@ -120,6 +120,7 @@ section! {
         name: Name,
         members: List<HostPort>,
         tls: BackendTls,
+        banner_first: bool,
         tls_versions: List<TlsVersion>,
         verify: Verify,
         ca: PathBuf,

@@ -103,6 +103,7 @@ impl Config {
             implicit_private: listener.implicit_private,
             client_protection: listener.data_protection,
             backend_tls: pool.tls,
+            backend_banner_first: pool.banner_first,
             backend_protection: pool.data_protection,
             on_empty: pool.empty,
             client_unfinished: listener.unfinished,
@@ -316,6 +317,8 @@ pub struct Pool {
     pub members: Located<Vec<HostPort>>,
     /// `tls`
     pub tls: BackendTls,
+    /// `banner_first`: whether its 220 comes in clear text before an implicit handshake.
+    pub banner_first: bool,
     /// `tls_versions`
     pub tls_versions: TlsVersions,
     /// `verify`

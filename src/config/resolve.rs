@@ -187,8 +187,10 @@ fn listener(
         .need("pool", keys.pool, "\"inside\"")
         .and_then(|name| desk.pool(&name, pools));
     let tls = desk.or("tls", keys.tls, ClientTls::Required);
-    let banner_first = desk.implicit_only("banner_first", keys.banner_first, tls, false);
-    let implicit_private = desk.implicit_only("implicit_private", keys.implicit_private, tls, true);
+    let is_implicit = tls == ClientTls::Implicit;
+    let banner_first = desk.implicit_only("banner_first", keys.banner_first, is_implicit, false);
+    let implicit_private =
+        desk.implicit_only("implicit_private", keys.implicit_private, is_implicit, true);
     let certificate = desk.need("certificate", keys.certificate, "\"gate.pem\"");
     let key = desk.need("key", keys.key, "\"gate.key\"");
     let tls_versions = desk.versions(keys.tls_versions);
@@ -238,6 +240,8 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
     let name = desk.need("name", keys.name, "\"inside\"");
     let members = desk.need("members", keys.members, "[\"10.0.0.10:21\"]");
     let tls = desk.or("tls", keys.tls, BackendTls::Explicit);
+    let is_implicit = tls == BackendTls::Implicit;
+    let banner_first = desk.implicit_only("banner_first", keys.banner_first, is_implicit, false);
     let tls_versions = desk.versions(keys.tls_versions);
     // A `ca` that cannot be read is not missing, and where `verify` cannot be read it may not be wanted.
     let (ca_written, verify_written) = (keys.ca.0.is_some(), keys.verify.0.is_some());
@@ -259,6 +263,7 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         name: value_or(&name, String::new()),
         members: members.map_or_else(nothing, |list| list.map(|list| list.0)),
         tls,
+        banner_first,
         tls_versions,
         verify: verify.map_or(Verify::Ca, |verify| verify.value),
         ca,

@@ -239,13 +239,14 @@ fn implicit_tls_is_private_on_either_leg() {
         "certificate",
         "tls = \"implicit\"\nbanner_first = true\ncertificate",
     )
-    .replace("ca =", "tls = \"implicit\"\nca =");
+    .replace("ca =", "tls = \"implicit\"\nbanner_first = true\nca =");
     let config = read(&text).expect("it loads");
     assert_eq!(config.warnings, []);
     let listener = &config.listeners[0];
     assert_eq!(listener.data_protection, ClientProtection::Private);
     assert!(listener.banner_first && listener.implicit_private);
     assert_eq!(config.pools[0].tls, BackendTls::Implicit);
+    assert!(config.pools[0].banner_first);
     assert_eq!(config.pools[0].data_protection, BackendProtection::Private);
 }
 
@@ -283,6 +284,10 @@ fn what_is_allowed_and_unwise_is_a_warning() {
             "banner_first = true\nimplicit_private = false\ncertificate"
         )),
         ["listener[0].banner_first", "listener[0].implicit_private"]
+    );
+    assert_eq!(
+        warnings(&with("ca =", "banner_first = true\nca =")),
+        ["pool[0].banner_first"]
     );
     let idle =
         format!("{MINIMAL}\n[[pool]]\nname = \"idle\"\nmembers = [\"a.b:21\"]\ntls = \"off\"\n");

@@ -135,7 +135,7 @@ impl Dialog {
     }
 
     pub(super) fn backend_reached(&mut self, turn: &mut Turn) {
-        if self.rules.backend_tls == BackendTls::Implicit {
+        if self.rules.backend_tls == BackendTls::Implicit && !self.rules.backend_banner_first {
             return self.secure_backend(turn);
         }
         self.await_greeting(turn);
@@ -170,7 +170,7 @@ impl Dialog {
         self.backend.stage = BackendStage::There;
         let wants_tls = match self.rules.backend_tls {
             BackendTls::Explicit => true,
-            // It is there already.
+            BackendTls::Implicit if !self.backend.secure => return self.secure_backend(turn),
             BackendTls::Implicit => false,
             BackendTls::Off => false,
             BackendTls::Match => self.client.secure,
@@ -193,13 +193,13 @@ impl Dialog {
 
     pub(super) fn backend_secured(&mut self, turn: &mut Turn) {
         self.backend.secure = true;
+        if self.rules.backend_tls == BackendTls::Implicit {
+            self.backend.protection = None;
+        }
         match self.backend.stage {
             BackendStage::There => self.say_user(turn),
-            // Implicit TLS comes before the greeting.
-            BackendStage::Absent | BackendStage::Lost => {
-                self.backend.protection = None;
-                self.await_greeting(turn);
-            }
+            // Implicit TLS comes before the greeting, as a rule.
+            BackendStage::Absent | BackendStage::Lost => self.await_greeting(turn),
         }
     }
 

@@ -149,6 +149,8 @@ pub struct SiteRules {
     pub client_protection: ClientProtection,
     /// How the control connection to the backend is secured.
     pub backend_tls: BackendTls,
+    /// With implicit TLS to the backend: its 220 comes in clear text, before the handshake (field note P23).
+    pub backend_banner_first: bool,
     /// How the data connections to the backend are secured.
     pub backend_protection: BackendProtection,
     /// What a success without a byte is.

@@ -111,6 +111,20 @@ fn implicit_tls_towards_a_backend_comes_before_its_greeting() {
 }
 
 #[test]
+fn an_implicit_backend_may_greet_in_clear_text() {
+    let mut script = Script::secured(SiteRules {
+        backend_banner_first: true,
+        ..implicit_inside()
+    });
+    script.client("USER ann").gives(&["connect"]);
+    script.reached(FromBackend::Reached).gives(&[]);
+    script.backend("220 Hello").gives(&["secure backend"]);
+    script.reached(FromBackend::Secured).gives(&["B USER ann"]);
+    script.backend("230 In").gives(&["C 230 In"]);
+    script.client("EPSV").gives(&["listen", "B PBSZ 0"]);
+}
+
+#[test]
 fn what_an_implicit_backend_begins_with_is_not_taken_for_granted() {
     let mut script = Script::secured(SiteRules {
         backend_protection: BackendProtection::Clear,

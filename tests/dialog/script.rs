@@ -30,6 +30,7 @@ pub(crate) fn rules() -> SiteRules {
         implicit_private: true,
         client_protection: ClientProtection::Private,
         backend_tls: BackendTls::Explicit,
+        backend_banner_first: false,
         backend_protection: BackendProtection::Private,
         on_empty: OnEmpty::Complete,
         client_unfinished: OnUnfinished::Mirror,

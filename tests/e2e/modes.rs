@@ -133,6 +133,22 @@ fn the_banner_comes_first_where_it_is_told_to() {
 }
 
 #[test]
+fn a_backend_may_greet_before_implicit_tls() {
+    let scene = Scene::new();
+    let script = Script::new().file("file", b"payload").banner_first();
+    let rude = Rude::start(&scene, script);
+    let setup = Setup::new()
+        .pool("tls", "\"implicit\"")
+        .pool("banner_first", "true");
+    let gate = Gate::start(&scene, rude.address(), setup);
+    let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+    client.download("RETR file").assert_complete(b"payload");
+    client.upload("STOR up", b"").reply.expect(&[226]);
+    assert!(rude.seen("RETR").iter().all(|seen| seen.resumed));
+    assert!(!rude.commands().contains(&"AUTH TLS".to_owned()));
+}
+
+#[test]
 fn clear_words_on_an_implicit_port_get_no_service() {
     let scene = Scene::new();
     let rude = Rude::start(&scene, Script::new());

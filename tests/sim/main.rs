@@ -94,6 +94,7 @@ fn site(chance: &mut Chance) -> SiteRules {
             BackendTls::Off,
             BackendTls::Match,
         ]),
+        backend_banner_first: chance.percent(30),
         backend_protection: chance.pick(&[
             BackendProtection::Private,
             BackendProtection::Clear,

@@ -38,7 +38,8 @@ impl World {
             }
             Action::ConnectBackend => {
                 let mut says = self.backend.reached(&mut self.chance);
-                if self.rules.backend_tls == BackendTls::Implicit {
+                let is_implicit = self.rules.backend_tls == BackendTls::Implicit;
+                if is_implicit && !self.rules.backend_banner_first {
                     self.greeting = says.split_off(1);
                 }
                 self.backend_says(says);
