@@ -28,3 +28,4 @@ mod servers;
 mod stop;
 #[path = "../support/mod.rs"]
 mod support;
+mod ways;
