@@ -79,6 +79,17 @@ fn transfers() -> Scope {
     }
 }
 
+/// Two transfers in one session, each with a data connection of its own, whatever became of the first one.
+fn sessions() -> Scope {
+    Scope {
+        kinds: &[Kind::Retr, Kind::Stor, Kind::Epsv],
+        commands_max: 3,
+        lag_max: 0,
+        sights: &[],
+        ..transfers()
+    }
+}
+
 /// One transfer and an ABOR under every policy, in clear text too.
 fn policies() -> Scope {
     let verifies = SiteRules {
@@ -246,12 +257,12 @@ const STATES_MIN: usize = 100_000;
 
 /// Goes through all states of a scope, and says how many they are.
 fn go_through(name: &str, scope: Scope) {
-    let checker = scope
-        .checker()
-        .threads(2)
-        .finish_when(HasDiscoveries::AnyFailures)
-        .spawn_bfs()
-        .join();
+    let begin = |scope: Scope| {
+        let checker = scope.checker().threads(2);
+        checker.finish_when(HasDiscoveries::AnyFailures)
+    };
+    // Depth first is faster by far; breadth first finds the shortest way to a fault.
+    let checker = begin(scope.clone()).spawn_dfs().join();
     println!(
         "{name}: {} states, {} moves, at most {} deep",
         checker.unique_state_count(),
@@ -266,7 +277,10 @@ fn go_through(name: &str, scope: Scope) {
             .to_string()
             .contains("counterexample");
         match found {
-            Some(path) if is_failure => panic!("{name}: {:#?}", path.into_actions()),
+            Some(path) if is_failure => {
+                let shortest = begin(scope).spawn_bfs().join().discovery(name);
+                panic!("{name}: {:#?}", shortest.unwrap_or(path).into_actions());
+            }
             None if property.expectation == Expectation::Sometimes => panic!("never seen: {name}"),
             _ => {}
         }
@@ -280,6 +294,11 @@ fn go_through(name: &str, scope: Scope) {
 #[test]
 fn transfers_keep_the_rules() {
     go_through("transfers", transfers());
+}
+
+#[test]
+fn sessions_keep_the_rules() {
+    go_through("sessions", sessions());
 }
 
 #[test]
