@@ -36,7 +36,7 @@ fn login() -> Vec<Input> {
 /// EPSV and RETR of an empty file, as news come in from both sides.
 fn empty_retr(backend_is_private: bool) -> Vec<Input> {
     let mut inputs = vec![client("EPSV")];
-    inputs.push(Input::Passive("10.0.0.1:50000".parse().ok()));
+    inputs.push(Input::Passive(Side::Client, "10.0.0.1:50000".parse().ok()));
     if !backend_is_private {
         inputs.extend(["200 PBSZ=0", "200 Private"].map(backend));
     }
@@ -68,7 +68,8 @@ fn decisions(criterion: &mut Criterion) {
     let config = config::read(text).expect("the shipped configuration is good");
     let rules = Arc::new(config.rules(&config.listeners[0]));
     let now = Instant::now();
-    let (mut dialog, _greeting) = Dialog::open(rules, false, now);
+    let peer = "10.0.0.9".parse().expect("an address");
+    let (mut dialog, _greeting) = Dialog::open(rules, peer, now);
     for input in login().into_iter().chain(empty_retr(false)) {
         black_box(dialog.step(now, input));
     }

@@ -105,6 +105,9 @@ pub const MEMBER_REST: Duration = Duration::from_secs(10);
 
 // --- data connections ----------------------------------------------------------------------------------------
 
+/// Lowest port that a client may have a data connection opened to: below are services (RFC 2577 section 3).
+pub const ACTIVE_PORT_MIN: u16 = 1024;
+
 /// Plain bytes read from a source in one turn: large enough to batch records, small enough to share a core.
 pub const RELAY_CHUNK_BYTES: usize = 256 * 1024;
 
@@ -172,9 +175,9 @@ pub const KERNEL_RELEASE_RINGS_UNCHARGED: (u32, u32) = (5, 12);
 /// Descriptors beside the sessions': rings, event descriptors, listeners with their probes, of a shard or the gate.
 pub const DESCRIPTORS_PER_SHARD: u64 = 64;
 
-/// Descriptors a session holds at most: two control, two data or one listener with its probe, one dying, and the
-/// lingering ones.
-pub const DESCRIPTORS_PER_SESSION: u64 = 5 + LINGERING_LEGS_MAX as u64;
+/// Descriptors a session holds at most: two control, for the next transfer a listener with its probe on each leg, one
+/// dying, and the lingering ones of transfers before.
+pub const DESCRIPTORS_PER_SESSION: u64 = 7 + LINGERING_LEGS_MAX as u64;
 
 /// Messages waiting for a shard; the gate sends a handful in all.
 pub const MAILBOX_MESSAGES_MAX: usize = 64;

@@ -131,9 +131,30 @@ impl Desk<'_> {
                 written.value
             }
             (_, Some(written)) => written.value,
-            (ClientTls::Required, None) => ClientProtection::Private,
+            (ClientTls::Required | ClientTls::Implicit, None) => ClientProtection::Private,
             (ClientTls::Optional, None) => ClientProtection::Any,
         }
+    }
+
+    /// A choice that means something only where TLS is implicit.
+    pub(super) fn implicit_only(
+        &mut self,
+        name: &str,
+        key: Key<bool>,
+        is_implicit: bool,
+        default: bool,
+    ) -> bool {
+        let Some(written) = self.located(name, key) else {
+            return default;
+        };
+        if written.value != default && !is_implicit {
+            let problem = "has no effect: tls is not \"implicit\" here";
+            let cure = "tls = \"implicit\", or leave this key out";
+            self.findings
+                .warnings
+                .push(written.complaint(problem, cure));
+        }
+        written.value
     }
 
     /// Whether a pool can know its backends' certificates, and whether it wants to; `told` if there is nothing to add.

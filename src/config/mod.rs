@@ -99,13 +99,17 @@ impl Config {
         SiteRules {
             banner: listener.banner.clone(),
             client_tls: listener.tls,
+            banner_first: listener.banner_first,
+            implicit_private: listener.implicit_private,
             client_protection: listener.data_protection,
             backend_tls: pool.tls,
+            backend_banner_first: pool.banner_first,
             backend_protection: pool.data_protection,
             on_empty: pool.empty,
             client_unfinished: listener.unfinished,
             backend_unfinished: pool.unfinished,
             bare_uploads: listener.bare_uploads,
+            active: listener.active,
             passive: pool.passive,
             pasv_address: pool.pasv_address,
             patience: Patience {
@@ -222,6 +226,10 @@ pub struct Listener {
     pub pool: usize,
     /// `tls`
     pub tls: ClientTls,
+    /// `banner_first`: whether 220 comes in clear text before an implicit handshake.
+    pub banner_first: bool,
+    /// `implicit_private`: whether implicit TLS implies PROT P.
+    pub implicit_private: bool,
     /// `certificate`: a PEM chain, the gate's own certificate first.
     pub certificate: Located<PathBuf>,
     /// `key`: the PEM key of that certificate.
@@ -240,6 +248,8 @@ pub struct Listener {
     pub data_peer: DataPeer,
     /// `resumption`
     pub resumption: DataResumption,
+    /// `active`: whether PORT and EPRT are served.
+    pub active: bool,
     /// `unfinished`: what becomes of uploads that end without close_notify.
     pub unfinished: OnUnfinished,
     /// `bare_uploads`: whether a private upload closed without a handshake is an empty file (rule 3 of the contract).
@@ -322,6 +332,8 @@ pub struct Pool {
     pub members: Located<Vec<HostPort>>,
     /// `tls`
     pub tls: BackendTls,
+    /// `banner_first`: whether its 220 comes in clear text before an implicit handshake.
+    pub banner_first: bool,
     /// `tls_versions`
     pub tls_versions: TlsVersions,
     /// `key_exchange`

@@ -187,6 +187,10 @@ fn listener(
         .need("pool", keys.pool, "\"inside\"")
         .and_then(|name| desk.pool(&name, pools));
     let tls = desk.or("tls", keys.tls, ClientTls::Required);
+    let is_implicit = tls == ClientTls::Implicit;
+    let banner_first = desk.implicit_only("banner_first", keys.banner_first, is_implicit, false);
+    let implicit_private =
+        desk.implicit_only("implicit_private", keys.implicit_private, is_implicit, true);
     let certificate = desk.need("certificate", keys.certificate, "\"gate.pem\"");
     let key = desk.need("key", keys.key, "\"gate.key\"");
     let key_exchange = desk.or("key_exchange", keys.key_exchange, KeyExchange::Preferred);
@@ -196,6 +200,7 @@ fn listener(
     let advertise = desk.located("advertise", keys.advertise);
     let data_peer = desk.or("data_peer", keys.data_peer, DataPeer::Same);
     let resumption = desk.or("resumption", keys.resumption, DataResumption::Accepted);
+    let active = desk.or("active", keys.active, true);
     let unfinished = desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror);
     let bare_uploads = desk.or("bare_uploads", keys.bare_uploads, false);
     let banner = desk.or(
@@ -210,6 +215,8 @@ fn listener(
         address: address.map_or_else(nothing, |list| list.map(|list| list.0)),
         pool: pool.unwrap_or(usize::MAX),
         tls,
+        banner_first,
+        implicit_private,
         certificate: certificate?,
         key: key?,
         tls_versions,
@@ -219,6 +226,7 @@ fn listener(
         advertise: advertise.map(|address| address.value),
         data_peer,
         resumption,
+        active,
         unfinished,
         bare_uploads,
         banner: banner.0,
@@ -237,6 +245,8 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
     let members = desk.need("members", keys.members, "[\"10.0.0.10:21\"]");
     let tls = desk.or("tls", keys.tls, BackendTls::Explicit);
     let key_exchange = desk.or("key_exchange", keys.key_exchange, KeyExchange::Preferred);
+    let is_implicit = tls == BackendTls::Implicit;
+    let banner_first = desk.implicit_only("banner_first", keys.banner_first, is_implicit, false);
     let tls_versions = desk.versions(keys.tls_versions, key_exchange);
     // A `ca` that cannot be read is not missing, and where `verify` cannot be read it may not be wanted.
     let (ca_written, verify_written) = (keys.ca.0.is_some(), keys.verify.0.is_some());
@@ -259,6 +269,7 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         name: value_or(&name, String::new()),
         members: members.map_or_else(nothing, |list| list.map(|list| list.0)),
         tls,
+        banner_first,
         tls_versions,
         key_exchange,
         verify: verify.map_or(Verify::Ca, |verify| verify.value),
@@ -268,7 +279,7 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         data_protection: match (tls, &protection) {
             (BackendTls::Off, _) => BackendProtection::Clear,
             (_, Some(written)) => written.value,
-            (BackendTls::Explicit, None) => BackendProtection::Private,
+            (BackendTls::Explicit | BackendTls::Implicit, None) => BackendProtection::Private,
             (BackendTls::Match, None) => BackendProtection::Match,
         },
         passive,

@@ -107,7 +107,7 @@ drain = "1 fortnight"
 name = "a"
 address = ["0.0.0.0", 21]
 pool = "insite"
-tls = "implicit"
+tls = "implied"
 certificate = 5
 passive_ports = "50999-50000"
 bare_uploads = "no"
@@ -133,7 +133,7 @@ empty = { a = 1 }
             "10:1  listener[0].key: is missing",
             "12:11  listener[0].address: item 1: \"0.0.0.0\" is not an address to listen on; item 2: is the number 21, not a text",
             "13:8  listener[0].pool: there is no pool \"insite\"",
-            "14:7  listener[0].tls: \"implicit\" is not in this version",
+            "14:7  listener[0].tls: \"implied\" is not a choice",
             "15:15  listener[0].certificate: is the number 5, not a text",
             "16:17  listener[0].passive_ports: \"50999-50000\" ends before it begins",
             "17:16  listener[0].bare_uploads: is the text \"no\", not a yes or no",
@@ -234,6 +234,23 @@ fn protections_that_cannot_hold_are_refused() {
 }
 
 #[test]
+fn implicit_tls_is_private_on_either_leg() {
+    let text = with(
+        "certificate",
+        "tls = \"implicit\"\nbanner_first = true\ncertificate",
+    )
+    .replace("ca =", "tls = \"implicit\"\nbanner_first = true\nca =");
+    let config = read(&text).expect("it loads");
+    assert_eq!(config.warnings, []);
+    let listener = &config.listeners[0];
+    assert_eq!(listener.data_protection, ClientProtection::Private);
+    assert!(listener.banner_first && listener.implicit_private);
+    assert_eq!(config.pools[0].tls, BackendTls::Implicit);
+    assert!(config.pools[0].banner_first);
+    assert_eq!(config.pools[0].data_protection, BackendProtection::Private);
+}
+
+#[test]
 fn what_is_allowed_and_unwise_is_a_warning() {
     let warnings = |text: &str| -> Vec<String> {
         read(text)
@@ -260,6 +277,17 @@ fn what_is_allowed_and_unwise_is_a_warning() {
             "tls = \"off\"\ndata_protection = \"private\""
         )),
         ["pool[0].data_protection"]
+    );
+    assert_eq!(
+        warnings(&with(
+            "certificate",
+            "banner_first = true\nimplicit_private = false\ncertificate"
+        )),
+        ["listener[0].banner_first", "listener[0].implicit_private"]
+    );
+    assert_eq!(
+        warnings(&with("ca =", "banner_first = true\nca =")),
+        ["pool[0].banner_first"]
     );
     let idle =
         format!("{MINIMAL}\n[[pool]]\nname = \"idle\"\nmembers = [\"a.b:21\"]\ntls = \"off\"\n");

@@ -34,8 +34,6 @@ pub(super) trait Leaf: Sized {
 pub(super) trait Choice: Copy + 'static {
     /// Each word and what it means.
     const WORDS: &'static [(&'static str, Self)];
-    /// Words that a later version may know, each with what to write now.
-    const LATER: &'static [(&'static str, &'static str)] = &[];
 }
 
 /// A text of at most one line without control characters: it becomes part of a reply line.
@@ -305,12 +303,6 @@ impl<C: Choice> Leaf for C {
         };
         if let Some((_, meaning)) = Self::WORDS.iter().find(|(word, _)| *word == text) {
             return Ok(*meaning);
-        }
-        if let Some((_, instead)) = Self::LATER.iter().find(|(word, _)| *word == text) {
-            return Err(Flaw::new(
-                format!("{text:?} is not in this version"),
-                *instead,
-            ));
         }
         let cure = match nearest(text, words()) {
             Some(meant) => format!("did you mean {meant:?}? One of {choices}"),

@@ -47,24 +47,20 @@ impl Choice for Verify {
 }
 
 impl Choice for ClientTls {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("required", Self::Required), ("optional", Self::Optional)];
-    const LATER: &'static [(&'static str, &'static str)] = &[(
-        "implicit",
-        "write \"required\": clients then say AUTH TLS on the plain port",
-    )];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("required", Self::Required),
+        ("optional", Self::Optional),
+        ("implicit", Self::Implicit),
+    ];
 }
 
 impl Choice for BackendTls {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("explicit", Self::Explicit),
+        ("implicit", Self::Implicit),
         ("off", Self::Off),
         ("match", Self::Match),
     ];
-    const LATER: &'static [(&'static str, &'static str)] = &[(
-        "implicit",
-        "write \"explicit\", and the port on which the backend takes AUTH TLS",
-    )];
 }
 
 impl Choice for ClientProtection {
@@ -101,6 +97,8 @@ impl Choice for PassiveStyle {
         ("auto", Self::Auto),
         ("epsv", Self::Epsv),
         ("pasv", Self::Pasv),
+        ("port", Self::Port),
+        ("eprt", Self::Eprt),
     ];
 }
 

@@ -4,7 +4,7 @@
 
 mod guard;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -29,7 +29,7 @@ pub enum Secure {
     AsClient(Arc<ClientConfig>, ServerName<'static>, Demand),
 }
 
-/// A passive port that waits for a client's data connection. The port is free again when this is dropped.
+/// A port of ours that waits for a peer's data connection. The port is free again when this is dropped.
 pub struct Passive {
     // The order of the fields is the order of their end: the listener goes before its port is given back.
     listener: Listener,
@@ -85,7 +85,7 @@ pub enum Opened {
 }
 
 impl Opening {
-    /// Waits for the client on a port that is open already.
+    /// Waits for the peer on a port that is open already.
     #[must_use]
     pub const fn listen(passive: Passive, guard: Guard, secure: Secure) -> Self {
         Self {
@@ -95,13 +95,17 @@ impl Opening {
         }
     }
 
-    /// Connects to the backend.
+    /// Connects to the peer, from `source` where given.
     ///
     /// # Errors
     /// When the kernel knows at once that it cannot be reached; for the log.
-    pub fn dial(target: SocketAddr, secure: Secure) -> std::io::Result<Self> {
+    pub fn dial(
+        target: SocketAddr,
+        source: Option<IpAddr>,
+        secure: Secure,
+    ) -> std::io::Result<Self> {
         Ok(Self {
-            step: Step::Dialing(Dial::start(target, None)?),
+            step: Step::Dialing(Dial::start(target, source)?),
             secure,
             strangers: 0,
         })

@@ -106,16 +106,18 @@ pub enum Protection {
     Private,
 }
 
-/// Where the backend awaits the data connection.
+/// How a data leg comes about, and where its other end is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// This port at the address of its control connection.
+    /// The peer connects to the port of ours that it has been told.
+    Awaited,
+    /// We connect to this port at the address of its control connection.
     Port(u16),
-    /// This address, believed because the pool says so.
+    /// We connect to this address, believed because the pool says so.
     Address(SocketAddr),
 }
 
-/// Everything needed to open the two legs of a transfer; the client's listener is already open.
+/// Everything needed to open the two legs of a transfer; a listener of a leg that is awaited is already open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DataPlan {
     /// Which way the bytes go.
@@ -124,8 +126,10 @@ pub struct DataPlan {
     pub client: Protection,
     /// The backend leg's protection.
     pub backend: Protection,
-    /// Where to connect.
-    pub target: Target,
+    /// The client leg's other end.
+    pub client_target: Target,
+    /// The backend leg's other end.
+    pub backend_target: Target,
 }
 
 /// News of a running transfer. Each leg gives `Connected`, `Up`, `Ended` in this order, some perhaps never;
@@ -200,8 +204,8 @@ pub enum Input {
     Client(FromClient),
     /// On the backend's control connection.
     Backend(FromBackend),
-    /// The passive port that was asked for: the address to tell the client, or none was free.
-    Passive(Option<SocketAddr>),
+    /// The passive port that was asked for: the address to tell this side, or none was free.
+    Passive(Side, Option<SocketAddr>),
     /// On a data connection.
     Data(DataNews),
     /// The time that [`deadline`](super::Dialog::deadline) named has come.
@@ -223,10 +227,10 @@ pub enum Action {
     ConnectBackend,
     /// Start TLS on the backend's control connection.
     SecureBackend,
-    /// Listen for the client's data connection; closes the listener before.
-    OpenPassive,
-    /// Close the listener, if there is one.
-    ClosePassive,
+    /// Listen for the data connection of this side; closes its listener before.
+    OpenPassive(Side),
+    /// Close the listener for this side, if there is one.
+    ClosePassive(Side),
     /// Open both data legs and let the bytes flow.
     OpenData(DataPlan),
     /// End a data leg; answered within bounds by `Ended`, or by `Flowed` when the bytes were still flowing from it.

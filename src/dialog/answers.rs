@@ -4,8 +4,9 @@ use super::action::Blame;
 use super::phase::{BackendStage, Work};
 use super::timers::Timer;
 use super::{Dialog, Turn};
-use crate::ftp::{Command, Features, Malformed, Reply, ReplyLine, Verb, occasion};
+use crate::ftp::{Command, Features, Malformed, Offer, Reply, ReplyLine, Verb, occasion};
 use crate::limits::FEATURE_LINES_MAX;
+use crate::policy::ClientTls;
 
 impl Dialog {
     /// The verbs with a behaviour of their own.
@@ -19,6 +20,8 @@ impl Dialog {
             Verb::Feat => self.feat(turn),
             Verb::Pasv => self.pasv(turn),
             Verb::Epsv => self.epsv(turn, &command.argument),
+            Verb::Port => self.port(turn, &command.argument),
+            Verb::Eprt => self.eprt(turn, &command.argument),
             Verb::Mode => self.mode(turn, &command),
             Verb::Rest => self.rest_marker(turn, &command),
             Verb::Noop if self.client.logged_in => self.forward(turn, &command),
@@ -39,7 +42,7 @@ impl Dialog {
     /// FEAT (RFC 2389 section 3): our own before login, what both can do after it.
     fn feat(&mut self, turn: &mut Turn) {
         if !self.client.logged_in || self.backend.stage != BackendStage::There {
-            return turn.answer(&Features::own().reply());
+            return turn.answer(&Features::own(self.offer()).reply());
         }
         turn.ask(&Command::new(Verb::Feat, ""));
         self.timers
@@ -47,7 +50,15 @@ impl Dialog {
         self.work = Work::Features(Vec::new());
     }
 
+    fn offer(&self) -> Offer {
+        Offer {
+            auth: self.rules.client_tls != ClientTls::Implicit,
+            active: self.rules.active,
+        }
+    }
+
     pub(super) fn features_replied(&mut self, turn: &mut Turn, line: ReplyLine) {
+        let offer = self.offer();
         let Work::Features(lines) = &mut self.work else {
             return;
         };
@@ -59,9 +70,9 @@ impl Dialog {
             return;
         }
         let features = match line.code {
-            occasion::FEATURES => Features::with_backend(lines.iter().map(Vec::as_slice)),
+            occasion::FEATURES => Features::with_backend(offer, lines.iter().map(Vec::as_slice)),
             occasion::CLOSING => return self.lose_backend(turn, "backend said 421"),
-            _ => Features::own(),
+            _ => Features::own(offer),
         };
         self.rest();
         turn.answer(&features.reply());
@@ -124,10 +135,7 @@ pub(super) fn malformed(malformed: Malformed) -> Reply {
 /// Why a known command is refused.
 pub(super) fn refused(verb: Verb) -> Reply {
     let (code, text) = match verb {
-        Verb::Port | Verb::Lprt | Verb::Eprt => (
-            occasion::NOT_OFFERED,
-            "Active mode is not offered: use EPSV or PASV",
-        ),
+        Verb::Lprt => (occasion::NOT_OFFERED, "Use EPRT or PORT"),
         Verb::Lpsv => (occasion::NOT_OFFERED, "Use EPSV or PASV"),
         Verb::Ccc => (
             occasion::REFUSED_BY_POLICY,

@@ -1,6 +1,6 @@
 //! The facts about one transfer: its two data legs, its two replies, and the gate's own verdict if there is one.
 
-use super::action::{Account, Close, End, Protection, Side};
+use super::action::{Account, Close, End, Protection, Side, Target};
 use crate::ftp::{Class, Code, Command, Direction, ReplyLine, occasion};
 
 /// How far a data leg is.
@@ -66,6 +66,8 @@ pub(super) struct Transfer {
     pub(super) command: Command,
     pub(super) direction: Direction,
     pub(super) client_protection: Protection,
+    pub(super) client_target: Target,
+    pub(super) backend_target: Target,
     pub(super) client: Leg,
     pub(super) backend: Leg,
     /// Set when the bytes have stopped.
@@ -91,6 +93,15 @@ impl Transfer {
             Side::Client => self.client,
             Side::Backend => self.backend,
         }
+    }
+
+    /// Whether it is the peer that connects.
+    pub(super) fn is_awaited(&self, side: Side) -> bool {
+        let target = match side {
+            Side::Client => self.client_target,
+            Side::Backend => self.backend_target,
+        };
+        target == Target::Awaited
     }
 
     pub(super) fn set(&mut self, side: Side, leg: Leg) {

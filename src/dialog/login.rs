@@ -6,9 +6,33 @@ use super::timers::Timer;
 use super::{Dialog, Turn};
 use crate::ftp::{Class, Code, Command, Reply, ReplyLine, Verb, occasion};
 use crate::limits::LOGIN_ATTEMPTS_MAX;
-use crate::policy::{BackendTls, ClientProtection};
+use crate::policy::{BackendTls, ClientProtection, ClientTls};
 
 impl Dialog {
+    /// The first words, and on an implicit listener TLS before or behind them.
+    pub(super) fn welcome(&mut self, turn: &mut Turn) {
+        let patience = &self.rules.patience;
+        self.timers.arm(Timer::Login, turn.now + patience.login);
+        let is_implicit = self.rules.client_tls == ClientTls::Implicit;
+        if self.rules.speaks_first() {
+            self.greet(turn);
+        }
+        if is_implicit {
+            self.secure_client(turn);
+        }
+    }
+
+    fn greet(&self, turn: &mut Turn) {
+        turn.answer(&Reply::new(occasion::GREETING, self.rules.banner.as_str()));
+    }
+
+    fn secure_client(&mut self, turn: &mut Turn) {
+        turn.push(Action::SecureClient);
+        self.timers
+            .arm(Timer::Work, turn.now + self.rules.patience.handshake);
+        self.work = Work::SecuringClient;
+    }
+
     /// AUTH (RFC 4217 section 4): TLS and its synonyms; SSL and TLS-P also ask for private data connections.
     pub(super) fn auth(&mut self, turn: &mut Turn, mechanism: &[u8]) {
         let is = |name: &str| mechanism.eq_ignore_ascii_case(name.as_bytes());
@@ -36,15 +60,21 @@ impl Dialog {
             self.client.protection = Protection::Private;
         }
         turn.answer(&Reply::new(occasion::SECURING, "Start TLS now"));
-        turn.push(Action::SecureClient);
-        self.timers
-            .arm(Timer::Work, turn.now + self.rules.patience.handshake);
-        self.work = Work::SecuringClient;
+        self.secure_client(turn);
     }
 
     pub(super) fn client_secured(&mut self, turn: &mut Turn) {
         self.client.secure = true;
         turn.note(Note::ClientSecured);
+        if self.rules.client_tls == ClientTls::Implicit {
+            if self.rules.implicit_private {
+                self.client.pbsz = true;
+                self.client.protection = Protection::Private;
+            }
+            if !self.rules.speaks_first() {
+                self.greet(turn);
+            }
+        }
         self.rest();
     }
 
@@ -104,7 +134,14 @@ impl Dialog {
         }
     }
 
-    pub(super) fn backend_reached(&mut self, turn: &Turn) {
+    pub(super) fn backend_reached(&mut self, turn: &mut Turn) {
+        if self.rules.backend_tls == BackendTls::Implicit && !self.rules.backend_banner_first {
+            return self.secure_backend(turn);
+        }
+        self.await_greeting(turn);
+    }
+
+    fn await_greeting(&mut self, turn: &Turn) {
         // The greeting has a deadline of its own: a server that accepts and says nothing is no server.
         self.timers
             .arm(Timer::Work, turn.now + self.rules.patience.backend_connect);
@@ -122,12 +159,7 @@ impl Dialog {
         match step {
             Step::Greeting if line.code == occasion::GREETING => self.backend_greeted(turn),
             Step::Greeting => self.lose_backend(turn, "backend refused the session"),
-            Step::AskedAuth if line.code == occasion::SECURING => {
-                turn.push(Action::SecureBackend);
-                self.timers
-                    .arm(Timer::Work, turn.now + self.rules.patience.handshake);
-                self.reach(Step::Securing);
-            }
+            Step::AskedAuth if line.code == occasion::SECURING => self.secure_backend(turn),
             // Never a silent fall-back to clear text.
             Step::AskedAuth => self.lose_backend(turn, "backend refused AUTH TLS"),
             Step::Connecting | Step::Securing => self.unsolicited(turn, line),
@@ -138,6 +170,8 @@ impl Dialog {
         self.backend.stage = BackendStage::There;
         let wants_tls = match self.rules.backend_tls {
             BackendTls::Explicit => true,
+            BackendTls::Implicit if !self.backend.secure => return self.secure_backend(turn),
+            BackendTls::Implicit => false,
             BackendTls::Off => false,
             BackendTls::Match => self.client.secure,
         };
@@ -150,9 +184,23 @@ impl Dialog {
         self.reach(Step::AskedAuth);
     }
 
+    fn secure_backend(&mut self, turn: &mut Turn) {
+        turn.push(Action::SecureBackend);
+        self.timers
+            .arm(Timer::Work, turn.now + self.rules.patience.handshake);
+        self.reach(Step::Securing);
+    }
+
     pub(super) fn backend_secured(&mut self, turn: &mut Turn) {
         self.backend.secure = true;
-        self.say_user(turn);
+        if self.rules.backend_tls == BackendTls::Implicit {
+            self.backend.protection = None;
+        }
+        match self.backend.stage {
+            BackendStage::There => self.say_user(turn),
+            // Implicit TLS comes before the greeting, as a rule.
+            BackendStage::Absent | BackendStage::Lost => self.await_greeting(turn),
+        }
     }
 
     fn say_user(&mut self, turn: &mut Turn) {

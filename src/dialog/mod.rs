@@ -3,6 +3,7 @@
 //! It never performs I/O, never reads a clock, never sees a byte of a transfer, and never lets a failure become a success.
 
 mod action;
+mod active;
 mod answers;
 mod facts;
 mod leaving;
@@ -15,6 +16,7 @@ mod transfer;
 mod verdict;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -77,14 +79,13 @@ impl Turn {
 }
 
 impl Dialog {
-    /// A session that has just been accepted, and its greeting.
+    /// A session of the client at `peer` that has just been accepted, and what comes first: its greeting, or TLS.
     #[must_use]
-    pub fn open(rules: Arc<SiteRules>, is_v6: bool, now: Instant) -> (Self, Actions) {
-        let greeting = Reply::new(occasion::GREETING, rules.banner.as_str());
+    pub fn open(rules: Arc<SiteRules>, peer: IpAddr, now: Instant) -> (Self, Actions) {
         let mut dialog = Self {
             timers: Timers::default(),
             client: Client {
-                is_v6,
+                peer: peer.to_canonical(),
                 ..Client::default()
             },
             backend: Backend::default(),
@@ -95,10 +96,12 @@ impl Dialog {
             ending: None,
             rules,
         };
-        dialog
-            .timers
-            .arm(Timer::Login, now + dialog.rules.patience.login);
-        (dialog, vec![Action::ToClient(greeting.wire())])
+        let mut turn = Turn {
+            now,
+            actions: Vec::new(),
+        };
+        dialog.welcome(&mut turn);
+        (dialog, turn.actions)
     }
 
     /// Takes exactly one input and says what is to be done about it; at most [`ACTIONS_PER_STEP_MAX`] actions.
@@ -112,7 +115,7 @@ impl Dialog {
             match input {
                 Input::Client(news) => self.hear_client(&mut turn, news),
                 Input::Backend(news) => self.hear_backend(&mut turn, news),
-                Input::Passive(address) => self.passive_opened(&mut turn, address),
+                Input::Passive(side, address) => self.passive_opened(&mut turn, side, address),
                 Input::Data(news) => self.hear_data(&mut turn, news),
                 Input::Deadline => self.hear_clock(&mut turn),
                 Input::Drain if self.draining => {
@@ -306,7 +309,7 @@ impl Dialog {
 
     fn refusal(&self, command: &Command) -> Option<Reply> {
         let verb = command.verb;
-        let must_secure = self.rules.client_tls == ClientTls::Required && !self.client.secure;
+        let must_secure = self.rules.client_tls != ClientTls::Optional && !self.client.secure;
         let is_login = matches!(verb, Verb::User | Verb::Pass | Verb::Acct);
         if must_secure && (is_login || verb.row().stage == Stage::Inside) {
             return Some(Reply::new(

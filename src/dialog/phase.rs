@@ -1,5 +1,7 @@
 //! What a session knows: of its client, of its backend, and what it is busy with.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use crate::ftp::{Code, Command, ReplyReader, Verb};
 
 use super::action::{Protection, Target};
@@ -8,8 +10,8 @@ use super::facts::{Resync, Transfer};
 /// The client's side of the session.
 #[derive(Debug, Clone, Hash)]
 pub(super) struct Client {
-    /// It reached us over IPv6: PASV cannot serve it.
-    pub(super) is_v6: bool,
+    /// Its address.
+    pub(super) peer: IpAddr,
     /// TLS is on the control connection.
     pub(super) secure: bool,
     /// PBSZ was given (RFC 4217 section 8: it comes before PROT).
@@ -32,7 +34,7 @@ pub(super) struct Client {
 impl Default for Client {
     fn default() -> Self {
         Self {
-            is_v6: false,
+            peer: Ipv4Addr::UNSPECIFIED.into(),
             secure: false,
             pbsz: false,
             protection: Protection::Clear,
@@ -44,6 +46,13 @@ impl Default for Client {
             passing: None,
             offset: 0,
         }
+    }
+}
+
+impl Client {
+    /// It reached us over IPv6: PASV and PORT cannot serve it.
+    pub(super) const fn is_v6(&self) -> bool {
+        self.peer.is_ipv6()
     }
 }
 
@@ -65,7 +74,8 @@ pub(super) struct Backend {
     pub(super) replies: ReplyReader,
     pub(super) secure: bool,
     pub(super) pbsz: bool,
-    pub(super) protection: Protection,
+    /// What its data connections are; behind implicit TLS unknown until PROT, for some servers begin with Private there.
+    pub(super) protection: Option<Protection>,
     /// It has said that it does not know EPSV.
     pub(super) refuses_epsv: bool,
     /// Replies that belonged to no command, since the client's last one.
@@ -79,7 +89,7 @@ impl Default for Backend {
             replies: ReplyReader::default(),
             secure: false,
             pbsz: false,
-            protection: Protection::Clear,
+            protection: Some(Protection::Clear),
             refuses_epsv: false,
             unsolicited: 0,
         }
@@ -105,8 +115,10 @@ pub(super) enum ReachStep {
 /// A data connection that has been arranged; one transfer uses it up.
 #[derive(Debug, Clone, Hash)]
 pub(super) struct Plan {
-    /// Where the backend listens, or why it does not.
-    pub(super) target: Result<Target, &'static str>,
+    /// How the client's leg comes about.
+    pub(super) client: Target,
+    /// How the backend's does, or why it does not.
+    pub(super) backend: Result<Target, &'static str>,
 }
 
 /// A data connection that is being arranged.
@@ -116,8 +128,10 @@ pub(super) struct Planning {
     pub(super) asked: Option<Verb>,
     /// Whether our own port is open; `None` while it is not known.
     pub(super) opened: Option<bool>,
-    /// The backend's port, where only its protection is still to be changed.
-    pub(super) target: Option<Target>,
+    /// How the client's leg comes about.
+    pub(super) client: Target,
+    /// How the backend's does, where only its protection is still to be changed.
+    pub(super) backend: Option<Target>,
     pub(super) step: PlanStep,
 }
 
@@ -128,6 +142,10 @@ pub(super) enum PlanStep {
     Prot,
     Epsv,
     Pasv,
+    /// Not the backend: a port of ours, for it to connect to.
+    Listen,
+    /// PORT or EPRT.
+    Active,
     /// Nothing more will be asked.
     Done,
 }

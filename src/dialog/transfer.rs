@@ -1,6 +1,6 @@
 //! A transfer under way: both legs opened at once, news and replies taken down as facts as they come in.
 
-use super::action::{Action, Close, DataNews, DataPlan, End, Note, Protection, Side};
+use super::action::{Action, Close, DataNews, DataPlan, End, Note, Protection, Side, Target};
 use super::answers::read_offset;
 use super::facts::{FinalReply, Leg, Preliminary, Proof, Transfer, Why};
 use super::phase::Work;
@@ -26,37 +26,48 @@ impl Dialog {
         let Some(plan) = self.plan.take() else {
             return turn.answer(&Reply::new(
                 occasion::NO_DATA_CONNECTION,
-                "Use EPSV or PASV first",
+                "Use EPSV, PASV, EPRT or PORT first",
             ));
         };
-        let target = match plan.target {
+        let backend_target = match plan.backend {
             Ok(target) => target,
             Err(why) => {
-                turn.push(Action::ClosePassive);
+                if plan.client == Target::Awaited {
+                    turn.push(Action::ClosePassive(Side::Client));
+                }
                 let text = format!("No data connection: {why}");
                 return turn.answer(&Reply::new(occasion::NO_DATA_CONNECTION, text));
             }
         };
-        if self.backend.protection != self.wanted_protection() {
+        let backend_protection = self.wanted_protection();
+        if self.backend.protection != Some(backend_protection) {
             self.inbox.push_front(Ok(command));
-            return self.protect(turn, target);
+            return self.protect(turn, plan.client, backend_target);
         }
         turn.push(Action::OpenData(DataPlan {
             direction,
             client: self.client.protection,
-            backend: self.backend.protection,
-            target,
+            backend: backend_protection,
+            client_target: plan.client,
+            backend_target,
         }));
         turn.ask(&command);
         let patience = &self.rules.patience;
         self.timers
             .arm(Timer::Work, turn.now + patience.backend_reply);
-        self.timers
-            .arm(Timer::OpenBackend, turn.now + patience.data_connect);
+        for (side, target) in [(Side::Client, plan.client), (Side::Backend, backend_target)] {
+            // A peer that connects by itself may do so only after its 150.
+            if target != Target::Awaited {
+                self.timers
+                    .arm(Timer::open(side), turn.now + patience.data_connect);
+            }
+        }
         self.work = Work::Transferring(Box::new(Transfer {
             command,
             direction,
             client_protection: self.client.protection,
+            client_target: plan.client,
+            backend_target,
             client: Leg::Opening { connected: false },
             backend: Leg::Opening { connected: false },
             flowed: None,
@@ -98,7 +109,7 @@ impl Dialog {
         self.drive(turn);
     }
 
-    /// Each phase of opening has its deadline; TLS may wait for the 150, and so may a client's TCP.
+    /// Each phase of opening has its deadline; TLS may wait for the 150, and so may TCP that is awaited.
     fn watch_opening(&mut self, turn: &Turn, side: Side) {
         let Work::Transferring(transfer) = &self.work else {
             return;
@@ -107,10 +118,9 @@ impl Dialog {
         let patience = &self.rules.patience;
         let bound = match transfer.leg(side) {
             Leg::Opening { connected: true } if told => patience.data_handshake,
-            Leg::Opening { connected: false } if told && side == Side::Client => {
-                patience.data_connect
-            }
-            Leg::Opening { connected: false } if side == Side::Backend => return,
+            // What we connect to is bounded from the command on.
+            Leg::Opening { connected: false } if !transfer.is_awaited(side) => return,
+            Leg::Opening { connected: false } if told => patience.data_connect,
             _ => return self.timers.disarm(Timer::open(side)),
         };
         self.timers.arm(Timer::open(side), turn.now + bound);

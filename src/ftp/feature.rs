@@ -8,8 +8,17 @@ use super::{escape, occasion};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Features(Vec<String>);
 
+/// What of the gate's own features a listener offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// AUTH: not where TLS is there from the first byte.
+    pub auth: bool,
+    /// EPRT: where clients may be connected to.
+    pub active: bool,
+}
+
 /// What the gate answers itself, whatever stands behind it.
-const OWN: &[&str] = &["AUTH TLS", "PBSZ", "PROT", "EPSV", "PASV"];
+const OWN: &[&str] = &["PBSZ", "PROT", "EPSV", "PASV"];
 
 /// Features that are no verbs and that pass through the gate unharmed.
 const PASSING: &[&str] = &["REST", "TVFS", "UTF8"];
@@ -17,14 +26,17 @@ const PASSING: &[&str] = &["REST", "TVFS", "UTF8"];
 impl Features {
     /// The gate's own list, for a client that is not logged in.
     #[must_use]
-    pub fn own() -> Self {
-        Self(OWN.iter().map(|&line| line.to_owned()).collect())
+    pub fn own(offer: Offer) -> Self {
+        let auth = offer.auth.then_some("AUTH TLS");
+        let active = offer.active.then_some("EPRT");
+        let lines = auth.into_iter().chain(OWN.iter().copied()).chain(active);
+        Self(lines.map(str::to_owned).collect())
     }
 
     /// The gate's own list and what a backend's lines offer beyond it: only verbs that the gate passes on unchanged.
     #[must_use]
-    pub fn with_backend<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut features = Self::own();
+    pub fn with_backend<'a>(offer: Offer, lines: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut features = Self::own(offer);
         for line in lines {
             let line = line.trim_ascii();
             let word = line
@@ -71,7 +83,14 @@ mod tests {
             b" XFANCY\x1b[2J",
             b" SIZE",
         ];
-        let reply = Features::with_backend(backend).reply();
+        let reply = Features::with_backend(
+            Offer {
+                auth: true,
+                active: false,
+            },
+            backend,
+        )
+        .reply();
         let text = String::from_utf8(reply.wire()).expect("ASCII");
         let lines: Vec<_> = text.lines().map(str::trim).collect();
         let expected = [

@@ -11,11 +11,12 @@ mod reply;
 mod verb;
 
 pub use address::{
-    EpsvAsk, pasv_reply, read_epsv_ask, read_epsv_reply, read_pasv_reply, write_epsv_reply,
+    BadEprt, EpsvAsk, pasv_reply, read_eprt, read_epsv_ask, read_epsv_reply, read_pasv_reply,
+    read_port, write_eprt, write_epsv_reply, write_port,
 };
 pub use code::{Class, Code, occasion};
 pub use command::{Command, Malformed};
-pub use feature::Features;
+pub use feature::{Features, Offer};
 pub use line::{Cut, LineReader, Telnet, escape};
 pub use reply::{BrokenReply, Reply, ReplyLine, ReplyReader};
 pub use verb::{Answer, Argument, Direction, Row, Stage, Verb, is_foreign};

@@ -99,7 +99,7 @@ verbs! {
     Quit "QUIT" Any Without Gate, false, "RFC 959 4.1.1";
 
     // Transfer parameters (RFC 959 section 4.1.2).
-    Port "PORT" Inside Required Refused, false, "RFC 959 4.1.2";
+    Port "PORT" Inside Required Gate, false, "RFC 959 4.1.2";
     Pasv "PASV" Inside Without Gate, false, "RFC 959 4.1.2";
     Type "TYPE" Inside Required Backend, false, "RFC 959 4.1.2";
     Stru "STRU" Inside Required Backend, false, "RFC 959 4.1.2";
@@ -151,7 +151,7 @@ verbs! {
     Host "HOST" Any Required Refused, false, "RFC 7151 3";
 
     // Addresses beyond IPv4 (RFC 2428, RFC 1639).
-    Eprt "EPRT" Inside Required Refused, false, "RFC 2428 2";
+    Eprt "EPRT" Inside Required Gate, false, "RFC 2428 2";
     Epsv "EPSV" Inside Optional Gate, false, "RFC 2428 3";
     Lprt "LPRT" Inside Required Refused, false, "RFC 1639";
     Lpsv "LPSV" Inside Without Refused, false, "RFC 1639";

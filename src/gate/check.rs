@@ -156,6 +156,7 @@ fn listener_line(listener: &Listener, pools: &[Pool]) -> String {
     let tls = match listener.tls {
         ClientTls::Required => "required",
         ClientTls::Optional => "optional",
+        ClientTls::Implicit => "implicit",
     };
     let pool = pools
         .get(listener.pool)
@@ -181,6 +182,9 @@ fn pool_line(pool: &Pool) -> String {
         BackendTls::Off => "TLS off".to_owned(),
         BackendTls::Explicit => {
             format!("TLS explicit ({}), {verified}", versions(pool.tls_versions))
+        }
+        BackendTls::Implicit => {
+            format!("TLS implicit ({}), {verified}", versions(pool.tls_versions))
         }
         BackendTls::Match => format!(
             "TLS as the client ({}), {verified}",

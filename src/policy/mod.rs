@@ -11,6 +11,8 @@ pub enum ClientTls {
     Required,
     /// A client may secure its control connection, or not.
     Optional,
+    /// TLS from the first byte, on a port of its own; there is no AUTH (the "ftps" of port 990).
+    Implicit,
 }
 
 /// How the gate's own control connections to the members of a pool are secured.
@@ -18,6 +20,8 @@ pub enum ClientTls {
 pub enum BackendTls {
     /// AUTH TLS before USER; a backend that refuses it is not used (never a silent fall-back).
     Explicit,
+    /// TLS from the first byte, before the backend's greeting.
+    Implicit,
     /// Plain FTP inside.
     Off,
     /// Explicit when the client secured its control connection, off when it did not.
@@ -67,7 +71,7 @@ pub enum OnUnfinished {
     Reject,
 }
 
-/// How the gate asks a backend for a data port.
+/// How data connections with a backend come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PassiveStyle {
     /// EPSV first (RFC 2428 section 3), PASV when the backend does not know it.
@@ -76,6 +80,18 @@ pub enum PassiveStyle {
     Epsv,
     /// PASV only (RFC 959 section 4.1.2).
     Pasv,
+    /// PORT: the backend connects to the gate (RFC 959 section 4.1.2).
+    Port,
+    /// EPRT: the same, also over IPv6 (RFC 2428 section 2).
+    Eprt,
+}
+
+impl PassiveStyle {
+    /// Whether the backend connects to us.
+    #[must_use]
+    pub const fn is_active(self) -> bool {
+        matches!(self, Self::Port | Self::Eprt)
+    }
 }
 
 /// Whether the address in a backend's PASV reply counts (rule 10 of the contract).
@@ -136,10 +152,16 @@ pub struct SiteRules {
     pub banner: String,
     /// Whether clients must secure their control connection.
     pub client_tls: ClientTls,
+    /// On an implicit listener: 220 comes in clear text, before the handshake (z/OS expects it so; field note P23).
+    pub banner_first: bool,
+    /// On an implicit listener: PBSZ 0 and PROT P count as given (field note P26).
+    pub implicit_private: bool,
     /// What the client's data connections must be.
     pub client_protection: ClientProtection,
     /// How the control connection to the backend is secured.
     pub backend_tls: BackendTls,
+    /// With implicit TLS to the backend: its 220 comes in clear text, before the handshake (field note P23).
+    pub backend_banner_first: bool,
     /// How the data connections to the backend are secured.
     pub backend_protection: BackendProtection,
     /// What a success without a byte is.
@@ -150,10 +172,20 @@ pub struct SiteRules {
     pub backend_unfinished: OnUnfinished,
     /// Whether a client may end an empty private upload without a handshake (rule 3 of the contract).
     pub bare_uploads: bool,
-    /// How the backend is asked for a data port.
+    /// Whether clients may have data connections opened to them (PORT, EPRT).
+    pub active: bool,
+    /// How data connections with the backend come about.
     pub passive: PassiveStyle,
     /// Whether the address in its PASV reply counts.
     pub pasv_address: PasvAddress,
     /// The bounds on time.
     pub patience: Patience,
+}
+
+impl SiteRules {
+    /// Whether clients await words in clear text before anything else.
+    #[must_use]
+    pub fn speaks_first(&self) -> bool {
+        self.client_tls != ClientTls::Implicit || self.banner_first
+    }
 }

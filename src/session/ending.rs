@@ -14,6 +14,7 @@ impl Session {
     /// Says what is still to be said, ends both legs, and reads them to their end.
     pub(super) async fn close(&mut self) {
         self.passive = None;
+        self.passive_inside = None;
         self.transfer = None;
         let (flush, linger) = (self.site.completion, self.site.linger);
         let close = |leg| Closing::new(leg, Close::Clean, flush, linger);

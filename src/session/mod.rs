@@ -95,7 +95,10 @@ pub struct Session {
     /// Made at AUTH: a session in the clear needs none.
     client_tls: Option<ServerResume>,
     backend: Backend,
+    /// Where the client's data connection is awaited.
     passive: Option<Passive>,
+    /// Where the backend's is.
+    passive_inside: Option<Passive>,
     transfer: Option<Box<Transfer>>,
     /// Data legs that have ended for the transfer and are still being read to their end.
     lingering: Vec<Closing>,
@@ -128,8 +131,8 @@ impl Session {
     /// A session for a client that has just connected; `id` is for the log.
     #[must_use]
     pub fn new(id: u64, stream: Stream, site: Rc<Site>, core: Rc<Core>) -> (Self, Actions) {
-        let is_v6 = stream.peer().ip().to_canonical().is_ipv6();
-        let (dialog, greeting) = Dialog::open(Arc::clone(&site.rules), is_v6, clock::now());
+        let peer = stream.peer().ip();
+        let (dialog, greeting) = Dialog::open(Arc::clone(&site.rules), peer, clock::now());
         let (client, listener, cpu) = (stream.peer(), &site.name, core.cpu);
         tracing::debug!(session = id, %client, listener, cpu, "session opened");
         let client = ControlLeg::new(Leg::new(stream), COMMAND_LINE_BYTES_MAX, Telnet::Strip);
@@ -143,6 +146,7 @@ impl Session {
             client_tls: None,
             backend: Backend::Absent,
             passive: None,
+            passive_inside: None,
             transfer: None,
             lingering: Vec::new(),
             pending: VecDeque::new(),

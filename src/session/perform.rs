@@ -6,13 +6,14 @@ use super::transfer::Transfer;
 use super::{Backend, Session};
 use crate::data::{Guard, Opening, Passive, Secure};
 use crate::dialog::{
-    Action, Actions, DataPlan, FromBackend, FromClient, Input, Loss, Protection, Target,
+    Action, Actions, DataPlan, FromBackend, FromClient, Input, Loss, Protection, Side, Target,
 };
 use crate::ftp::Direction;
 use crate::leg::Fault;
 use crate::limits::LINGERING_LEGS_MAX;
 use crate::metrics::{Counter, Phase};
 use crate::net::open_passive;
+use crate::policy::DataPeer;
 use crate::upstream::Reach;
 
 impl Session {
@@ -24,8 +25,8 @@ impl Session {
                 Action::SecureClient => self.secure_client(),
                 Action::ConnectBackend => self.connect_backend(),
                 Action::SecureBackend => self.secure_backend(),
-                Action::OpenPassive => self.open_passive(),
-                Action::ClosePassive => self.passive = None,
+                Action::OpenPassive(side) => self.open_passive(side),
+                Action::ClosePassive(side) => *self.passive(side) = None,
                 Action::OpenData(plan) => self.open_data(plan),
                 Action::EndData(side, close) => {
                     if let Some(transfer) = &mut self.transfer {
@@ -109,17 +110,28 @@ impl Session {
         }
     }
 
-    /// A port at the address that the client has reached us at: no other is known to be reachable for it.
-    fn open_passive(&mut self) {
+    const fn passive(&mut self, side: Side) -> &mut Option<Passive> {
+        match side {
+            Side::Client => &mut self.passive,
+            Side::Backend => &mut self.passive_inside,
+        }
+    }
+
+    /// A port at our end's address of this side's control connection: no other is known to be reachable for the peer.
+    fn open_passive(&mut self, side: Side) {
         // The old one first: a client that asks again and again holds one port.
-        self.passive = None;
-        let ip = self.client.leg().local().ip();
+        *self.passive(side) = None;
+        let ip = match (side, &self.backend) {
+            (Side::Backend, Backend::There(there)) => there.leg.leg().local().ip(),
+            _ => self.client.leg().local().ip(),
+        };
+        let advertise = self.site.advertise.filter(|_| side == Side::Client);
         let address = match open_passive(&self.site.ports, ip) {
             Ok((listener, lease)) => {
                 let passive = Passive::new(listener, lease);
                 let port = passive.local().port();
-                self.passive = Some(passive);
-                let shown = match (self.site.advertise, ip.to_canonical()) {
+                *self.passive(side) = Some(passive);
+                let shown = match (advertise, ip.to_canonical()) {
                     (Some(advertise), IpAddr::V4(_)) => IpAddr::V4(advertise),
                     (_, ip) => ip,
                 };
@@ -131,7 +143,7 @@ impl Session {
                 None
             }
         };
-        self.pending.push_back(Input::Passive(address));
+        self.pending.push_back(Input::Passive(side, address));
     }
 
     fn open_data(&mut self, plan: DataPlan) {
@@ -143,7 +155,6 @@ impl Session {
     }
 
     fn open_client_leg(&mut self, plan: DataPlan) -> Option<Opening> {
-        let passive = self.passive.take()?;
         let secure = match (plan.client, &self.client_tls) {
             (Protection::Private, Some(resume)) => {
                 let config = match plan.direction {
@@ -156,17 +167,23 @@ impl Session {
             (Protection::Private, None) => return None,
             (Protection::Clear, _) => Secure::Clear,
         };
-        let guard = Guard::new(self.client.leg().peer().ip(), self.site.data_peer);
-        Some(Opening::listen(passive, guard, secure))
+        let (local, peer) = (self.client.leg().local(), self.client.leg().peer());
+        let guard = Guard::new(peer.ip(), self.site.data_peer);
+        // From the address that the client knows us by: it may take data connections from no other.
+        let source = Some(local.ip());
+        open(
+            plan.client_target,
+            self.passive.take(),
+            guard,
+            peer,
+            source,
+            secure,
+        )
     }
 
     fn open_backend_leg(&mut self, plan: DataPlan) -> Option<Opening> {
         let Backend::There(there) = &mut self.backend else {
             return None;
-        };
-        let target = match plan.target {
-            Target::Port(port) => SocketAddr::new(there.leg.leg().peer().ip(), port),
-            Target::Address(address) => address,
         };
         let secure = match (plan.backend, &there.tls, &self.site.pool_tls) {
             (Protection::Private, Some(resume), Some(tls)) => {
@@ -181,13 +198,16 @@ impl Session {
             (Protection::Private, ..) => return None,
             (Protection::Clear, ..) => Secure::Clear,
         };
-        match Opening::dial(target, secure) {
-            Ok(opening) => Some(opening),
-            Err(error) => {
-                tracing::debug!(session = self.id, %target, %error, "backend's data port not reached");
-                None
-            }
-        }
+        let peer = there.leg.leg().peer();
+        let guard = Guard::new(peer.ip(), DataPeer::Same);
+        open(
+            plan.backend_target,
+            self.passive_inside.take(),
+            guard,
+            peer,
+            None,
+            secure,
+        )
     }
 
     /// What is still on its way out goes on by itself, within its bounds.
@@ -207,4 +227,24 @@ impl Session {
             self.lingering.drain(..surplus);
         }
     }
+}
+
+/// A leg on its way up: awaited on its listener, or dialled at the port or address that the plan says.
+fn open(
+    target: Target,
+    passive: Option<Passive>,
+    guard: Guard,
+    control_peer: SocketAddr,
+    source: Option<IpAddr>,
+    secure: Secure,
+) -> Option<Opening> {
+    let mut address = control_peer;
+    match target {
+        Target::Awaited => return Some(Opening::listen(passive?, guard, secure)),
+        Target::Port(port) => address.set_port(port),
+        Target::Address(other) => address = other,
+    }
+    Opening::dial(address, source, secure)
+        .inspect_err(|error| tracing::debug!(%address, %error, "data port not reached"))
+        .ok()
 }

@@ -70,7 +70,8 @@ impl Accepting {
                 .borrow_mut()
                 .count(Counter::SessionsRefused);
             tracing::warn!(client = %stream.peer(), listener = self.site.name, "too many sessions");
-            glommio::spawn_local(turn_away(stream)).detach();
+            let hears = self.site.rules.speaks_first();
+            glommio::spawn_local(turn_away(stream, hears)).detach();
             return;
         };
         let id = self.ids.replace(self.ids.get() + self.stride);
@@ -106,9 +107,14 @@ async fn live(id: u64, mut session: Session, greeting: Actions, core: Rc<Core>, 
     drop(permit);
 }
 
-/// 421 for a client beyond the limit: it hears why, and holds nothing of ours.
-async fn turn_away(stream: Stream) {
+/// 421 for a client beyond the limit: it hears why, and holds nothing of ours. One that awaits TLS first could not read
+/// it, and a handshake is what there is no room for: it sees a close.
+async fn turn_away(stream: Stream, hears: bool) {
     let mut leg = Leg::new(stream);
+    if !hears {
+        let _ended = leg.finish();
+        return;
+    }
     let reply = Reply::new(occasion::CLOSING, "Too many sessions: try again later");
     if leg.queue(&reply.wire()).is_ok() {
         // A fresh socket takes one line at once; whoever does not read it misses it.

@@ -181,9 +181,9 @@ fn features_are_what_both_can_do() {
     script.backend(" SIZE").gives(&[]);
     script.backend(" EPRT").gives(&[]);
     script.backend(" AUTH TLS;SSL;").gives(&[]);
-    script
-        .backend("211 End")
-        .gives(&["C 211-Features: /  AUTH TLS /  PBSZ /  PROT /  EPSV /  PASV /  SIZE / 211 End"]);
+    script.backend("211 End").gives(&[
+        "C 211-Features: /  AUTH TLS /  PBSZ /  PROT /  EPSV /  PASV /  EPRT /  SIZE / 211 End",
+    ]);
     script.client("FEAT").gives(&["B FEAT"]);
     script
         .backend("502 What?")
@@ -275,10 +275,11 @@ fn address_families() {
     let mut script = Script::ready(rules());
     script.client("EPSV 2").gives(&["C 522"]);
     script.client("EPSV 3").gives(&["C 522"]);
-    script.client("PORT 1,2,3,4,5,6").gives(&["C 502"]);
-    script.client("EPRT |1|1.2.3.4|5|").gives(&["C 502"]);
+    script.client("EPRT |2|fd00::7|5000|").gives(&["C 522"]);
     script.client("EPSV ALL").gives(&["C 200"]);
     script.client("PASV").gives(&["C 503"]);
+    script.client("PORT 192,0,2,7,195,80").gives(&["C 503"]);
+    script.client("EPRT |1|192.0.2.7|5000|").gives(&["C 503"]);
     script.client("EPSV").gives(&["listen", "B EPSV"]);
 
     let mut script = Script::open_family(clear(), true);

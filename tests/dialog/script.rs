@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sluicegate::dialog::{
     Action, Actions, Close, DataNews, Dialog, End, FromBackend, FromClient, Input, Loss, Note,
-    Protection, Side,
+    Protection, Side, Target,
 };
 use sluicegate::limits;
 use sluicegate::policy::{
@@ -26,13 +26,17 @@ pub(crate) fn rules() -> SiteRules {
     SiteRules {
         banner: "FTP gateway ready".to_owned(),
         client_tls: ClientTls::Required,
+        banner_first: false,
+        implicit_private: true,
         client_protection: ClientProtection::Private,
         backend_tls: BackendTls::Explicit,
+        backend_banner_first: false,
         backend_protection: BackendProtection::Private,
         on_empty: OnEmpty::Complete,
         client_unfinished: OnUnfinished::Mirror,
         backend_unfinished: OnUnfinished::Mirror,
         bare_uploads: false,
+        active: true,
         passive: PassiveStyle::Auto,
         pasv_address: PasvAddress::Ignore,
         patience: Patience {
@@ -73,8 +77,17 @@ impl Script {
     }
 
     pub(crate) fn open_family(rules: SiteRules, is_v6: bool) -> Self {
+        let mut script = Self::accepted(rules, is_v6);
+        script.gives(&["C 220 FTP gateway ready"]);
+        script
+    }
+
+    /// A client that has just been accepted; what the gate does about it is still to be looked at.
+    pub(crate) fn accepted(rules: SiteRules, is_v6: bool) -> Self {
         let now = start();
-        let (dialog, greeting) = Dialog::open(Arc::new(rules), is_v6, now);
+        let peer = if is_v6 { "fd00::7" } else { "192.0.2.7" };
+        let peer = peer.parse().expect("an address");
+        let (dialog, greeting) = Dialog::open(Arc::new(rules), peer, now);
         let mut script = Self {
             dialog,
             now,
@@ -82,7 +95,6 @@ impl Script {
             notes: Vec::new(),
         };
         script.perform(greeting);
-        script.gives(&["C 220 FTP gateway ready"]);
         script
     }
 
@@ -170,7 +182,7 @@ impl Script {
 
     pub(crate) fn passive(&mut self) -> &mut Self {
         let address = "203.0.113.5:50001".parse().expect("an address");
-        self.step(Input::Passive(Some(address)))
+        self.step(Input::Passive(Side::Client, Some(address)))
     }
 
     pub(crate) fn data(&mut self, news: DataNews) -> &mut Self {
@@ -204,9 +216,15 @@ impl Script {
         self.now += time;
     }
 
+    /// A port of ours for the backend.
+    pub(crate) fn passive_inside(&mut self, address: &str) -> &mut Self {
+        let address = address.parse().expect("an address");
+        self.step(Input::Passive(Side::Backend, Some(address)))
+    }
+
     /// No port is free.
     pub(crate) fn no_passive(&mut self) -> &mut Self {
-        self.step(Input::Passive(None))
+        self.step(Input::Passive(Side::Client, None))
     }
 
     pub(crate) fn step(&mut self, input: Input) -> &mut Self {
@@ -274,12 +292,21 @@ fn shown(action: &Action) -> String {
         Action::SecureClient => "secure client".to_owned(),
         Action::SecureBackend => "secure backend".to_owned(),
         Action::ConnectBackend => "connect".to_owned(),
-        Action::OpenPassive => "listen".to_owned(),
-        Action::ClosePassive => "stop listening".to_owned(),
-        Action::OpenData(plan) => match (plan.client, plan.backend) {
-            (Protection::Private, Protection::Private) => "open".to_owned(),
-            other => format!("open {other:?}"),
-        },
+        Action::OpenPassive(Side::Client) => "listen".to_owned(),
+        Action::OpenPassive(Side::Backend) => "listen inside".to_owned(),
+        Action::ClosePassive(Side::Client) => "stop listening".to_owned(),
+        Action::ClosePassive(Side::Backend) => "stop listening inside".to_owned(),
+        Action::OpenData(plan) => {
+            let protection = match (plan.client, plan.backend) {
+                (Protection::Private, Protection::Private) => String::new(),
+                other => format!(" {other:?}"),
+            };
+            let targets = match (plan.client_target, plan.backend_target) {
+                (Target::Awaited, Target::Port(_) | Target::Address(_)) => String::new(),
+                other => format!(" {other:?}"),
+            };
+            format!("open{protection}{targets}")
+        }
         Action::EndData(side, Close::Clean) => format!("end {} clean", leg(side)),
         Action::EndData(side, Close::Unfinished) => format!("end {} unfinished", leg(side)),
         Action::EndData(side, Close::Reset) => format!("end {} reset", leg(side)),

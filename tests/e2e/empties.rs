@@ -295,21 +295,6 @@ fn a_foreign_address_in_a_pasv_reply_is_ignored() {
 }
 
 #[test]
-fn active_mode_is_refused_with_a_reason() {
-    let scene = Scene::new();
-    let rude = Rude::start(&scene, Script::new());
-    let gate = Gate::start(&scene, rude.address(), quick());
-    let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
-    client
-        .say("PORT 127,0,0,1,200,10")
-        .expect(&[500, 501, 502, 504]);
-    client
-        .say("EPRT |1|127.0.0.1|51210|")
-        .expect(&[500, 501, 502, 504, 522]);
-    client.say("NOOP").expect(&[200]);
-}
-
-#[test]
 fn abor_ends_a_transfer_and_not_the_session() {
     let scene = Scene::new();
     let script = Script::new()

@@ -29,3 +29,4 @@ mod servers;
 mod stop;
 #[path = "../support/mod.rs"]
 mod support;
+mod ways;

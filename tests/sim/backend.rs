@@ -168,7 +168,8 @@ impl Backend {
                 200
             }
             "EPSV" if !self.knows_epsv => 500,
-            "EPSV" | "PASV" if chance.percent(3) => 425,
+            "EPSV" | "PASV" | "PORT" | "EPRT" if chance.percent(3) => 425,
+            "PORT" | "EPRT" => 200,
             "EPSV" => return vec![(chance.delay(500), line("229 Here (|||4711|)"))],
             "PASV" => return vec![(chance.delay(500), line("227 Here 10,0,0,10,18,103"))],
             "FEAT" => {

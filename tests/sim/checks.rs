@@ -59,7 +59,7 @@ impl Checks {
             BackendProtection::Match if backend == Protection::Private => plan.client == backend,
             BackendProtection::Clear => backend == Protection::Clear,
             // Without TLS on the control connection there is none on the data connection.
-            _ if rules.backend_tls != BackendTls::Explicit => true,
+            _ if matches!(rules.backend_tls, BackendTls::Off | BackendTls::Match) => true,
             BackendProtection::Match => backend == plan.client,
             BackendProtection::Private => backend == Protection::Private,
         };

@@ -60,6 +60,16 @@ pub(crate) fn direction(verb: &str) -> Option<Direction> {
     }
 }
 
+/// How data connections are asked for.
+const ARRANGING: &[&str] = &[
+    "EPSV",
+    "EPSV",
+    "PASV",
+    "EPSV 1",
+    "PORT 192,0,2,7,195,80",
+    "EPRT |1|192.0.2.7|50000|",
+];
+
 fn say(line: &str) -> Move {
     Move::Say(vec![line.to_owned()])
 }
@@ -107,7 +117,10 @@ impl Client {
                 if chance.percent(5) {
                     moves.push_back(say(chance.pick(&["PROT C", "PROT P"])));
                 }
-                moves.push_back(say(chance.pick(&["EPSV", "PASV", "EPSV 1"])));
+                if chance.percent(5) {
+                    moves.push_back(say(chance.pick(ARRANGING)));
+                }
+                moves.push_back(say(chance.pick(ARRANGING)));
                 if chance.percent(4) {
                     moves.push_back(say(chance.pick(&["PROT C", "PROT P"])));
                 }
@@ -125,6 +138,8 @@ impl Client {
                     "SIZE",
                     "PWD now",
                     "PORT 1,2,3,4,5,6",
+                    "PORT 192,0,2,7,0,21",
+                    "EPRT |2|::1|6000|",
                     "EPSV ALL",
                     "EPSV 2",
                     "REIN",
@@ -174,6 +189,7 @@ impl Client {
         }
         let is_upload = direction == Some(Direction::Upload);
         match chance.below(8) {
+            0 if chance.percent(50) => conduct.refused = true,
             0 => conduct.connect = When::Never,
             1 => {
                 conduct.connect = When::After150(12_000 + chance.below(9000));

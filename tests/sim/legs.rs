@@ -1,6 +1,6 @@
 //! The two data legs of a transfer, as the floors below the dialog will drive them: the contract of `DataNews` in small.
 
-use sluicegate::dialog::{Close, DataNews, DataPlan, End, Phase, Protection, Side};
+use sluicegate::dialog::{Close, DataNews, DataPlan, End, Phase, Protection, Side, Target};
 use sluicegate::limits::{DATA_FIRST_BYTE_TIMEOUT, DATA_STALL_TIMEOUT};
 
 use crate::chance::Chance;
@@ -62,6 +62,24 @@ impl Conduct {
             closed: End::Clean,
             noticed: chance.percent(50),
             is_late: false,
+        }
+    }
+
+    /// The same peer, met in this way.
+    fn meeting(self, target: Target) -> Self {
+        match (target, self.connect) {
+            // Nobody can refuse a connection that he has to open himself.
+            (Target::Awaited, _) if self.refused => Self {
+                refused: false,
+                connect: When::Never,
+                ..self
+            },
+            // It listens already, and its kernel takes the connection whatever it has heard.
+            (Target::Port(_) | Target::Address(_), When::After150(delay)) => Self {
+                connect: When::After(delay),
+                ..self
+            },
+            _ => self,
         }
     }
 
@@ -130,7 +148,7 @@ impl Legs {
         client: Conduct,
         backend: Conduct,
     ) -> (Self, Coming) {
-        let leg = |conduct: Conduct, protection| Leg {
+        let leg = |conduct: Conduct, protection, target| Leg {
             conduct: match (protection, conduct.end) {
                 // Without TLS there is no close_notify to be missed.
                 (Protection::Clear, End::Unfinished) => Conduct {
@@ -138,7 +156,8 @@ impl Legs {
                     ..conduct
                 },
                 _ => conduct,
-            },
+            }
+            .meeting(target),
             stage: Stage::Waiting,
             is_private: protection == Protection::Private,
             waits_for_150: false,
@@ -148,8 +167,8 @@ impl Legs {
         let mut legs = Self {
             id,
             plan,
-            client: leg(client, plan.client),
-            backend: leg(backend, plan.backend),
+            client: leg(client, plan.client, plan.client_target),
+            backend: leg(backend, plan.backend, plan.backend_target),
             flowed: None,
             told: [false; 2],
         };

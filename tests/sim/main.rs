@@ -37,6 +37,8 @@ const SEEDS: u64 = 50_000;
 const EXPECTED: &[&str] = &[
     "QUIT",
     "aborted",
+    "awaited from the backend",
+    "connected to the client",
     "download 425",
     "download 426",
     "download completed",
@@ -71,16 +73,28 @@ fn site(chance: &mut Chance) -> SiteRules {
     SiteRules {
         banner: "Ready".to_owned(),
         client_tls: if is_strict {
-            ClientTls::Required
+            chance.pick(&[
+                ClientTls::Required,
+                ClientTls::Required,
+                ClientTls::Implicit,
+            ])
         } else {
             ClientTls::Optional
         },
+        banner_first: chance.percent(50),
+        implicit_private: chance.percent(50),
         client_protection: if is_strict {
             ClientProtection::Private
         } else {
             ClientProtection::Any
         },
-        backend_tls: chance.pick(&[BackendTls::Explicit, BackendTls::Off, BackendTls::Match]),
+        backend_tls: chance.pick(&[
+            BackendTls::Explicit,
+            BackendTls::Implicit,
+            BackendTls::Off,
+            BackendTls::Match,
+        ]),
+        backend_banner_first: chance.percent(30),
         backend_protection: chance.pick(&[
             BackendProtection::Private,
             BackendProtection::Clear,
@@ -95,7 +109,10 @@ fn site(chance: &mut Chance) -> SiteRules {
         client_unfinished: chance.pick(&unfinished),
         backend_unfinished: chance.pick(&unfinished),
         bare_uploads: chance.percent(10),
+        active: chance.percent(90),
         passive: chance.pick(&[
+            PassiveStyle::Port,
+            PassiveStyle::Eprt,
             PassiveStyle::Auto,
             PassiveStyle::Auto,
             PassiveStyle::Epsv,

@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sluicegate::dialog::{Actions, Blame, DataPlan, Dialog, FromBackend, FromClient, Input};
+use sluicegate::dialog::{
+    Actions, Blame, DataPlan, Dialog, FromBackend, FromClient, Input, Protection, Side,
+};
 use sluicegate::ftp::ReplyReader;
 use sluicegate::limits::ACTIONS_PER_STEP_MAX;
-use sluicegate::policy::SiteRules;
+use sluicegate::policy::{BackendTls, ClientTls, SiteRules};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Says};
 use crate::chance::Chance;
 use crate::checks::{Checks, Tally};
 use crate::client::Client;
@@ -25,7 +27,7 @@ enum Event {
     /// The client's next news reach the gate, if it reads.
     ClientWire,
     BackendWire,
-    Passive(bool),
+    Passive(Side, bool),
     Data(u64, DataEvent),
     /// The client does its next move.
     ClientMoves,
@@ -51,11 +53,14 @@ pub(crate) struct World {
     backend: Backend,
     backend_wire: VecDeque<FromBackend>,
     backend_wire_until: u64,
+    /// What an implicit backend says when TLS is there.
+    greeting: Says,
     legs: Option<Legs>,
     /// The transfer that the legs belong to.
     running: Option<String>,
     opening: Option<DataPlan>,
-    is_listening: bool,
+    /// For the client, and for the backend.
+    is_listening: [bool; 2],
     offset: u64,
     /// Final replies that the backend owes, and the reader that knows when it has given one.
     owed: u32,
@@ -79,11 +84,23 @@ pub(crate) fn run(
     let mut chance = Chance::new(seed);
     let rules = Arc::new(site(&mut chance));
     let base = now();
-    let is_v6 = chance.percent(10);
-    let (dialog, greeting) = Dialog::open(Arc::clone(&rules), is_v6, base);
+    let peer = if chance.percent(10) {
+        "fd00::7"
+    } else {
+        "192.0.2.7"
+    };
+    let peer = peer.parse().expect("an address");
+    let (dialog, greeting) = Dialog::open(Arc::clone(&rules), peer, base);
+    let mut client = Client::new(&mut chance);
+    client.is_securing = rules.client_tls == ClientTls::Implicit;
+    let mut backend = Backend::new(&mut chance);
+    if rules.backend_tls == BackendTls::Implicit {
+        backend.protection = chance.pick(&[Protection::Clear, Protection::Private]);
+    }
     let mut world = World {
-        client: Client::new(&mut chance),
-        backend: Backend::new(&mut chance),
+        client,
+        backend,
+        greeting: Vec::new(),
         chance,
         rules,
         dialog,
@@ -98,7 +115,7 @@ pub(crate) fn run(
         legs: None,
         running: None,
         opening: None,
-        is_listening: false,
+        is_listening: [false; 2],
         offset: 0,
         owed: 0,
         replies: ReplyReader::default(),
@@ -204,9 +221,9 @@ impl World {
                 Some(news) => self.backend_news(news),
                 None => Ok(()),
             },
-            Event::Passive(is_open) => {
+            Event::Passive(side, is_open) => {
                 let address = "10.0.0.1:50001".parse().expect("an address");
-                self.step(Input::Passive(is_open.then_some(address)))
+                self.step(Input::Passive(side, is_open.then_some(address)))
             }
             Event::Data(id, event) => self.data_event(id, event),
             // The alarm may go off early: it means nothing.

@@ -12,6 +12,7 @@ use super::{PASSWORD, Scene, USER};
 /// Whom the clients talk to, and where they keep their files.
 pub(crate) struct Target {
     address: SocketAddr,
+    scheme: &'static str,
     ca_file: PathBuf,
     dir: PathBuf,
 }
@@ -20,8 +21,17 @@ impl Target {
     pub(crate) fn new(scene: &Scene, address: SocketAddr) -> Self {
         Self {
             address,
+            scheme: "ftp",
             ca_file: scene.authority.ca_file().to_owned(),
             dir: scene.folder("client"),
+        }
+    }
+
+    /// The same for a port where TLS comes first; for curl and lftp.
+    pub(crate) fn implicit(scene: &Scene, address: SocketAddr) -> Self {
+        Self {
+            scheme: "ftps",
+            ..Self::new(scene, address)
         }
     }
 
@@ -51,17 +61,20 @@ impl Target {
             "--silent",
             "--show-error",
             "--verbose",
-            "--ssl-reqd",
             "--max-time",
             "50",
             "--disable",
         ]);
+        // Of the two that demand TLS the stricter one would win.
+        if !options.contains(&"--ftp-ssl-control") {
+            command.arg("--ssl-reqd");
+        }
         command.arg("--cacert").arg(&self.ca_file);
         command
             .args(["--user", &format!("{USER}:{PASSWORD}")])
             .args(options);
         command
-            .arg(format!("ftp://{}/{path}", self.address))
+            .arg(format!("{}://{}/{path}", self.scheme, self.address))
             .current_dir(&self.dir);
         run(&mut command)
     }
@@ -71,8 +84,9 @@ impl Target {
         let script = format!(
             "set cmd:fail-exit yes; set net:max-retries 1; set net:timeout 15; set ftp:ssl-force yes; \
              set ftp:ssl-protect-data yes; set ftp:ssl-protect-list yes; set ssl:verify-certificate yes; \
-             set ssl:ca-file {ca}; debug 5; open -u {USER},{PASSWORD} ftp://{address}; {commands}",
+             set ssl:ca-file {ca}; debug 5; open -u {USER},{PASSWORD} {scheme}://{address}; {commands}",
             ca = self.ca_file.display(),
+            scheme = self.scheme,
             address = self.address,
         );
         let mut command = Command::new("lftp");

@@ -25,6 +25,15 @@ impl Kind {
     pub(crate) const ALL: [Self; 2] = [Self::Vsftpd, Self::Proftpd];
 }
 
+/// What is unusual about a server.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ways {
+    /// TLS comes first, before the greeting.
+    pub(crate) implicit: bool,
+    /// Data connections may be clear; by default they must not.
+    pub(crate) clear_data: bool,
+}
+
 /// A running FTP server and the directory it serves.
 pub(crate) struct FtpServer {
     address: SocketAddr,
@@ -35,12 +44,16 @@ pub(crate) struct FtpServer {
 
 impl FtpServer {
     pub(crate) fn start(kind: Kind, scene: &Scene) -> Self {
+        Self::start_as(kind, scene, Ways::default())
+    }
+
+    pub(crate) fn start_as(kind: Kind, scene: &Scene, ways: Ways) -> Self {
         let ports = Ports::reserve();
         let root = scene.folder("home");
         give_to_account(&root);
         let mut server = match kind {
-            Kind::Vsftpd => vsftpd(scene, &ports, &root),
-            Kind::Proftpd => proftpd(scene, &ports, &root),
+            Kind::Vsftpd => vsftpd(scene, &ports, &root, ways),
+            Kind::Proftpd => proftpd(scene, &ports, &root, ways),
         };
         server.wait_until_listening(ports.control());
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.control()));
@@ -80,7 +93,8 @@ impl FtpServer {
     }
 }
 
-fn vsftpd(scene: &Scene, ports: &Ports, root: &Path) -> Server {
+fn vsftpd(scene: &Scene, ports: &Ports, root: &Path, ways: Ways) -> Server {
+    let yes = |is: bool| if is { "YES" } else { "NO" };
     let log = scene.path("vsftpd.log");
     let mut config = String::new();
     for (key, value) in [
@@ -96,7 +110,8 @@ fn vsftpd(scene: &Scene, ports: &Ports, root: &Path) -> Server {
         ("secure_chroot_dir", scene.folder("empty").to_str().unwrap()),
         ("ssl_enable", "YES"),
         ("force_local_logins_ssl", "YES"),
-        ("force_local_data_ssl", "YES"),
+        ("force_local_data_ssl", yes(!ways.clear_data)),
+        ("implicit_ssl", yes(ways.implicit)),
         ("require_ssl_reuse", "YES"),
         ("ssl_ciphers", "HIGH"),
         ("xferlog_enable", "YES"),
@@ -126,7 +141,7 @@ fn vsftpd(scene: &Scene, ports: &Ports, root: &Path) -> Server {
     )
 }
 
-fn proftpd(scene: &Scene, ports: &Ports, root: &Path) -> Server {
+fn proftpd(scene: &Scene, ports: &Ports, root: &Path, ways: Ways) -> Server {
     let mut users = run(Command::new("openssl").args(["passwd", "-6", PASSWORD]))
         .ok()
         .text();
@@ -168,11 +183,18 @@ AllowRetrieveRestart on
 AllowOverwrite on
 MaxInstances 100
 TLSEngine on
-TLSRequired on
+TLSRequired {required}
+TLSOptions {options}
 TLSLog {tls_log}
 TLSECCertificateFile {certificate}
 TLSECCertificateKeyFile {key}
 "#,
+        required = if ways.clear_data { "ctrl" } else { "on" },
+        options = if ways.implicit {
+            "UseImplicitSSL"
+        } else {
+            "NoEmptyFragments"
+        },
         port = ports.control(),
         first = ports.passive().start(),
         last = ports.passive().end(),

@@ -1,6 +1,7 @@
 //! The gate's part of a world: each action of the dialog, performed and checked.
 
-use sluicegate::dialog::{Action, Actions, FromClient, Loss, Note, Side};
+use sluicegate::dialog::{Action, Actions, FromBackend, FromClient, Loss, Note, Side};
+use sluicegate::policy::BackendTls;
 
 use super::{Event, Outcome, World};
 use crate::client::{Heard, direction};
@@ -36,19 +37,26 @@ impl World {
                 self.client_wires(news);
             }
             Action::ConnectBackend => {
-                let says = self.backend.reached(&mut self.chance);
+                let mut says = self.backend.reached(&mut self.chance);
+                let is_implicit = self.rules.backend_tls == BackendTls::Implicit;
+                if is_implicit && !self.rules.backend_banner_first {
+                    self.greeting = says.split_off(1);
+                }
                 self.backend_says(says);
             }
             Action::SecureBackend => {
-                let says = self.backend.secured(&mut self.chance);
+                let mut says = self.backend.secured(&mut self.chance);
+                if matches!(says.last(), Some((_, FromBackend::Secured))) {
+                    says.append(&mut self.greeting);
+                }
                 self.backend_says(says);
             }
-            Action::OpenPassive => {
+            Action::OpenPassive(side) => {
                 let (delay, is_open) = (self.chance.delay(20), !self.chance.percent(2));
-                self.is_listening = is_open;
-                self.after(delay, Event::Passive(is_open));
+                self.is_listening[side as usize] = is_open;
+                self.after(delay, Event::Passive(side, is_open));
             }
-            Action::ClosePassive => self.is_listening = false,
+            Action::ClosePassive(side) => self.is_listening[side as usize] = false,
             Action::OpenData(plan) => self.opening = Some(plan),
             Action::EndData(side, close) => {
                 let (Some(legs), Some(tag)) = (&mut self.legs, &self.running) else {
@@ -62,7 +70,7 @@ impl World {
                 let (Some(legs), Some(tag)) = (self.legs.take(), self.running.take()) else {
                     return Err("rule 14: no data to be closed".to_owned());
                 };
-                self.is_listening = false;
+                self.is_listening = [false; 2];
                 let record = self.checks.records.get_mut(&tag).expect("it was begun");
                 record.legs = Some(legs);
             }

@@ -1,6 +1,6 @@
 //! The peers' part of a world: what client and backend do, and what happens on the data legs between them and the gate.
 
-use sluicegate::dialog::{DataNews, DataPlan, FromBackend, FromClient, Input, Loss, Side};
+use sluicegate::dialog::{DataNews, DataPlan, FromBackend, FromClient, Input, Loss, Side, Target};
 use sluicegate::ftp::Class;
 
 use super::{Event, Outcome, World};
@@ -190,8 +190,15 @@ impl World {
     }
 
     pub(super) fn open_data(&mut self, plan: DataPlan, tag: String) -> Outcome {
-        if self.legs.is_some() || !self.is_listening {
-            return Err("rule 14: data is opened twice, or without a listener".to_owned());
+        let is_awaited =
+            [plan.client_target, plan.backend_target].map(|target| target == Target::Awaited);
+        if self.legs.is_some() || self.is_listening != is_awaited {
+            return Err(
+                "rule 14: data is opened twice, without a listener, or with an old one".to_owned(),
+            );
+        }
+        if self.rules.passive.is_active() != is_awaited[1] {
+            return Err("rule 9: the backend's leg is not as the pool says".to_owned());
         }
         self.checks
             .protection(&self.rules, &plan, self.backend.protection)?;
@@ -214,6 +221,12 @@ impl World {
             is_aborted: false,
         };
         self.checks.count(plot.name);
+        if !is_awaited[0] {
+            self.checks.count("connected to the client");
+        }
+        if is_awaited[1] {
+            self.checks.count("awaited from the backend");
+        }
         self.checks.records.insert(tag.clone(), record);
         self.running = Some(tag);
         self.legs = Some(legs);

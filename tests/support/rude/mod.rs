@@ -173,6 +173,10 @@ impl<'a> Session<'a> {
 
     fn serve(mut self) -> io::Result<()> {
         self.control.write(self.script.greeting.as_bytes())?;
+        if self.script.banner_first {
+            let config = Arc::clone(&self.config);
+            self.control.secure_as_server(&config)?;
+        }
         loop {
             let line = self.hear()?;
             self.notes.commands.lock().unwrap().push(line.clone());

@@ -69,6 +69,8 @@ pub(crate) struct Script {
     /// Knows AUTH TLS and takes no login without it.
     pub(crate) tls: bool,
     pub(crate) greeting: &'static str,
+    /// TLS begins behind the greeting, without AUTH.
+    pub(crate) banner_first: bool,
 }
 
 impl Script {
@@ -80,6 +82,7 @@ impl Script {
             versions: Versions::Both,
             tls: true,
             greeting: "220 rude backend\r\n",
+            banner_first: false,
         }
     }
 
@@ -102,6 +105,12 @@ impl Script {
 
     pub(crate) fn versions(mut self, versions: Versions) -> Self {
         self.versions = versions;
+        self
+    }
+
+    /// Implicit TLS in the manner of z/OS.
+    pub(crate) fn banner_first(mut self) -> Self {
+        self.banner_first = true;
         self
     }
 

@@ -7,7 +7,7 @@ mod journal;
 mod transfer;
 
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +51,8 @@ pub(crate) struct Strict {
     name: ServerName<'static>,
     /// Asks for the data port with PASV instead of EPSV.
     pub(crate) pasv: bool,
+    /// Has data connections opened to it, having said PORT or EPRT.
+    pub(crate) active: Option<&'static str>,
     private: bool,
 }
 
@@ -70,6 +72,7 @@ impl Strict {
             config,
             name: ServerName::from(address.ip()),
             pasv: false,
+            active: None,
             private: false,
         }
     }
@@ -99,6 +102,21 @@ impl Strict {
         client.auth();
         client.login();
         client.protect('P');
+        client.say("TYPE I").expect(&[200]);
+        client
+    }
+
+    /// As `open`, where TLS comes first; nothing is said of PBSZ and PROT.
+    pub(crate) fn open_implicit(
+        address: SocketAddr,
+        authority: &Authority,
+        versions: Versions,
+    ) -> Self {
+        let mut client = Self::connect(address, authority.client(versions));
+        client.secure().unwrap();
+        client.hear().expect(&[220]);
+        client.login();
+        client.private = true;
         client.say("TYPE I").expect(&[200]);
         client
     }
@@ -224,6 +242,23 @@ impl Strict {
             .unwrap()
             .0;
         SocketAddr::new(peer.ip(), port.parse().unwrap())
+    }
+
+    /// Says where it awaits the data connection.
+    fn listen(&mut self, verb: &str) -> TcpListener {
+        let listener = TcpListener::bind((self.control.local().ip(), 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let argument = match address {
+            SocketAddr::V4(v4) if verb == "PORT" => {
+                let ([a, b, c, d], [high, low]) = (v4.ip().octets(), v4.port().to_be_bytes());
+                format!("{a},{b},{c},{d},{high},{low}")
+            }
+            SocketAddr::V4(v4) => format!("|1|{}|{}|", v4.ip(), v4.port()),
+            SocketAddr::V6(v6) => format!("|2|{}|{}|", v6.ip(), v6.port()),
+        };
+        self.say(&format!("{verb} {argument}")).expect(&[200]);
+        listener.set_nonblocking(true).unwrap();
+        listener
     }
 
     pub(crate) fn download(&mut self, command: &str) -> Transfer {

@@ -1,7 +1,7 @@
 //! One transfer of the strict client: the data connection opened, treated in its manner, and watched to its end.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,12 @@ use super::journal::{Event, Journal, Reply, Transfer};
 use super::{Manner, Strict};
 use crate::support::deadline;
 use crate::support::wire::{Got, Wire};
+
+/// How the data connection comes about.
+enum Meeting {
+    There(SocketAddr),
+    Here(TcpListener),
+}
 
 impl Strict {
     /// Moves a file without a journal, for tests that want many sessions at once.
@@ -43,18 +49,21 @@ impl Strict {
         upload: Option<&[u8]>,
         manner: Manner,
     ) -> Transfer {
-        let address = self.passive();
-        self.transfer_to(address, command, upload, manner)
+        let meeting = match self.active {
+            None => Meeting::There(self.passive()),
+            Some(verb) => Meeting::Here(self.listen(verb)),
+        };
+        self.transfer_to(&meeting, command, upload, manner)
     }
 
     /// A download over a data port that was asked for before.
     pub(crate) fn transfer_at(&mut self, address: SocketAddr, command: &str) -> Transfer {
-        self.transfer_to(address, command, None, Manner::Polite)
+        self.transfer_to(&Meeting::There(address), command, None, Manner::Polite)
     }
 
     fn transfer_to(
         &mut self,
-        address: SocketAddr,
+        meeting: &Meeting,
         command: &str,
         upload: Option<&[u8]>,
         manner: Manner,
@@ -62,7 +71,7 @@ impl Strict {
         let began = Instant::now();
         self.tell(command);
         let mut journal = Journal::default();
-        let mut data = self.open_data(address, manner, &mut journal);
+        let mut data = self.open_data(meeting, manner, &mut journal);
         let resumed = data.as_ref().is_some_and(Wire::is_resumed);
         if let (Some(wire), Some(bytes)) = (&mut data, upload) {
             // A server that refused may have closed already: the journal will say so, not this write.
@@ -88,7 +97,7 @@ impl Strict {
     /// Opens the data connection as far as the manner goes; `None` when there is nothing left of it.
     fn open_data(
         &mut self,
-        address: SocketAddr,
+        meeting: &Meeting,
         manner: Manner,
         journal: &mut Journal,
     ) -> Option<Wire> {
@@ -98,7 +107,11 @@ impl Strict {
         if manner == Manner::ConnectAfterPreliminary {
             journal.reply(self.hear());
         }
-        let Ok(mut wire) = Wire::connect(address) else {
+        let met = match meeting {
+            Meeting::There(address) => Wire::connect(*address).ok(),
+            Meeting::Here(listener) => self.accept(listener, journal),
+        };
+        let Some(mut wire) = met else {
             journal.event(Event::Refused);
             return None;
         };
@@ -130,6 +143,27 @@ impl Strict {
         }
         journal.event(Event::Handshake);
         Some(wire)
+    }
+
+    /// Awaits the data connection, unless the final reply comes before it.
+    fn accept(&mut self, listener: &TcpListener, journal: &mut Journal) -> Option<Wire> {
+        let deadline = deadline();
+        loop {
+            match listener.accept() {
+                Ok((tcp, peer)) => {
+                    let server = self.control.peer().ip();
+                    assert_eq!(peer.ip(), server, "a data connection of somebody else");
+                    tcp.set_nonblocking(false).unwrap();
+                    return Some(Wire::new(tcp));
+                }
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            self.listen_for(Duration::from_millis(2), journal);
+            if journal.is_answered() {
+                return None;
+            }
+            assert!(Instant::now() < deadline, "no data connection comes");
+        }
     }
 
     /// Hears what is said on the control connection for a while.

@@ -1,0 +1,170 @@
+//! What the dialog wants done, done in the model; here each action and each reply meets the rules.
+
+use sluicegate::dialog::{Action, Blame, Close, DataPlan, Protection, Side};
+use sluicegate::policy::{BackendTls, ClientProtection, ClientTls};
+
+use crate::legs::Legs;
+use crate::peers::{Ask, Kind};
+use crate::rules;
+use crate::sights::Sight;
+use crate::world::World;
+
+impl World {
+    pub(crate) fn perform(&mut self, action: Action) {
+        match action {
+            Action::ToClient(wire) => self.client_hears(&wire),
+            Action::ToBackend(wire) => self.backend_hears(&wire),
+            Action::SecureClient => self.peers.securing[0] = true,
+            Action::ConnectBackend => self.peers.is_connecting = true,
+            Action::SecureBackend => self.peers.securing[1] = true,
+            Action::OpenPassive(_) => self.peers.is_opening_port = true,
+            Action::ClosePassive(_) => {}
+            Action::OpenData(plan) => self.open_data(plan),
+            Action::EndData(side, close) => self.end_data(side, close),
+            Action::CloseData => {
+                if let Some(front) = self.peers.pending.front_mut() {
+                    front.closed = self.legs.take();
+                }
+            }
+            Action::Note(note) => self.sight = Sight::of_note(&note).or(self.sight),
+            Action::Close => self.close(),
+        }
+    }
+
+    fn open_data(&mut self, plan: DataPlan) {
+        let is_private = plan.client == Protection::Private;
+        let must_be = self.rules.client_protection == ClientProtection::Private;
+        if must_be && !is_private || self.legs.is_some() {
+            return self.fault(rules::LEVEL);
+        }
+        match self.peers.pending.front_mut() {
+            Some(front) if front.kind.direction() == Some(plan.direction) => {
+                front.is_opened = true;
+                self.legs = Some(Legs::open(plan));
+            }
+            _ => self.fault(rules::ONE),
+        }
+    }
+
+    fn end_data(&mut self, side: Side, close: Close) {
+        let (Some(legs), Some(front)) = (&mut self.legs, self.peers.pending.front()) else {
+            return self.fault(rules::LEFT);
+        };
+        let broken = (close == Close::Clean)
+            .then(|| front.may_end_clean(&self.rules, legs, side))
+            .flatten();
+        legs.order(side, close);
+        if let Some(rule) = broken {
+            self.fault(rule);
+        }
+    }
+
+    fn backend_hears(&mut self, wire: &[u8]) {
+        let ask = Ask::read(wire);
+        let is_login = matches!(ask.verb.as_str(), "USER" | "PASS");
+        let is_bare = |required: bool, is_secure: bool| required && !is_secure;
+        let must = [
+            self.rules.client_tls == ClientTls::Required,
+            self.rules.backend_tls == BackendTls::Explicit,
+        ];
+        if is_login && (0..2).any(|leg| is_bare(must[leg], self.peers.secured[leg])) {
+            return self.fault(rules::SECRET);
+        }
+        if ask.verb == "ABOR"
+            && let Some(front) = self.peers.pending.front_mut()
+        {
+            front.is_stopped = true;
+        }
+        if ask.verb != "QUIT" {
+            self.peers.asks.push_back(ask);
+        }
+    }
+
+    fn client_hears(&mut self, wire: &[u8]) {
+        for text in String::from_utf8_lossy(wire).lines() {
+            let code: Option<u16> = text.get(..3).and_then(|digits| digits.parse().ok());
+            let is_end = text.as_bytes().get(3) == Some(&b' ');
+            let whose = text.split_once('#').and_then(|(_, tag)| tag.parse().ok());
+            match (self.peers.partial, code) {
+                (Some((open, first)), Some(code)) if open == code && is_end => {
+                    self.peers.partial = None;
+                    self.reply_heard(code, whose.or(first));
+                }
+                (Some(_), _) => {}
+                (None, Some(code)) if is_end => self.reply_heard(code, whose),
+                (None, code) => self.peers.partial = code.map(|code| (code, whose)),
+            }
+        }
+    }
+
+    fn reply_heard(&mut self, code: u16, whose: Option<u8>) {
+        if code == 421 {
+            self.peers.goodbye = true;
+            return;
+        }
+        let Some(front) = self.peers.pending.front_mut() else {
+            return self.fault(rules::ONE);
+        };
+        if whose.is_some_and(|number| number != front.number) {
+            return self.fault(rules::OWN);
+        }
+        if code < 200 {
+            if front.is_begun || front.kind.direction().is_none() {
+                return self.fault(rules::BEGUN);
+            }
+            front.is_begun = true;
+            return;
+        }
+        let is_fitting = match front.kind {
+            Kind::Quit => code == 221,
+            Kind::Abor => matches!(code, 225 | 226),
+            Kind::Auth => matches!(code, 234 | 503),
+            Kind::Epsv => matches!(code, 229 | 425 | 530),
+            Kind::Cwd => whose.is_some() || code == 530,
+            _ => code != 221,
+        };
+        let Some(front) = self.peers.pending.pop_front() else {
+            return;
+        };
+        if !is_fitting {
+            return self.fault(rules::ONE);
+        }
+        self.peers.goodbye |= front.kind == Kind::Quit;
+        match front.finished(&self.rules, code, whose.is_some()) {
+            Some(rule) => self.fault(rule),
+            None => self.sight = Sight::of_reply(&front, code, whose.is_some()).or(self.sight),
+        }
+    }
+
+    /// Rules 4 and 13: there is a cause, and the client has heard of it.
+    fn close(&mut self) {
+        self.is_closed = true;
+        if self.legs.is_some() {
+            return self.fault(rules::LEFT);
+        }
+        let Some(ending) = self.dialog.ending() else {
+            return self.fault(rules::SURVIVES);
+        };
+        let is_handshake = ending.why.contains("TLS handshake");
+        if !self.peers.goodbye && !is_handshake {
+            return self.fault(rules::WORD);
+        }
+        if ending.why == "idle deadline" && !self.peers.pending.is_empty() {
+            return self.fault(rules::WORD);
+        }
+        let owes = !self.peers.asks.is_empty() || self.peers.miscounts == [true; 2];
+        let has_cause = match ending.by {
+            Blame::Client => true,
+            Blame::Operator => self.peers.is_drained,
+            Blame::Backend => self.peers.is_done,
+            Blame::Clock if ending.why == "reply deadline of the backend" => {
+                owes || self.peers.is_connecting || self.peers.securing[1]
+            }
+            Blame::Clock => true,
+        };
+        if !has_cause {
+            self.fault(rules::SURVIVES);
+        }
+        self.sight.get_or_insert(Sight::Ended(ending.by));
+    }
+}
