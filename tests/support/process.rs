@@ -205,7 +205,8 @@ pub(crate) fn run(command: &mut Command) -> Ran {
         let mut bytes = Vec::new();
         stderr.read_to_end(&mut bytes).map(|_| bytes)
     });
-    let deadline = deadline() + super::PATIENCE;
+    // A client may make a thousand transfers in one run, on a machine that does other work as well.
+    let deadline = deadline() + 5 * super::PATIENCE;
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break Some(status);
