@@ -3,10 +3,27 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::fault::{Findings, Located};
-use super::resolve::{ListenerDraft, PoolDraft};
-use super::{Limits, PortSpan};
+use super::{Limits, Listener, Pool, PortSpan};
 use crate::limits;
 use crate::policy::{BackendProtection, BackendTls, ClientTls};
+
+/// A listener, and those keys that must fit other sections, as far as they could be read. What could not be read has
+/// something meaningless in its place: the fault is noted, and the rest is still worth looking at.
+pub(super) struct ListenerDraft {
+    pub(super) listener: Listener,
+    pub(super) name: Option<Located<String>>,
+    pub(super) ports: Option<Located<PortSpan>>,
+}
+
+/// A pool, likewise.
+pub(super) struct PoolDraft {
+    /// Its index in the file, by which listeners name it.
+    pub(super) index: usize,
+    pub(super) pool: Pool,
+    pub(super) name: Option<Located<String>>,
+    /// `data_protection`, if it was written.
+    pub(super) protection: Option<Located<BackendProtection>>,
+}
 
 /// Notes everything that is wrong between sections.
 pub(super) fn check(

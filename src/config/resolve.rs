@@ -8,7 +8,7 @@ use super::fault::{Findings, Located};
 use super::file::{
     File, Key, LimitsKeys, ListenerKeys, LogKeys, PoolKeys, ProcessKeys, TimeoutsKeys,
 };
-use super::relations;
+use super::relations::{self, ListenerDraft, PoolDraft};
 use super::value::OneLine;
 use super::{
     Config, Cores, KeyExchange, Limits, Listener, Log, LogFormat, LogLevel, Pool, PortSpan,
@@ -19,24 +19,6 @@ use crate::policy::{
     BackendProtection, BackendTls, ClientTls, DataPeer, DataResumption, OnEmpty, OnUnfinished,
     PassiveStyle, PasvAddress,
 };
-
-/// A listener, and those keys that must fit other sections, as far as they could be read. What could not be read has
-/// something meaningless in its place: the fault is noted, and the rest is still worth looking at.
-pub(super) struct ListenerDraft {
-    pub(super) listener: Listener,
-    pub(super) name: Option<Located<String>>,
-    pub(super) ports: Option<Located<PortSpan>>,
-}
-
-/// A pool, likewise.
-pub(super) struct PoolDraft {
-    /// Its index in the file, by which listeners name it.
-    pub(super) index: usize,
-    pub(super) pool: Pool,
-    pub(super) name: Option<Located<String>>,
-    /// `data_protection`, if it was written.
-    pub(super) protection: Option<Located<BackendProtection>>,
-}
 
 /// Resolves a file. The result counts only if nothing was noted as a fault.
 pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
