@@ -24,7 +24,9 @@ fn a_thousand_sessions_transfer_at_once() {
     );
     let setup = Setup::new()
         .limit("sessions", "1500")
-        .passive_ports(1500)
+        // Spread over both cores, and ports enough for either: each has half of them.
+        .listener("steering", "\"hash\"")
+        .passive_ports(2400)
         .log("level", "\"info\"");
     let gate = Gate::start(&scene, rude.address(), setup);
 
