@@ -137,7 +137,7 @@ pub const NAME_BYTES_MAX: usize = 64;
 /// Longest banner: a line of text, not a page; RFC 959 sets no bound.
 pub const BANNER_BYTES_MAX: usize = 200;
 
-/// Default of `limits.sessions`: what a host carries whose descriptor limit is raised (9 for each session).
+/// Default of `limits.sessions`: what a host carries whose descriptor limit is raised (`DESCRIPTORS_PER_SESSION` each).
 pub const SESSIONS: usize = 10_000;
 
 /// Most sessions an operator can ask for: a mistyped number should be a complaint, not an attempt.
