@@ -1,6 +1,7 @@
 //! The files that are shipped load, and everything that can be wrong is told, all at once.
 
 use super::*;
+use crate::policy::{BackendProtection, BackendTls, ClientProtection};
 
 const REFERENCE: &str = include_str!("../../config/sluicegate.toml");
 const MINIMAL: &str = include_str!("../../config/minimal.toml");

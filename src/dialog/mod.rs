@@ -5,6 +5,7 @@
 mod action;
 mod active;
 mod answers;
+mod commands;
 mod facts;
 mod leaving;
 mod login;
@@ -25,13 +26,9 @@ pub use action::{
     Loss, Note, Phase, Protection, Side, Target,
 };
 
-use crate::ftp::{
-    Answer, BrokenReply, Command, Malformed, Reply, ReplyLine, Stage, Verb, occasion,
-};
-use crate::limits::{
-    ACTIONS_PER_STEP_MAX, PIPELINE_COMMANDS_MAX, UNKNOWN_COMMANDS_MAX, UNSOLICITED_REPLIES_MAX,
-};
-use crate::policy::{ClientTls, SiteRules};
+use crate::ftp::{BrokenReply, Command, Malformed, Reply, ReplyLine, Verb, occasion};
+use crate::limits::{ACTIONS_PER_STEP_MAX, PIPELINE_COMMANDS_MAX};
+use crate::policy::SiteRules;
 use phase::{Backend, Client, Plan, Work};
 use timers::{Timer, Timers};
 
@@ -266,127 +263,6 @@ impl Dialog {
                 let text = "The server did not answer in time";
                 self.leave_closing(turn, text, Blame::Clock, "reply deadline of the backend");
             }
-        }
-    }
-
-    /// Takes waiting commands while nothing else is going on, and arms the idle clock when none is left.
-    fn advance(&mut self, turn: &mut Turn) {
-        while self.ending.is_none() && matches!(self.work, Work::Idle) {
-            if self.draining {
-                let text = "The gate is being stopped";
-                self.leave_closing(turn, text, Blame::Operator, "drain");
-                return;
-            }
-            let Some(command) = self.inbox.pop_front() else {
-                if self.client.logged_in {
-                    // A backend that chatters does not keep an idle client alive.
-                    self.timers
-                        .arm_once(Timer::Idle, turn.now + self.rules.patience.idle);
-                }
-                return;
-            };
-            self.timers.disarm(Timer::Idle);
-            self.backend.unsolicited = 0;
-            match command {
-                Ok(command) => self.admit(turn, command),
-                Err(malformed) => self.refuse_malformed(turn, malformed),
-            }
-        }
-    }
-
-    /// May it, now? Then whoever answers the verb gets it.
-    fn admit(&mut self, turn: &mut Turn, command: Command) {
-        if let Some(refusal) = self.refusal(&command) {
-            return turn.answer(&refusal);
-        }
-        match command.verb.row().answer {
-            Answer::Gate => self.answer_own(turn, command),
-            Answer::Backend => self.forward(turn, &command),
-            Answer::Transfer(direction) => self.begin_transfer(turn, command, direction),
-            Answer::Refused => turn.answer(&answers::refused(command.verb)),
-        }
-    }
-
-    fn refusal(&self, command: &Command) -> Option<Reply> {
-        let verb = command.verb;
-        let must_secure = self.rules.client_tls != ClientTls::Optional && !self.client.secure;
-        let is_login = matches!(verb, Verb::User | Verb::Pass | Verb::Acct);
-        if must_secure && (is_login || verb.row().stage == Stage::Inside) {
-            return Some(Reply::new(
-                occasion::NOT_LOGGED_IN,
-                "Secure the connection first: AUTH TLS",
-            ));
-        }
-        if verb.row().stage == Stage::Inside && !self.client.logged_in {
-            return Some(Reply::new(
-                occasion::NOT_LOGGED_IN,
-                "Log in first: USER and PASS",
-            ));
-        }
-        let opens_otherwise = matches!(
-            verb,
-            Verb::Pasv | Verb::Port | Verb::Eprt | Verb::Lpsv | Verb::Lprt
-        );
-        if self.client.epsv_all && opens_otherwise {
-            return Some(Reply::new(
-                occasion::BAD_SEQUENCE,
-                "EPSV ALL was given: only EPSV opens data connections",
-            ));
-        }
-        None
-    }
-
-    fn refuse_malformed(&mut self, turn: &mut Turn, malformed: Malformed) {
-        if matches!(malformed, Malformed::Foreign) {
-            return self.leave_closing(turn, "This is FTP", Blame::Client, "another protocol");
-        }
-        if matches!(malformed, Malformed::Unknown) {
-            self.client.unknown += 1;
-            if self.client.unknown > UNKNOWN_COMMANDS_MAX {
-                let text = "Too many unknown commands";
-                return self.leave_closing(turn, text, Blame::Client, "too many unknown commands");
-            }
-        }
-        turn.answer(&answers::malformed(malformed));
-    }
-
-    /// Passes a command on; everything the backend replies to it goes to the client.
-    fn forward(&mut self, turn: &mut Turn, command: &Command) {
-        turn.ask(command);
-        turn.note(Note::Forwarded);
-        self.timers
-            .arm(Timer::Work, turn.now + self.rules.patience.backend_reply);
-        self.work = Work::Forwarding(command.verb);
-    }
-
-    fn forwarded_replied(&mut self, turn: &mut Turn, verb: Verb, line: &ReplyLine) {
-        self.pass_on(turn, line);
-        if !line.last || line.code.class() == crate::ftp::Class::Preliminary {
-            return;
-        }
-        self.rest();
-        turn.note(Note::Answered);
-        if verb == Verb::Rest && line.code.is_failure() {
-            self.client.offset = 0;
-        }
-        if matches!(verb, Verb::User | Verb::Pass | Verb::Acct) {
-            self.login_replied(turn, line.code);
-        }
-        if line.code == occasion::CLOSING && self.ending.is_none() {
-            self.leave(turn, None, Blame::Backend, "backend said 421");
-        }
-    }
-
-    fn unsolicited(&mut self, turn: &mut Turn, line: &ReplyLine) {
-        if !line.last {
-            return;
-        }
-        turn.note(Note::Unsolicited(line.code));
-        self.backend.unsolicited += 1;
-        if line.code == occasion::CLOSING {
-            self.backend_ended(turn, "backend said 421");
-        } else if self.backend.unsolicited > UNSOLICITED_REPLIES_MAX {
-            self.lose_backend(turn, "backend does not stop talking");
         }
     }
 

@@ -1,0 +1,86 @@
+//! `[[listener]]`, resolved.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::{KeyExchange, Located, TlsVersions};
+use crate::policy::{ClientProtection, ClientTls, DataPeer, DataResumption, OnUnfinished};
+
+/// `[[listener]]`: where clients come in, and what is asked of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// `name`: unique among listeners.
+    pub name: String,
+    /// `address`: one or more; port 0 lets the kernel choose.
+    pub address: Located<Vec<SocketAddr>>,
+    /// `pool`, as an index into [`Config::pools`] that is always valid.
+    pub pool: usize,
+    /// `tls`
+    pub tls: ClientTls,
+    /// `banner_first`: whether 220 comes in clear text before an implicit handshake.
+    pub banner_first: bool,
+    /// `implicit_private`: whether implicit TLS implies PROT P.
+    pub implicit_private: bool,
+    /// `certificate`: a PEM chain, the gate's own certificate first.
+    pub certificate: Located<PathBuf>,
+    /// `key`: the PEM key of that certificate.
+    pub key: Located<PathBuf>,
+    /// `tls_versions`
+    pub tls_versions: TlsVersions,
+    /// `key_exchange`
+    pub key_exchange: KeyExchange,
+    /// `data_protection`
+    pub data_protection: ClientProtection,
+    /// `passive_ports`: disjoint from those of every other listener.
+    pub passive_ports: PortSpan,
+    /// `advertise`: the address in PASV replies; nothing for the one that the client reached.
+    pub advertise: Option<Ipv4Addr>,
+    /// `data_peer`
+    pub data_peer: DataPeer,
+    /// `resumption`
+    pub resumption: DataResumption,
+    /// `active`: whether PORT and EPRT are served.
+    pub active: bool,
+    /// `unfinished`: what becomes of uploads that end without close_notify.
+    pub unfinished: OnUnfinished,
+    /// `bare_uploads`: whether a private upload closed without a handshake is an empty file (rule 3 of the contract).
+    pub bare_uploads: bool,
+    /// `banner`: the text behind 220.
+    pub banner: String,
+    /// `steering`
+    pub steering: Steering,
+}
+
+/// How new connections find their core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steering {
+    /// The core that took the packet takes the connection (SO_INCOMING_CPU).
+    Cpu,
+    /// The kernel's hash over the listeners of all cores.
+    Hash,
+}
+
+/// A range of ports, both ends included; `first <= last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortSpan {
+    /// Lowest port.
+    pub first: u16,
+    /// Highest port.
+    pub last: u16,
+}
+
+impl PortSpan {
+    /// How many ports there are.
+    pub fn count(self) -> usize {
+        usize::from(self.last - self.first) + 1
+    }
+
+    /// Whether a port is among them.
+    pub fn contains(self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
+    }
+
+    pub(super) fn overlaps(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}

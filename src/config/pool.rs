@@ -1,0 +1,83 @@
+//! `[[pool]]`, resolved.
+
+use std::path::PathBuf;
+
+use super::{KeyExchange, Located, TlsVersions};
+use crate::policy::{
+    BackendProtection, BackendTls, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
+};
+
+/// `[[pool]]`: the backends behind listeners, and how they are spoken to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    /// `name`: unique among pools.
+    pub name: String,
+    /// `members`: at least one, all different.
+    pub members: Located<Vec<HostPort>>,
+    /// `tls`
+    pub tls: BackendTls,
+    /// `banner_first`: whether its 220 comes in clear text before an implicit handshake.
+    pub banner_first: bool,
+    /// `tls_versions`
+    pub tls_versions: TlsVersions,
+    /// `key_exchange`
+    pub key_exchange: KeyExchange,
+    /// `verify`
+    pub verify: Verify,
+    /// `ca`: PEM file of the authorities; always there when `verify` needs it and `tls` is not off.
+    pub ca: Option<Located<PathBuf>>,
+    /// `pins`: always there when `verify` needs them and `tls` is not off.
+    pub pins: Vec<Pin>,
+    /// `server_name`: the name asked for and expected in certificates; nothing for each member's own host.
+    pub server_name: Option<Located<String>>,
+    /// `data_protection`: clear whenever `tls` is off.
+    pub data_protection: BackendProtection,
+    /// `passive`
+    pub passive: PassiveStyle,
+    /// `pasv_address`
+    pub pasv_address: PasvAddress,
+    /// `empty`
+    pub empty: OnEmpty,
+    /// `unfinished`: what becomes of downloads that end without close_notify.
+    pub unfinished: OnUnfinished,
+}
+
+/// A backend's address as written: its name is not yet resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// A name, or an IP address without brackets.
+    pub host: String,
+    /// TCP port, never 0.
+    pub port: u16,
+}
+
+impl core::fmt::Display for HostPort {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// How a backend's certificate is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// It must come from one of the authorities in `ca` and bear the expected name.
+    Ca,
+    /// It must be one of `pins`, whatever is in it: for certificates that nobody has signed but themselves.
+    Pin,
+    /// Not at all: whoever can stand between can read and change everything.
+    Off,
+}
+
+/// A certificate known by its fingerprint: the SHA-256 of its DER.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pin(pub [u8; 32]);
+
+impl core::fmt::Display for Pin {
+    /// As `openssl x509 -fingerprint -sha256` writes it, without the colons.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02X}"))
+    }
+}

@@ -1,0 +1,93 @@
+//! The sections that hold for the whole process: its cores, its log, its bounds and its clocks.
+
+use core::time::Duration;
+
+use super::Located;
+
+/// `[process]`: the cores that serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// `cores`
+    pub cores: Located<Cores>,
+}
+
+/// Which CPUs get a shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cores {
+    /// Every CPU the process may use.
+    All,
+    /// These, ascending and different; whether they exist is not known here.
+    List(Vec<usize>),
+}
+
+/// `[log]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// `level`
+    pub level: LogLevel,
+    /// `format`
+    pub format: LogFormat,
+}
+
+/// The least serious kind of line that is still written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Something is lost.
+    Error,
+    /// Something should be looked at.
+    Warn,
+    /// What happens to listeners, logins and transfers.
+    Info,
+    /// Sessions and their TLS in detail.
+    Debug,
+    /// As debug: the gate itself has nothing to add.
+    Trace,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Human on a terminal, JSON elsewhere.
+    Auto,
+    /// For reading.
+    Human,
+    /// One object a line.
+    Json,
+}
+
+/// `[limits]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `sessions`: most sessions at once, of the whole process. Left out: `limits::SESSIONS`, or as many as the
+    /// descriptors of the process allow where that is less.
+    pub sessions: Option<usize>,
+}
+
+/// `[timeouts]`: one bound for each phase of a session (rule 4 of the contract).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TLS handshake of a control connection, either leg.
+    pub handshake: Duration,
+    /// From the banner to a completed login.
+    pub login: Duration,
+    /// A logged-in client that says nothing.
+    pub idle: Duration,
+    /// Reaching a backend: TCP and its greeting.
+    pub backend_connect: Duration,
+    /// A backend's reply to a command that moves no data.
+    pub backend_reply: Duration,
+    /// A data leg: TCP connected or accepted.
+    pub data_connect: Duration,
+    /// A data leg: TLS handshake.
+    pub data_handshake: Duration,
+    /// From both data legs up to the first byte or the end.
+    pub data_first_byte: Duration,
+    /// A stream that has begun and does not move.
+    pub data_stall: Duration,
+    /// The end of a transfer: flushing, the peer's end, the backend's final reply.
+    pub data_completion: Duration,
+    /// How long a data leg waits for the peer's close after ours.
+    pub linger: Duration,
+    /// How long transfers may go on when the process is told to stop.
+    pub drain: Duration,
+}
