@@ -21,7 +21,9 @@ pub use fault::{Complaint, Located, Place, in_order};
 pub use file::known_keys;
 pub use listener::{Listener, PortSpan, Steering};
 pub use pool::{HostPort, Pin, Pool, Verify};
-pub use process::{Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts};
+pub use process::{
+    Admin, AdminAddress, Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts,
+};
 pub use tls::{KeyExchange, TlsVersion, TlsVersions};
 
 use crate::policy::{Patience, SiteRules};
@@ -70,6 +72,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[timeouts]`
     pub timeouts: Timeouts,
+    /// `[admin]`, if it says where.
+    pub admin: Option<Admin>,
     /// `[[listener]]`, at least one, in the order of the file.
     pub listeners: Vec<Listener>,
     /// `[[pool]]`, at least one, in the order of the file.
@@ -89,6 +93,11 @@ impl Config {
         let inside = self.pools.iter_mut().filter_map(|pool| pool.ca.as_mut());
         for path in own.chain(inside) {
             path.value = directory.join(&path.value);
+        }
+        if let Some(admin) = &mut self.admin
+            && let AdminAddress::Unix(path) = &mut admin.address.value
+        {
+            *path = directory.join(&path);
         }
         self
     }

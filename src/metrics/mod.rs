@@ -3,9 +3,11 @@
 //! It never reads a clock, shares a cell between cores, or knows how its numbers are shown.
 
 mod catalog;
+mod ledger;
 mod recorder;
 mod snapshot;
 
 pub use catalog::{Counter, Phase};
+pub use ledger::{Account, Ledger};
 pub use recorder::Recorder;
 pub use snapshot::Snapshot;

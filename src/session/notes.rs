@@ -58,7 +58,9 @@ impl Session {
             Note::LoggedIn(user) => {
                 self.observe(Phase::Login);
                 self.count(Counter::LoginsOk);
-                tracing::info!(session, user = escape(&user), "logged in");
+                let user = escape(&user);
+                tracing::info!(session, user, "logged in");
+                *self.card.user.borrow_mut() = Some(user);
             }
             Note::LoginFailed => {
                 self.count(Counter::LoginsFailed);
@@ -121,6 +123,11 @@ impl Session {
             (Side::Backend, true) => Counter::BackendKeysHybrid,
             (Side::Backend, false) => Counter::BackendKeysClassical,
         });
+        let card = match side {
+            Side::Client => &self.card.client_tls,
+            Side::Backend => &self.card.backend_tls,
+        };
+        *card.borrow_mut() = Some(facts.clone());
         let (version, suite, group) = (facts.version.as_str(), facts.suite, facts.group);
         tracing::debug!(session, ?side, version, suite, group, "control leg secured");
     }

@@ -242,6 +242,12 @@ impl Transfer {
         self.strangers
     }
 
+    /// How many bytes have been passed on so far.
+    pub(super) fn bytes(&self) -> u64 {
+        let relay = self.relay.as_ref();
+        relay.map_or(0, |relay| relay.stopped(End::Aborted).bytes)
+    }
+
     /// When the bytes stopped, if they ever flowed.
     pub(super) const fn source_ended(&self) -> Option<Instant> {
         self.source_ended
