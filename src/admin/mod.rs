@@ -3,6 +3,7 @@
 //! It never runs on a core that serves, never shows a secret, and never lets a slow reader hold more than its bound.
 
 mod collector;
+mod exposition;
 mod routes;
 mod server;
 mod status;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
+use super::exposition::{self, Format};
 use super::{Office, status};
 use crate::limits::{ADMIN_ANSWER_TIMEOUT, ADMIN_SESSIONS_PER_PAGE_MAX};
 
@@ -25,6 +26,11 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
         "GET",
         "/readyz",
         "200 while new sessions are taken, 503 otherwise",
+    ),
+    (
+        "GET",
+        "/metrics",
+        "everything that is counted and timed, for Prometheus; `by=core` sets the cores apart",
     ),
     (
         "GET",
@@ -61,6 +67,7 @@ fn route(path: &str) -> MethodRouter<Arc<Office>> {
     match path {
         "/healthz" => get(healthz),
         "/readyz" => get(readyz),
+        "/metrics" => get(metrics),
         "/status" => get(status_page),
         "/sessions" => get(sessions),
         "/backends" => get(backends),
@@ -101,6 +108,38 @@ async fn readyz(State(office): Shared) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     }
     "ready\n".into_response()
+}
+
+#[derive(Deserialize)]
+struct Grouping {
+    by: Option<Group>,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Group {
+    Core,
+}
+
+async fn metrics(
+    State(office): Shared,
+    Query(grouping): Query<Grouping>,
+    headers: HeaderMap,
+) -> Response {
+    let view = office.collector.collect(ADMIN_ANSWER_TIMEOUT).await;
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
+    let format = Format::wanted(accept);
+    let by_core = grouping.by == Some(Group::Core);
+    match exposition::write(&office.about, &view, by_core, format) {
+        Ok(written) => ([(header::CONTENT_TYPE, format.content_type())], written).into_response(),
+        Err(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics cannot be written\n",
+        )
+            .into_response(),
+    }
 }
 
 async fn status_page(State(office): Shared) -> Response {

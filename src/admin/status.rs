@@ -71,8 +71,21 @@ struct ListenerStatus<'a> {
 /// A pool, for `GET /backends` and within the status.
 #[derive(Serialize)]
 pub(super) struct PoolStatus {
-    pool: String,
+    pub(super) pool: String,
     members: Vec<MemberStatus>,
+}
+
+impl PoolStatus {
+    /// How many members there are.
+    pub(super) fn members(&self) -> usize {
+        self.members.len()
+    }
+
+    /// How many of them some core rests.
+    pub(super) fn resting(&self) -> usize {
+        let resting = self.members.iter().filter(|member| member.resting_on > 0);
+        resting.count()
+    }
 }
 
 #[derive(Serialize)]

@@ -6,8 +6,10 @@ mod catalog;
 mod ledger;
 mod recorder;
 mod snapshot;
+mod spread;
 
-pub use catalog::{Counter, Phase};
+pub use catalog::{Counter, Gauge, Phase};
 pub use ledger::{Account, Ledger};
 pub use recorder::Recorder;
 pub use snapshot::Snapshot;
+pub use spread::{NATIVE_SCHEMA, Native, classic, native};
