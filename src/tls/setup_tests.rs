@@ -107,7 +107,7 @@ fn what_is_right_shakes_hands_in_each_version() {
     ] {
         let config = bed.config(&format!("tls_versions = {versions}"), "");
         let server = server(&config.listeners[0], SystemTime::now()).unwrap();
-        let pool = pool(&config.pools[0]).unwrap().unwrap();
+        let pool = pool(&config.pools[0], SystemTime::now()).unwrap().unwrap();
         assert_eq!(
             shake(pool.config, server.control, pool.names[1].clone()),
             Ok(expected)
@@ -115,7 +115,7 @@ fn what_is_right_shakes_hands_in_each_version() {
     }
     let config = bed.config("tls_versions = \"1.2\"", "tls_versions = \"1.3\"");
     let server = server(&config.listeners[0], SystemTime::now()).unwrap();
-    let pool = pool(&config.pools[0]).unwrap().unwrap();
+    let pool = pool(&config.pools[0], SystemTime::now()).unwrap().unwrap();
     assert!(shake(pool.config, server.control, pool.names[1].clone()).is_err());
 }
 
@@ -124,7 +124,7 @@ fn backends_are_verified_by_authority_and_name_unless_verification_is_off() {
     let bed = Bed::new();
     let handshake = |changes: &str, member: usize| {
         let config = bed.config("", changes);
-        let pool = pool(&config.pools[0]).unwrap().unwrap();
+        let pool = pool(&config.pools[0], SystemTime::now()).unwrap().unwrap();
         let server = server(&config.listeners[0], SystemTime::now()).unwrap();
         shake(pool.config, server.control, pool.names[member].clone())
     };
@@ -147,7 +147,7 @@ fn pins_take_what_no_authority_can_vouch_for_and_nothing_else() {
     bed.write("gate.key", bed.authority.key().serialize_pem().as_bytes());
     let handshake = |changes: &str| {
         let config = bed.config("", changes);
-        let pool = pool(&config.pools[0]).unwrap().unwrap();
+        let pool = pool(&config.pools[0], SystemTime::now()).unwrap().unwrap();
         let server = server(&config.listeners[0], SystemTime::now()).unwrap();
         shake(pool.config, server.control, pool.names[0].clone())
             .map_err(|error| Fault::from(error).to_string())
@@ -189,11 +189,15 @@ fn pools_without_tls_need_nothing_and_wrong_names_are_told_once() {
     let bed = Bed::new();
     fs::remove_file(bed.directory.path().join("inside-ca.pem")).unwrap();
     assert!(
-        pool(&bed.config("", "tls = \"off\"").pools[0])
+        pool(&bed.config("", "tls = \"off\"").pools[0], SystemTime::now())
             .unwrap()
             .is_none()
     );
-    let complaints = pool(&bed.config("", "server_name = \"a b\"").pools[0]).unwrap_err();
+    let complaints = pool(
+        &bed.config("", "server_name = \"a b\"").pools[0],
+        SystemTime::now(),
+    )
+    .unwrap_err();
     let keys: Vec<&str> = complaints
         .iter()
         .map(|complaint| complaint.key.as_str())
@@ -212,7 +216,7 @@ fn an_empty_or_broken_ca_file_is_a_complaint() {
         ),
     ] {
         bed.write("inside-ca.pem", bytes);
-        let complaints = pool(&bed.config("", "").pools[0]).unwrap_err();
+        let complaints = pool(&bed.config("", "").pools[0], SystemTime::now()).unwrap_err();
         assert!(
             complaints[0].to_string().contains(problem),
             "{}",
@@ -366,15 +370,15 @@ fn groups_of(
     let ours = server(&config.listeners[0], SystemTime::now())
         .unwrap()
         .session();
-    let pool = pool(&config.pools[0]).unwrap().unwrap();
+    let pool = pool(&config.pools[0], SystemTime::now()).unwrap().unwrap();
     let theirs = pool.session();
     let name = || pool.names[1].clone();
     let (control, _) = shaken_as(&ours.control(), &theirs.control(), name())?;
     let (data, _) = shaken_as(&ours.download(), &theirs.data(), name())?;
     let facts = data.facts().unwrap();
     assert!(facts.resumed);
-    assert_eq!(ours.demand().judge(Some(&facts)), Ok(()));
-    assert_eq!(theirs.demand().judge(Some(&facts)), Ok(()));
+    assert_eq!(ours.demand(None).judge(Some(&facts)), Ok(()));
+    assert_eq!(theirs.demand(None).judge(Some(&facts)), Ok(()));
     Ok([
         control.facts().unwrap().group.unwrap(),
         facts.group.unwrap(),
@@ -411,14 +415,14 @@ fn a_data_connection_that_is_not_resumed_is_post_quantum_where_it_must_be() {
     let bed = Bed::new();
     let config = bed.config("", "key_exchange = \"required\"");
     let listener = server(&config.listeners[0], SystemTime::now()).unwrap();
-    let pool = pool(&config.pools[0]).unwrap().unwrap();
+    let pool = pool(&config.pools[0], SystemTime::now()).unwrap().unwrap();
     let name = || pool.names[1].clone();
     let theirs = pool.session();
     let resumed_nothing = |ours: &ServerResume, theirs: &ClientResume| {
         let (data, _) = shaken_as(&ours.download(), &theirs.data(), name()).unwrap();
         let facts = data.facts().unwrap();
         assert!(!facts.resumed);
-        (facts.is_hybrid(), theirs.demand().judge(Some(&facts)))
+        (facts.is_hybrid(), theirs.demand(None).judge(Some(&facts)))
     };
     // With nothing to resume, the exchange is the whole one.
     assert_eq!(
@@ -443,7 +447,7 @@ fn the_price_of_a_second_exchange_is_not_paid() {
         let ours = server(&config.listeners[0], SystemTime::now())
             .unwrap()
             .session();
-        let pool = pool(&config.pools[0]).unwrap().unwrap();
+        let pool = pool(&config.pools[0], SystemTime::now()).unwrap().unwrap();
         let theirs = pool.session();
         let name = || pool.names[1].clone();
         let first_flight = |config| {
