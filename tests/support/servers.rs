@@ -14,6 +14,9 @@ use super::{PASSWORD, Scene, USER};
 /// Where `scripts/install-peers` unpacks the servers.
 const PEERS: &str = "/opt/sluicegate-peers";
 
+/// Where the authority of `Ways::certificates` is, within the scene.
+const INSIDE_CA: &str = "certificates/inside/ca.pem";
+
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -32,6 +35,8 @@ pub(crate) struct Ways {
     pub(crate) implicit: bool,
     /// Data connections may be clear; by default they must not.
     pub(crate) clear_data: bool,
+    /// Clients show a certificate of the scene's authority `inside`, on every connection.
+    pub(crate) certificates: bool,
 }
 
 /// A running FTP server and the directory it serves.
@@ -96,6 +101,8 @@ impl FtpServer {
 fn vsftpd(scene: &Scene, ports: &Ports, root: &Path, ways: Ways) -> Server {
     let yes = |is: bool| if is { "YES" } else { "NO" };
     let log = scene.path("vsftpd.log");
+    let asked = yes(ways.certificates);
+    let inside = scene.path(INSIDE_CA);
     let mut config = String::new();
     for (key, value) in [
         ("listen", "YES"),
@@ -113,6 +120,9 @@ fn vsftpd(scene: &Scene, ports: &Ports, root: &Path, ways: Ways) -> Server {
         ("force_local_data_ssl", yes(!ways.clear_data)),
         ("implicit_ssl", yes(ways.implicit)),
         ("require_ssl_reuse", "YES"),
+        ("require_cert", asked),
+        ("validate_cert", asked),
+        ("ca_certs_file", inside.to_str().unwrap()),
         ("ssl_ciphers", "HIGH"),
         ("xferlog_enable", "YES"),
         ("log_ftp_protocol", "YES"),
@@ -188,7 +198,17 @@ TLSOptions {options}
 TLSLog {tls_log}
 TLSECCertificateFile {certificate}
 TLSECCertificateKeyFile {key}
+{asked}
 "#,
+        asked = if ways.certificates {
+            let inside = scene.path(INSIDE_CA);
+            format!(
+                "TLSVerifyClient on\nTLSCACertificateFile {}",
+                inside.display()
+            )
+        } else {
+            String::new()
+        },
         required = if ways.clear_data { "ctrl" } else { "on" },
         options = if ways.implicit {
             "UseImplicitSSL"
