@@ -100,3 +100,90 @@ impl Desk<'_> {
         (certificate, key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{ClientCertificates, read};
+    use crate::policy::ClientIdentity;
+
+    const MINIMAL: &str = include_str!("../../config/minimal.toml");
+
+    fn complaints(listener: &str, pool: &str) -> Vec<String> {
+        let text = MINIMAL
+            .replacen("certificate", &format!("{listener}\ncertificate"), 1)
+            .replacen("\nca =", &format!("\n{pool}\nca ="), 1);
+        let faults = read(&text).err().unwrap_or_default();
+        let told = |fault: &crate::config::Complaint| format!("{}: {}", fault.key, fault.problem);
+        faults.iter().map(told).collect()
+    }
+
+    #[test]
+    fn what_makes_sense_together_is_taken() {
+        let listener = "client_certificates = \"required\"\nclient_ca = \"a\"\nclient_crl = \"b\"\n\
+             client_identity = \"user\"";
+        assert_eq!(complaints(listener, ""), [""; 0]);
+        assert_eq!(
+            complaints("", "client_certificate = \"a\"\nclient_key = \"b\""),
+            [""; 0]
+        );
+        let text = MINIMAL.replacen("certificate", &format!("{listener}\ncertificate"), 1);
+        let config = read(&text).unwrap().relative_to("/etc/gate".as_ref());
+        let listener = &config.listeners[0];
+        assert_eq!(listener.client_certificates, ClientCertificates::Required);
+        assert_eq!(listener.client_identity, ClientIdentity::User);
+        let paths = [&listener.client_ca, &listener.client_crl];
+        let paths = paths.map(|path| path.as_ref().unwrap().display().to_string());
+        assert_eq!(paths, ["/etc/gate/a", "/etc/gate/b"]);
+    }
+
+    #[test]
+    fn a_door_that_would_stand_open_is_a_fault() {
+        for (listener, problem) in [
+            (
+                "client_certificates = \"optional\"",
+                "client_certificates: needs to know whose",
+            ),
+            (
+                "client_certificates = \"required\"\nclient_ca = \"a\"\ntls = \"optional\"",
+                "client_certificates: \"required\" beside tls = \"optional\"",
+            ),
+            ("client_ca = \"a\"", "client_ca: would not be looked at"),
+            ("client_crl = \"a\"", "client_crl: would not be looked at"),
+            (
+                "client_identity = \"user\"",
+                "client_identity: \"user\" where a client may come without",
+            ),
+            (
+                "client_certificates = \"optional\"\nclient_ca = \"a\"\nclient_identity = \"user\"",
+                "client_identity: \"user\" where a client may come without",
+            ),
+        ] {
+            let told = complaints(listener, "");
+            let expected = format!("listener[0].{problem}");
+            assert!(
+                told.len() == 1 && told[0].starts_with(&expected),
+                "{told:?}"
+            );
+        }
+        // One misspelt word is one complaint.
+        let misspelt =
+            "client_certificates = \"requird\"\nclient_ca = \"a\"\nclient_identity = \"user\"";
+        assert_eq!(complaints(misspelt, "").len(), 1);
+    }
+
+    #[test]
+    fn a_certificate_without_its_key_is_a_fault() {
+        for (alone, other) in [
+            ("client_certificate", "client_key"),
+            ("client_key", "client_certificate"),
+        ] {
+            let told = complaints("", &format!("{alone} = \"a\""));
+            assert_eq!(
+                told,
+                [format!(
+                    "pool[0].{alone}: is of no use alone: {other} is missing"
+                )]
+            );
+        }
+    }
+}

@@ -13,7 +13,9 @@ pub(super) fn refused(error: &CertificateError) -> Box<str> {
 
     let text = match error {
         Why::UnknownIssuer => "unknown authority: none of the trusted ones has issued it".into(),
-        Why::BadSignature => "its signature is not its authority's".into(),
+        Why::BadSignature => {
+            "unknown authority: one of its name is trusted, but has not signed it".into()
+        }
         Why::ExpiredContext { not_after, .. } => format!("expired on {}", date(*not_after)),
         Why::NotValidYetContext { not_before, .. } => {
             format!("not yet valid: it begins on {}", date(*not_before))

@@ -152,17 +152,7 @@ fn vsftpd(scene: &Scene, ports: &Ports, root: &Path, ways: Ways) -> Server {
 }
 
 fn proftpd(scene: &Scene, ports: &Ports, root: &Path, ways: Ways) -> Server {
-    let mut users = run(Command::new("openssl").args(["passwd", "-6", PASSWORD]))
-        .ok()
-        .text();
-    users = format!(
-        "{USER}:{}:{}::/nonexistent:/usr/sbin/nologin\n",
-        users.trim(),
-        account_ids()
-    );
-    let users = scene.file("proftpd.users", users);
-    std::os::unix::fs::chown(&users, Some(0), Some(0)).unwrap();
-    std::fs::set_permissions(&users, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let users = proftpd_users(scene);
     let state = scene.folder("proftpd");
     let tls_log = scene.path("proftpd-tls.log");
     let config = format!(
@@ -231,6 +221,22 @@ TLSECCertificateKeyFile {key}
         .args(["--nodaemon", "--quiet", "--config"])
         .arg(config);
     Server::start("proftpd", &mut command, vec![state.join("log"), tls_log])
+}
+
+/// ProFTPD's file of accounts.
+fn proftpd_users(scene: &Scene) -> PathBuf {
+    let mut users = run(Command::new("openssl").args(["passwd", "-6", PASSWORD]))
+        .ok()
+        .text();
+    users = format!(
+        "{USER}:{}:{}::/nonexistent:/usr/sbin/nologin\n",
+        users.trim(),
+        account_ids()
+    );
+    let users = scene.file("proftpd.users", users);
+    std::os::unix::fs::chown(&users, Some(0), Some(0)).unwrap();
+    std::fs::set_permissions(&users, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    users
 }
 
 /// The account's numbers, as a line of passwd has them.
