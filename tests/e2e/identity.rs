@@ -68,6 +68,8 @@ impl Bed {
             client.tell(&format!("USER {USER}"));
             client.hear_or_end().map(|reply| panic!("{reply:?}"))
         });
+        // Whatever it has said meanwhile, no reset follows the alert.
+        client.control().read_raw_to_end().unwrap();
         outcome.unwrap_err().to_string()
     }
 }
