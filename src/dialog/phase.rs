@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use crate::ftp::{Code, Command, ReplyReader, Verb};
+use crate::policy::PeerIdentity;
 
 use super::action::{Protection, Target};
 use super::facts::{Resync, Transfer};
-use crate::policy::PeerIdentity;
 
 /// The client's side of the session.
 #[derive(Debug, Clone, Hash)]

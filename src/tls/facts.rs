@@ -1,8 +1,9 @@
 //! What a handshake has agreed on, for the log.
 
+use rustls::{CommonState, HandshakeKind, ProtocolVersion};
+
 use super::identity::fingerprint;
 use crate::config::Pin;
-use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 
 /// A protocol version we speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
