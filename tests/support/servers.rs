@@ -102,7 +102,11 @@ fn vsftpd(scene: &Scene, ports: &Ports, root: &Path, ways: Ways) -> Server {
     let yes = |is: bool| if is { "YES" } else { "NO" };
     let log = scene.path("vsftpd.log");
     let asked = yes(ways.certificates);
-    let inside = scene.path(INSIDE_CA);
+    // It reads the file even where it asks nobody.
+    let trusted = match ways.certificates {
+        true => scene.path(INSIDE_CA),
+        false => scene.authority.ca_file().to_owned(),
+    };
     let mut config = String::new();
     for (key, value) in [
         ("listen", "YES"),
@@ -122,7 +126,7 @@ fn vsftpd(scene: &Scene, ports: &Ports, root: &Path, ways: Ways) -> Server {
         ("require_ssl_reuse", "YES"),
         ("require_cert", asked),
         ("validate_cert", asked),
-        ("ca_certs_file", inside.to_str().unwrap()),
+        ("ca_certs_file", trusted.to_str().unwrap()),
         ("ssl_ciphers", "HIGH"),
         ("xferlog_enable", "YES"),
         ("log_ftp_protocol", "YES"),
