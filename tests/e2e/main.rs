@@ -16,11 +16,13 @@
 
 mod admin;
 mod apar;
+mod backends;
 mod binding;
 mod bounds;
 mod cores;
 mod direct;
 mod empties;
+mod identity;
 mod limits;
 mod login;
 mod modes;
