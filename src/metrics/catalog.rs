@@ -106,6 +106,10 @@ catalog! {
 /// What a metric with several variants is about; those with one say it themselves.
 const SHARED_HELP: &[(&str, &str)] = &[
     (
+        "sluicegate_control_tls_total",
+        "Control connections made private, by leg and version of TLS.",
+    ),
+    (
         "sluicegate_logins_total",
         "Logins, by what the backend made of them.",
     ),
