@@ -5,6 +5,7 @@
 
 mod control;
 mod downloads;
+mod during;
 mod modes;
 mod replies;
 mod script;
