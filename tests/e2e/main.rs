@@ -19,6 +19,7 @@ mod binding;
 mod bounds;
 mod cores;
 mod direct;
+mod during;
 mod empties;
 mod limits;
 mod login;
