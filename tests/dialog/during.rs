@@ -111,9 +111,9 @@ fn nothing_overtakes_an_abor_that_has_acted() {
     script.client("STAT").gives(&[]);
     script
         .flowed(500, Backend, End::Aborted)
-        .gives(&["end client unfinished"]);
+        .gives(&["end client reset"]);
     script
-        .ended(Client, End::Unfinished)
+        .ended(Client, End::Aborted)
         .gives(&["close data", "C 426", "C 226 Aborted"]);
     script.backend("426 Aborted").gives(&[]);
     script.backend("226 Aborted").gives(&[]);

@@ -21,6 +21,7 @@ mod cores;
 mod direct;
 mod during;
 mod empties;
+mod habits;
 mod limits;
 mod login;
 mod modes;
