@@ -228,6 +228,10 @@ const TRANSFERS: &[Expected] = &[
     ("a download fails with 426", |_, world| {
         world.sight == Some(Sight::Failed(Direction::Download, 426))
     }),
+    (
+        "a download that does not resume fails with 522",
+        |_, world| world.sight == Some(Sight::Failed(Direction::Download, 522)),
+    ),
     ("an upload fails with 426", |_, world| {
         world.sight == Some(Sight::Failed(Direction::Upload, 426))
     }),

@@ -211,7 +211,7 @@ impl Wire {
     }
 
     /// Writes past TLS, the last byte as urgent (RFC 9293 section 3.8.5).
-    pub(crate) fn write_urgent(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write_urgent(&self, bytes: &[u8]) -> io::Result<()> {
         let sent = socket2::SockRef::from(&self.tcp).send_out_of_band(bytes)?;
         assert_eq!(sent, bytes.len());
         Ok(())
