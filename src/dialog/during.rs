@@ -52,8 +52,7 @@ impl Transfer {
         let verb = self.command.verb.word();
         let text = match self.flowed {
             Some(bytes) => format!("{verb}: {bytes} bytes moved, and its end is awaited"),
-            None if self.is_flowing() => format!("{verb}: {} bytes so far", self.moved),
-            None => format!("{verb}: its data connections are not open yet"),
+            None => format!("{verb}: {} bytes so far", self.moved),
         };
         Reply::new(occasion::STATUS, text)
     }

@@ -12,9 +12,7 @@ fn noop_and_stat_are_answered_while_bytes_flow() {
     let mut script = Script::ready(rules());
     script.client("RETR a").gives(&["open", "B RETR a"]);
     script.backend("150 Opening").gives(&["C 150 Opening"]);
-    script
-        .client("STAT")
-        .gives(&["C 213 RETR: its data connections are not open yet"]);
+    script.client("STAT").gives(&["C 213 RETR: 0 bytes so far"]);
     script.up(Backend);
     script.up(Client);
     script.client("NOOP").gives(&["C 200 Fine"]);
