@@ -7,6 +7,7 @@ mod closing;
 mod control;
 mod downloads;
 mod during;
+mod identity;
 mod modes;
 mod replies;
 mod script;

@@ -15,6 +15,7 @@
 )]
 
 mod apar;
+mod backends;
 mod binding;
 mod bounds;
 mod cores;
@@ -22,6 +23,7 @@ mod direct;
 mod during;
 mod empties;
 mod habits;
+mod identity;
 mod limits;
 mod login;
 mod modes;
