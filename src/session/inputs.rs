@@ -62,7 +62,7 @@ impl Session {
             let polled = match source {
                 Source::Backend => self.poll_backend(cx).map(Input::Backend),
                 Source::Data => self.poll_transfer(cx).map(Input::Data),
-                Source::Client => self.poll_client(cx).map(Input::Client),
+                Source::Client => self.poll_client(cx).map(|news| self.preceded(news)),
                 Source::Clock => self.alarm.poll(cx).map(|()| Input::Deadline),
             };
             if polled.is_ready() {
@@ -118,6 +118,17 @@ impl Session {
             Ok(Heard::End { .. }) => FromClient::Lost(Loss::Closed),
             Err(fault) => FromClient::Lost(loss(&fault)),
         })
+    }
+
+    /// What the client says while bytes flow is preceded by how many they are so far, as STAT tells it.
+    fn preceded(&mut self, news: FromClient) -> Input {
+        let moved = self.transfer.as_ref().and_then(|transfer| transfer.moved());
+        let input = Input::Client(news);
+        let Some(bytes) = moved else {
+            return input;
+        };
+        self.pending.push_back(input);
+        Input::Data(DataNews::Moved(bytes))
     }
 
     /// The client's control connection is private, or never will be.

@@ -244,6 +244,11 @@ impl Transfer {
         self.strangers
     }
 
+    /// Plain bytes moved so far, while they flow.
+    pub(super) fn moved(&self) -> Option<u64> {
+        self.relay.as_ref().map(Relay::moved)
+    }
+
     /// When the bytes stopped, if they ever flowed.
     pub(super) const fn source_ended(&self) -> Option<Instant> {
         self.source_ended
