@@ -145,6 +145,8 @@ pub enum DataNews {
     Connected(Side),
     /// The leg is ready for bytes.
     Up(Side),
+    /// Plain bytes moved so far; told before a command of the client that comes while they flow.
+    Moved(u64),
     /// The leg is over: it failed to open, or was ended as ordered.
     Ended(Side, End),
     /// The bytes have stopped; all that were taken from the source have been handed to the sink's socket,

@@ -25,7 +25,7 @@ impl Dialog {
             Verb::Mode => self.mode(turn, &command),
             Verb::Rest => self.rest_marker(turn, &command),
             Verb::Noop if self.client.logged_in => self.forward(turn, &command),
-            Verb::Noop => turn.answer(&Reply::new(occasion::OKAY, "Fine")),
+            Verb::Noop => turn.answer(&noop()),
             Verb::Help => turn.answer(&help()),
             // A transfer hears ABOR itself; here nothing runs.
             Verb::Abor => {
@@ -102,6 +102,10 @@ impl Dialog {
             ));
         }
     }
+}
+
+pub(super) fn noop() -> Reply {
+    Reply::new(occasion::OKAY, "Fine")
 }
 
 fn help() -> Reply {

@@ -11,6 +11,7 @@ use crate::policy::ClientTls;
 impl Dialog {
     /// Takes waiting commands while nothing else is going on, and arms the idle clock when none is left.
     pub(super) fn advance(&mut self, turn: &mut Turn) {
+        self.answer_during(turn);
         while self.ending.is_none() && matches!(self.work, Work::Idle) {
             if self.draining {
                 let text = "The gate is being stopped";

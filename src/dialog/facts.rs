@@ -70,6 +70,8 @@ pub(super) struct Transfer {
     pub(super) backend_target: Target,
     pub(super) client: Leg,
     pub(super) backend: Leg,
+    /// Bytes so far, as of the last news of them.
+    pub(super) moved: u64,
     /// Set when the bytes have stopped.
     pub(super) flowed: Option<u64>,
     pub(super) preliminary: Preliminary,

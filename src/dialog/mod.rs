@@ -6,6 +6,7 @@ mod action;
 mod active;
 mod answers;
 mod commands;
+mod during;
 mod facts;
 mod leaving;
 mod login;
@@ -140,10 +141,12 @@ impl Dialog {
         self.timers.earliest()
     }
 
-    /// Whether another line of the client can be taken; beyond the bound it waits in its socket.
+    /// Whether another line of the client, or its end, can be taken; beyond the bound it waits in its socket. Behind a
+    /// QUIT that waits its turn nothing is taken: a client that has said it, and closes, still wants its transfer.
     #[must_use]
     pub fn wants_client(&self) -> bool {
-        self.inbox.len() < PIPELINE_COMMANDS_MAX
+        let is_quit = |waiting: &Result<Command, _>| matches!(waiting, Ok(command) if command.verb == Verb::Quit);
+        self.inbox.len() < PIPELINE_COMMANDS_MAX && !self.inbox.back().is_some_and(is_quit)
     }
 
     /// Why the session is over, once it is.

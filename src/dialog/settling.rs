@@ -108,22 +108,6 @@ impl Dialog {
         turn.note(Note::Transferred(account));
     }
 
-    /// ABOR while data flows (RFC 959 section 4.1.3): 426 for the transfer, 226 for itself.
-    ///
-    /// It acts at once; it is answered at once only where no other command waits for its reply before it.
-    pub(super) fn abort_transfer(&mut self, turn: &mut Turn, command: Command) {
-        let Work::Transferring(transfer) = &mut self.work else {
-            return;
-        };
-        if transfer.abor || !self.inbox.is_empty() {
-            self.inbox.push_back(Ok(command));
-        } else {
-            transfer.abor = true;
-        }
-        self.fail(turn, Why::Abor);
-        self.drive(turn);
-    }
-
     pub(super) fn resync_replied(&mut self, turn: &mut Turn, line: &ReplyLine) {
         if line.last && line.code == occasion::CLOSING {
             return self.lose_backend(turn, "backend said 421");

@@ -70,6 +70,7 @@ impl Dialog {
             backend_target,
             client: Leg::Opening { connected: false },
             backend: Leg::Opening { connected: false },
+            moved: 0,
             flowed: None,
             preliminary: Preliminary::Awaited,
             held: Vec::new(),
@@ -100,6 +101,7 @@ impl Dialog {
                     self.timers.disarm(Timer::open(side));
                 }
             }
+            DataNews::Moved(bytes) => transfer.moved = bytes,
             DataNews::Ended(side, end) => self.leg_ended(turn, side, end),
             DataNews::Flowed { bytes, side, end } => {
                 transfer.flowed = Some(bytes);

@@ -176,6 +176,8 @@ impl Transfer {
         let has_begun = self.flowed.is_some_and(|bytes| bytes > 0);
         match (side, self.client_protection) {
             (Side::Backend, _) => Close::Reset,
+            // It has said that it wants no more, so it need not read on, and is not waited for.
+            (Side::Client, _) if has_begun && self.failure == Some(Why::Abor) => Close::Reset,
             // The end of a private stream is not believed without close_notify, and what was received arrives.
             (Side::Client, Protection::Private) => Close::Unfinished,
             (Side::Client, Protection::Clear) if has_begun => Close::Reset,

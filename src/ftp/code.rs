@@ -83,6 +83,8 @@ pub mod occasion {
     pub const OKAY: Code = Code(200);
     /// The list of features (RFC 2389).
     pub const FEATURES: Code = Code(211);
+    /// The state of a transfer that runs (RFC 959 section 4.1.3).
+    pub const STATUS: Code = Code(213);
     /// The size of a file (RFC 3659 section 4).
     pub const SIZE: Code = Code(213);
     /// Help.

@@ -33,6 +33,9 @@ impl Listener {
     pub fn listen_shared(address: SocketAddr, cpu: Option<usize>) -> io::Result<Self> {
         let socket = unbound(address)?;
         socket.set_reuse_port(true)?;
+        // Connections inherit it. A client that says ABOR with Telnet's Synch (RFC 854) sends a byte as urgent; outside the
+        // stream, that byte would be missing from the sequence that is to be stripped.
+        socket.set_out_of_band_inline(true)?;
         if let Some(cpu) = cpu {
             socket.set_cpu_affinity(cpu)?;
         }

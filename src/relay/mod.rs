@@ -112,6 +112,12 @@ impl Relay {
         }
     }
 
+    /// Plain bytes taken from the source so far.
+    #[must_use]
+    pub const fn moved(&self) -> u64 {
+        self.moved
+    }
+
     /// Gives the legs back as (source, sink), when the bytes have stopped or are to be stopped.
     #[must_use]
     pub fn into_legs(self) -> (Leg, Leg) {

@@ -66,7 +66,7 @@ impl Session {
             let polled = match source {
                 Source::Backend => self.poll_backend(cx).map(Input::Backend),
                 Source::Data => self.poll_transfer(cx).map(Input::Data),
-                Source::Client => self.poll_client(cx).map(Input::Client),
+                Source::Client => self.poll_client(cx).map(|news| self.preceded(news)),
                 Source::Clock => self.alarm.poll(cx).map(|()| Input::Deadline),
             };
             if polled.is_ready() {
@@ -95,7 +95,9 @@ impl Session {
         match &mut self.transfer {
             Some(transfer) => {
                 let news = transfer.poll(cx);
-                self.card.moved(transfer.bytes());
+                if let Some(bytes) = transfer.moved() {
+                    self.card.moved(bytes);
+                }
                 news
             }
             None => Poll::Pending,
@@ -126,6 +128,17 @@ impl Session {
             Ok(Heard::End { .. }) => FromClient::Lost(Loss::Closed),
             Err(fault) => FromClient::Lost(loss(&fault)),
         })
+    }
+
+    /// What the client says while bytes flow is preceded by how many they are so far, as STAT tells it.
+    fn preceded(&mut self, news: FromClient) -> Input {
+        let moved = self.transfer.as_ref().and_then(|transfer| transfer.moved());
+        let input = Input::Client(news);
+        let Some(bytes) = moved else {
+            return input;
+        };
+        self.pending.push_back(input);
+        Input::Data(DataNews::Moved(bytes))
     }
 
     /// The client's control connection is private, or never will be.

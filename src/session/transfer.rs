@@ -244,10 +244,9 @@ impl Transfer {
         self.strangers
     }
 
-    /// How many bytes have been passed on so far.
-    pub(super) fn bytes(&self) -> u64 {
-        let relay = self.relay.as_ref();
-        relay.map_or(0, |relay| relay.stopped(End::Aborted).bytes)
+    /// Plain bytes moved so far, while they flow.
+    pub(super) fn moved(&self) -> Option<u64> {
+        self.relay.as_ref().map(Relay::moved)
     }
 
     /// When the bytes stopped, if they ever flowed.

@@ -207,8 +207,8 @@ fn abor_ends_both_legs_and_has_two_replies() {
         .gives(&["B ABOR", "B PWD", "end backend reset"]);
     script
         .flowed(500, Backend, End::Aborted)
-        .gives(&["end client unfinished"]);
-    script.ended(Client, End::Unfinished).gives(&[
+        .gives(&["end client reset"]);
+    script.ended(Client, End::Aborted).gives(&[
         "close data",
         "C 426 Transfer aborted",
         "C 226 Aborted",
@@ -230,9 +230,9 @@ fn abor_behind_other_commands_keeps_its_place_among_the_replies() {
         .gives(&["B ABOR", "B PWD", "end backend reset"]);
     script
         .flowed(500, Backend, End::Aborted)
-        .gives(&["end client unfinished"]);
+        .gives(&["end client reset"]);
     script
-        .ended(Client, End::Unfinished)
+        .ended(Client, End::Aborted)
         .gives(&["close data", "C 426"]);
     script.backend("426 Aborted").gives(&[]);
     script.backend("226 Aborted").gives(&[]);
@@ -350,8 +350,8 @@ fn a_421_of_the_backend_in_each_phase() {
     overtaken.client("ABOR").gives(&["end backend reset"]);
     overtaken
         .flowed(5, Backend, End::Aborted)
-        .gives(&["end client unfinished"]);
-    overtaken.ended(Client, End::Unfinished).gives(&[
+        .gives(&["end client reset"]);
+    overtaken.ended(Client, End::Aborted).gives(&[
         "close data",
         "C 426",
         "C 226",

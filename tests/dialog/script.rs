@@ -255,6 +255,10 @@ impl Script {
         self
     }
 
+    pub(crate) fn wants_client(&self) -> bool {
+        self.dialog.wants_client()
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.dialog.ending().is_some()
     }

@@ -134,6 +134,7 @@ impl Legs {
                     LegEvent::Secure(side),
                     LegEvent::Fail(side, End::Bare),
                     LegEvent::Fail(side, End::HandshakeFailed),
+                    LegEvent::Fail(side, End::NotResumed),
                 ]),
                 (Stage::Ending, Some(order)) => {
                     let done = match order {

@@ -17,11 +17,12 @@ mod scope;
 mod sights;
 mod world;
 
-use sluicegate::dialog::{Blame, Close, End, Side};
+use sluicegate::dialog::{Blame, Close, End, Side, Target};
 use sluicegate::ftp::Direction;
 use sluicegate::policy::{ClientTls, OnEmpty, OnUnfinished, PassiveStyle, SiteRules};
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Path};
 
+use legs::Legs;
 use mutants::Mutant;
 use peers::{Kind, Say};
 use scope::{Expected, RULES, Scope, clear, hasty, strict};
@@ -45,16 +46,18 @@ fn planned(rules: &SiteRules) -> Vec<Move> {
     if is_private {
         moves.extend([says(Kind::Pbsz), says(Kind::Prot)]);
     }
-    moves.extend([says(Kind::Epsv), Move::Passive(true)]);
+    moves.extend([says(Kind::Epsv), Move::Passive(Side::Client, true)]);
     if is_private {
         moves.extend([replies(200), replies(200)]);
     }
-    let port = if rules.passive == PassiveStyle::Pasv {
-        227
-    } else {
-        229
-    };
-    moves.push(replies(port));
+    if rules.passive.is_active() {
+        moves.push(Move::Passive(Side::Backend, true));
+    }
+    moves.push(replies(match rules.passive {
+        PassiveStyle::Port | PassiveStyle::Eprt => 200,
+        PassiveStyle::Pasv => 227,
+        PassiveStyle::Auto | PassiveStyle::Epsv => 229,
+    }));
     moves
 }
 
@@ -115,6 +118,41 @@ fn policies() -> Scope {
         pipelines: false,
         lag_max: 0,
         sights: POLICIES,
+        ..transfers()
+    }
+}
+
+/// What a client says while a transfer runs, and replies of several lines around it.
+fn meanwhile() -> Scope {
+    Scope {
+        kinds: &[
+            Kind::Retr,
+            Kind::Noop,
+            Kind::Stat,
+            Kind::Cwd,
+            Kind::Abor,
+            Kind::Quit,
+        ],
+        commands_max: 3,
+        lag_max: 0,
+        lines: true,
+        sights: MEANWHILE,
+        ..transfers()
+    }
+}
+
+/// A backend that connects to the gate, and a client that the gate connects to.
+fn active() -> Scope {
+    let active = |passive| SiteRules {
+        passive,
+        ..strict()
+    };
+    Scope {
+        sites: vec![active(PassiveStyle::Port), active(PassiveStyle::Eprt)],
+        kinds: &[Kind::Retr, Kind::Stor, Kind::Epsv, Kind::Port],
+        pipelines: false,
+        lag_max: 0,
+        sights: ACTIVE,
         ..transfers()
     }
 }
@@ -190,6 +228,10 @@ const TRANSFERS: &[Expected] = &[
     ("a download fails with 426", |_, world| {
         world.sight == Some(Sight::Failed(Direction::Download, 426))
     }),
+    (
+        "a download that does not resume fails with 522",
+        |_, world| world.sight == Some(Sight::Failed(Direction::Download, 522)),
+    ),
     ("an upload fails with 426", |_, world| {
         world.sight == Some(Sight::Failed(Direction::Upload, 426))
     }),
@@ -219,6 +261,41 @@ const POLICIES: &[Expected] = &[
     }),
     ("a download fails with 426", |_, world| {
         world.sight == Some(Sight::Failed(Direction::Download, 426))
+    }),
+];
+
+const MEANWHILE: &[Expected] = &[
+    ("NOOP is answered amid a transfer", |_, world| {
+        world.sight == Some(Sight::Amid(Kind::Noop))
+    }),
+    ("STAT is answered amid a transfer", |_, world| {
+        world.sight == Some(Sight::Amid(Kind::Stat))
+    }),
+    ("QUIT ends a session behind others", |_, world| {
+        world.sight == Some(Sight::Quit(3))
+    }),
+    ("a download is completed", |_, world| {
+        world.sight == Some(Sight::Completed(Direction::Download, true))
+    }),
+];
+
+const ACTIVE: &[Expected] = &[
+    ("a backend connects to the gate", |_, world| {
+        let is_awaited = |legs: &Legs| legs.plan.backend_target == Target::Awaited;
+        world.legs.as_ref().is_some_and(is_awaited)
+    }),
+    ("a client is connected to", |_, world| {
+        let is_awaited = |legs: &Legs| legs.plan.client_target == Target::Awaited;
+        world.legs.as_ref().is_some_and(|legs| !is_awaited(legs))
+    }),
+    ("a download is completed", |_, world| {
+        world.sight == Some(Sight::Completed(Direction::Download, true))
+    }),
+    ("an empty download without a connection", |_, world| {
+        world.sight == Some(Sight::EmptyAfter(End::Refused))
+    }),
+    ("an upload is completed", |_, world| {
+        world.sight == Some(Sight::Completed(Direction::Upload, true))
     }),
 ];
 
@@ -304,6 +381,16 @@ fn sessions_keep_the_rules() {
 #[test]
 fn policies_keep_the_rules() {
     go_through("policies", policies());
+}
+
+#[test]
+fn answers_amid_a_transfer_keep_the_rules() {
+    go_through("meanwhile", meanwhile());
+}
+
+#[test]
+fn active_modes_keep_the_rules() {
+    go_through("active", active());
 }
 
 #[test]

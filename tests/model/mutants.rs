@@ -2,7 +2,8 @@
 //! Each of them must be caught, and by the rule that it breaks.
 
 use sluicegate::dialog::{
-    Action, Actions, Close, DataNews, End, FromBackend, Input, Note, Protection, Side,
+    Action, Actions, Close, DataNews, End, FromBackend, FromClient, Input, Loss, Note, Protection,
+    Side,
 };
 
 use crate::peers::Kind;
@@ -62,11 +63,17 @@ pub(crate) enum Mutant {
     Downgrader,
     /// A session ends with its legs open.
     Litterer,
+    /// NOOP is answered before the transfer's 1xx.
+    Overtaker,
+    /// STAT is answered between the lines of a reply that is passed on.
+    Interjector,
+    /// QUIT ends the session at once.
+    Leaver,
 }
 
 impl Mutant {
     /// Each mutant, and the rule that catches it.
-    pub(crate) const ALL: [(Self, Rule); 25] = [
+    pub(crate) const ALL: [(Self, Rule); 28] = [
         (Self::Impatient, rules::WAITS),
         (Self::Flatterer, rules::SAID),
         (Self::Pessimist, rules::COMPLETED),
@@ -92,6 +99,9 @@ impl Mutant {
         (Self::Exhibitionist, rules::LEVEL),
         (Self::Downgrader, rules::SECRET),
         (Self::Litterer, rules::LEFT),
+        (Self::Overtaker, rules::AMID),
+        (Self::Interjector, rules::LINES),
+        (Self::Leaver, rules::QUIT),
     ];
 
     /// The smallest scope where it shows.
@@ -127,6 +137,17 @@ impl Mutant {
                 commands_max: 2,
                 ..single
             },
+            Self::Overtaker | Self::Interjector => Scope {
+                kinds: &[Kind::Retr, Kind::Noop, Kind::Stat],
+                commands_max: 2,
+                lines: true,
+                ..single
+            },
+            Self::Leaver => Scope {
+                kinds: &[Kind::Retr, Kind::Quit],
+                commands_max: 2,
+                ..single
+            },
             Self::Downgrader => Scope {
                 prologue: crate::greeted,
                 kinds: &[Kind::Auth, Kind::User],
@@ -152,6 +173,9 @@ impl Mutant {
             ) => *end = End::Clean,
             (Self::Deaf, Input::Data(DataNews::Ended(_, end))) if end.was_established() => {
                 *end = End::Clean;
+            }
+            (Self::Leaver, Input::Client(news)) if *news == FromClient::Line(b"QUIT".to_vec()) => {
+                *news = FromClient::Lost(Loss::Closed);
             }
             (Self::Downgrader, Input::Backend(news)) => {
                 if matches!(news, FromBackend::Line(line) if begins(line, &["502"])) {
@@ -222,7 +246,10 @@ impl Mutant {
                     actions.extend(std::iter::repeat_n(Action::Note(Note::LoginFailed), 100));
                 }
             }
+            Self::Overtaker => interject(actions, &["RETR f"], "200 Fine\r\n"),
+            Self::Interjector => interject(actions, &["150-"], "213 RETR: now\r\n"),
             Self::Hoarder
+            | Self::Leaver
             | Self::Downgrader
             | Self::Gullible
             | Self::Careless
@@ -271,6 +298,13 @@ fn replace(actions: &mut Actions, words: &[&str], text: &str) {
         if says(action, words) {
             *action = Action::ToClient(text.as_bytes().to_vec());
         }
+    }
+}
+
+/// Says something to the client behind each of these lines.
+fn interject(actions: &mut Actions, words: &[&str], text: &str) {
+    if let Some(at) = actions.iter().position(|action| says(action, words)) {
+        actions.insert(at + 1, Action::ToClient(text.as_bytes().to_vec()));
     }
 }
 

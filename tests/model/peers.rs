@@ -11,10 +11,13 @@ pub(crate) enum Kind {
     Pbsz,
     Prot,
     Epsv,
+    Port,
     Retr,
     Nlst,
     Stor,
     Cwd,
+    Noop,
+    Stat,
     Abor,
     Quit,
     /// No command at all.
@@ -31,10 +34,13 @@ impl Kind {
             Self::Pbsz => "PBSZ 0".to_owned(),
             Self::Prot => "PROT P".to_owned(),
             Self::Epsv => "EPSV".to_owned(),
+            Self::Port => "PORT 10,0,0,9,195,80".to_owned(),
             Self::Retr => format!("RETR f{number}"),
             Self::Nlst => format!("NLST f{number}"),
             Self::Stor => format!("STOR f{number}"),
             Self::Cwd => format!("CWD d{number}"),
+            Self::Noop => format!("NOOP n{number}"),
+            Self::Stat => "STAT".to_owned(),
             Self::Abor => "ABOR".to_owned(),
             Self::Quit => "QUIT".to_owned(),
             Self::Junk => "JUNK".to_owned(),
@@ -74,7 +80,7 @@ impl Ask {
         let verb = words.next().unwrap_or_default().to_owned();
         let tag = words.next().unwrap_or_default();
         // SIZE names a file of the client's command, and is no command of the client.
-        let is_own = verb == "SIZE" || !tag.starts_with(['u', 'p', 'f', 'd']);
+        let is_own = verb == "SIZE" || !tag.starts_with(['u', 'p', 'f', 'd', 'n']);
         let number = if is_own {
             0
         } else {
@@ -105,6 +111,9 @@ impl Ask {
             "PASS" => &[230, 530],
             "PBSZ" | "PROT" => &[200, 536],
             "EPSV" => &[229, 500],
+            "PORT" | "EPRT" => &[200, 500],
+            "NOOP" => &[200],
+            "STAT" => &[211],
             "PASV" => &[227, 425],
             "SIZE" => &[213, 214, 550],
             "CWD" => &[250, 550, 421],
@@ -135,6 +144,8 @@ impl Ask {
             // A size that says the file is not empty.
             214 => "213 5".to_owned(),
             257 => "257 \"/\" #0".to_owned(),
+            // STAT without an argument carries no number.
+            211 => "211 Fine".to_owned(),
             _ => format!("{code} #{number}"),
         }
     }

@@ -5,7 +5,7 @@ use sluicegate::policy::{BackendTls, ClientProtection, ClientTls};
 
 use crate::legs::Legs;
 use crate::peers::{Ask, Kind};
-use crate::rules;
+use crate::rules::{self, Pending};
 use crate::sights::Sight;
 use crate::world::World;
 
@@ -17,7 +17,7 @@ impl World {
             Action::SecureClient => self.peers.securing[0] = true,
             Action::ConnectBackend => self.peers.is_connecting = true,
             Action::SecureBackend => self.peers.securing[1] = true,
-            Action::OpenPassive(_) => self.peers.is_opening_port = true,
+            Action::OpenPassive(side) => self.peers.is_opening_port[side as usize] = true,
             Action::ClosePassive(_) => {}
             Action::OpenData(plan) => self.open_data(plan),
             Action::EndData(side, close) => self.end_data(side, close),
@@ -85,6 +85,10 @@ impl World {
             let code: Option<u16> = text.get(..3).and_then(|digits| digits.parse().ok());
             let is_end = text.as_bytes().get(3) == Some(&b' ');
             let whose = text.split_once('#').and_then(|(_, tag)| tag.parse().ok());
+            if self.is_amid(text) {
+                self.heard_amid(text);
+                continue;
+            }
             match (self.peers.partial, code) {
                 (Some((open, first)), Some(code)) if open == code && is_end => {
                     self.peers.partial = None;
@@ -95,6 +99,30 @@ impl World {
                 (None, code) => self.peers.partial = code.map(|code| (code, whose)),
             }
         }
+    }
+
+    /// An answer in the gate's own words to what was asked while a transfer runs: a backend's says whose it is.
+    fn is_amid(&self, text: &str) -> bool {
+        let is_own = text == "200 Fine" || (text.starts_with("213 ") && !text.contains('#'));
+        let runs = |front: &Pending| front.kind.direction().is_some();
+        is_own && self.peers.pending.front().is_some_and(runs)
+    }
+
+    fn heard_amid(&mut self, text: &str) {
+        if self.peers.partial.is_some() {
+            return self.fault(rules::LINES);
+        }
+        let expected = match text.as_bytes()[0..3] {
+            [b'2', b'0', b'0'] => Kind::Noop,
+            _ => Kind::Stat,
+        };
+        let pending = &mut self.peers.pending;
+        let has_begun = pending.front().is_some_and(|front| front.is_begun);
+        if !has_begun || pending.get(1).map(|next| next.kind) != Some(expected) {
+            return self.fault(rules::AMID);
+        }
+        pending.remove(1);
+        self.sight = Some(Sight::Amid(expected));
     }
 
     fn reply_heard(&mut self, code: u16, whose: Option<u8>) {
@@ -120,7 +148,9 @@ impl World {
             Kind::Abor => matches!(code, 225 | 226),
             Kind::Auth => matches!(code, 234 | 503),
             Kind::Epsv => matches!(code, 229 | 425 | 530),
-            Kind::Cwd => whose.is_some() || code == 530,
+            Kind::Cwd | Kind::Noop => whose.is_some() || code == 530,
+            Kind::Stat => code == 211,
+            Kind::Port => matches!(code, 200 | 425),
             _ => code != 221,
         };
         let Some(front) = self.peers.pending.pop_front() else {
@@ -145,6 +175,14 @@ impl World {
         let Some(ending) = self.dialog.ending() else {
             return self.fault(rules::SURVIVES);
         };
+        let is_injection = ending.why.contains("AUTH");
+        if ending.by == Blame::Client && self.peers.has_quit && !is_injection {
+            let is_served = self.peers.pending.is_empty();
+            self.sight = Some(Sight::Quit(self.peers.said));
+            if !is_served {
+                return self.fault(rules::QUIT);
+            }
+        }
         let is_handshake = ending.why.contains("TLS handshake");
         if !self.peers.goodbye && !is_handshake {
             return self.fault(rules::WORD);

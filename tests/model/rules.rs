@@ -26,6 +26,10 @@ pub(crate) const ONE: Rule = "rule 7: one final reply for each command, in order
 pub(crate) const BEGUN: Rule = "rule 8: one 1xx, and before a success";
 pub(crate) const LEVEL: Rule = "rule 9: a leg is as private as its side agreed";
 pub(crate) const ABORTED: Rule = "rule 12: what was aborted is no success";
+pub(crate) const AMID: Rule =
+    "rule 12: an answer amid a transfer comes behind its 1xx and in its turn";
+pub(crate) const LINES: Rule = "rule 12: no answer stands between the lines of another reply";
+pub(crate) const QUIT: Rule = "rule 12: QUIT comes behind everything that was asked before it";
 pub(crate) const WORD: Rule = "rule 13: nobody is left in silence";
 pub(crate) const LEFT: Rule = "rule 14: nothing of a transfer remains";
 pub(crate) const LAST: Rule = "machine: nothing comes after Close";

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sluicegate::dialog::Side;
 use sluicegate::policy::{
     BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, OnEmpty,
     OnUnfinished, PassiveStyle, PasvAddress, Patience, SiteRules,
@@ -43,7 +44,8 @@ pub(crate) struct Scope {
 impl Scope {
     fn client_moves(&self, world: &World, moves: &mut Vec<Move>) {
         let peers = &world.peers;
-        if self.losses {
+        // What the dialog does not want, the session does not read: behind QUIT not even the end.
+        if self.losses && world.dialog.wants_client() {
             moves.push(Move::ClientLost(Gone::Closed));
         }
         if peers.securing[0] {
@@ -110,8 +112,10 @@ impl Model for Scope {
         }
         self.client_moves(world, moves);
         self.backend_moves(world, moves);
-        if world.peers.is_opening_port {
-            moves.extend([Move::Passive(true), Move::Passive(false)]);
+        for side in [Side::Client, Side::Backend] {
+            if world.peers.is_opening_port[side as usize] {
+                moves.extend([Move::Passive(side, true), Move::Passive(side, false)]);
+            }
         }
         if let Some(legs) = &world.legs {
             let mut events: Vec<LegEvent> = Vec::new();
@@ -176,6 +180,9 @@ always!(
     BEGUN,
     LEVEL,
     ABORTED,
+    AMID,
+    LINES,
+    QUIT,
     WORD,
     LEFT,
     LAST,

@@ -3,6 +3,7 @@
 use sluicegate::dialog::{Blame, Close, End, Note, Side};
 use sluicegate::ftp::Direction;
 
+use crate::peers::Kind;
 use crate::rules::Pending;
 
 /// What the last step has brought about.
@@ -19,6 +20,10 @@ pub(crate) enum Sight {
     /// The backend's own refusal.
     Refused,
     Aborted,
+    /// Answered while a transfer runs.
+    Amid(Kind),
+    /// QUIT has ended a session in which so many commands were said.
+    Quit(u8),
     FalseEmptyRefused,
     Resynchronised,
     LoggedIn,

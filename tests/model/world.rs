@@ -30,7 +30,7 @@ pub(crate) enum Move {
     /// 421, though nothing was asked.
     BackendCloses,
     BackendLost(Gone),
-    Passive(bool),
+    Passive(Side, bool),
     Leg(LegEvent),
     /// The dialog hears the oldest news of the legs.
     News,
@@ -74,7 +74,8 @@ pub(crate) struct Peers {
     pub(crate) is_done: bool,
     /// It left ABOR without an answer, and refused PWD: nobody can tell where its replies are.
     pub(crate) miscounts: [bool; 2],
-    pub(crate) is_opening_port: bool,
+    /// A port of ours for the client, and for the backend.
+    pub(crate) is_opening_port: [bool; 2],
     pub(crate) is_drained: bool,
     /// The last word was one that ends a session.
     pub(crate) goodbye: bool,
@@ -157,16 +158,21 @@ impl World {
             Move::Backend(say) => return self.backend_says(say, mutant),
             Move::BackendCloses => {
                 self.peers.is_done = true;
+                // Amid a transfer it is the last word on that one too.
+                let front = self.peers.pending.front_mut();
+                if let Some(front) = front.filter(|front| front.is_opened) {
+                    front.backend_code.get_or_insert(421);
+                }
                 line("421 #0")
             }
             Move::BackendLost(loss) => {
                 self.peers.is_done = true;
                 Input::Backend(FromBackend::Lost(loss.loss()))
             }
-            Move::Passive(is_open) => {
-                self.peers.is_opening_port = false;
+            Move::Passive(side, is_open) => {
+                self.peers.is_opening_port[side as usize] = false;
                 let address = "10.0.0.1:50001".parse().expect("an address");
-                Input::Passive(Side::Client, is_open.then_some(address))
+                Input::Passive(side, is_open.then_some(address))
             }
             Move::Leg(event) => {
                 if let Some(legs) = &mut self.legs {
@@ -292,7 +298,7 @@ impl World {
         };
         let is_busy = is_deadline && deadline.is_some_and(|at| at <= self.now);
         let is_bounded = deadline.is_some()
-            || self.peers.is_opening_port
+            || self.peers.is_opening_port != [false; 2]
             || self.legs.as_ref().is_some_and(Legs::is_bounded);
         if is_busy || !is_bounded || self.dialog.ending().is_some() {
             self.fault(rules::WATCHED);

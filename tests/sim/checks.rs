@@ -275,6 +275,7 @@ fn outcome(record: &Record, legs: &Legs, code: u16) -> &'static str {
         (Direction::Upload, 200..=299) if bytes == 0 => "empty upload completed",
         (Direction::Upload, 200..=299) => "upload completed",
         _ if record.backend_code == Some(code) => "refusal of the backend passed on",
+        (_, 522) => "not resumed",
         (Direction::Download, 425) => "download 425",
         (Direction::Download, _) => "download 426",
         (Direction::Upload, 425) => "upload 425",

@@ -30,10 +30,23 @@ pub(crate) struct Asked {
     pub(crate) preliminary: bool,
 }
 
+impl Asked {
+    fn is_transfer(&self) -> bool {
+        direction(&self.verb).is_some()
+    }
+}
+
+/// In the gate's own words: the backend's replies say whose they are.
+fn is_amid(text: &str) -> bool {
+    text == "200 Fine" || (text.starts_with("213 ") && !text.contains('#'))
+}
+
 /// What a reply made of the client's state.
 #[derive(Debug)]
 pub(crate) enum Heard {
     Nothing,
+    /// NOOP or STAT has been answered while a transfer runs.
+    Amid,
     Preliminary(String),
     Final(Asked, u16),
     /// 421 or 221: the session is over.
@@ -47,6 +60,8 @@ pub(crate) struct Client {
     pub(crate) conducts: HashMap<String, Conduct>,
     reader: ReplyReader,
     pub(crate) is_gone: bool,
+    /// It has said QUIT and ended its own direction; it still listens.
+    pub(crate) has_ended: bool,
     pub(crate) is_securing: bool,
     pub(crate) goodbye: Option<u16>,
     greeted: bool,
@@ -102,6 +117,7 @@ impl Client {
             conducts: HashMap::new(),
             reader: ReplyReader::default(),
             is_gone: false,
+            has_ended: false,
             is_securing: false,
             goodbye: None,
             greeted: false,
@@ -168,11 +184,14 @@ impl Client {
         ]);
         let during = match chance.below(100) {
             0..=6 => Some((chance.delay(6000), "ABOR")),
-            7..=12 => Some((chance.delay(6000), "NOOP")),
+            7..=10 => Some((chance.delay(6000), "NOOP")),
+            11..=12 => Some((chance.delay(6000), "STAT")),
             13..=14 => Some((chance.delay(6000), "NOOP+ABOR")),
             15 => Some((chance.delay(6000), "ABOR+ABOR")),
             16 => Some((chance.delay(6000), "QUIT")),
             17 => Some((chance.delay(6000), "VANISH")),
+            18..=19 => Some((chance.delay(6000), "STAT+SIZE+NOOP")),
+            20 => Some((chance.delay(6000), "QUIT+FIN")),
             _ => None,
         };
         let conduct = Self::conduct(chance, direction(verb));
@@ -197,6 +216,7 @@ impl Client {
             }
             2 => conduct.secure = Secure::Done(When::Never),
             3 => conduct.secure = Secure::Bare(chance.delay(900)),
+            4 if chance.percent(50) => conduct.secure = Secure::Foreign(chance.delay(900)),
             4 => conduct.secure = Secure::Fails(chance.delay(900)),
             5 => {
                 conduct.breaks = Some((chance.delay(9000), chance.pick(&[End::Reset, End::Clean])))
@@ -252,10 +272,30 @@ impl Client {
         {
             return Err(format!("rule 7: `{}` is told {text}", asked.tag));
         }
+        if is_amid(&text) && self.asked.front().is_some_and(Asked::is_transfer) {
+            return self.hears_amid(&text, line.last);
+        }
         if !line.last {
             return Ok(Heard::Nothing);
         }
         self.understands(&line)
+    }
+
+    /// What is answered while a transfer runs stands behind its 1xx, amid no other reply, and overtakes nothing.
+    fn hears_amid(&mut self, text: &str, is_whole: bool) -> Result<Heard, String> {
+        let has_begun = self.asked.front().is_some_and(|asked| asked.preliminary);
+        let expected = match text.as_bytes()[0..3] {
+            [b'2', b'0', b'0'] => "NOOP",
+            _ => "STAT",
+        };
+        let is_next = self.asked.get(1).is_some_and(|asked| {
+            asked.verb == expected && (expected == "NOOP" || asked.tag == "STAT:")
+        });
+        if !is_whole || !has_begun || !is_next {
+            return Err(format!("rule 12: {text}, and {:?} are asked", self.asked));
+        }
+        self.asked.remove(1);
+        Ok(Heard::Amid)
     }
 
     fn understands(&mut self, line: &ReplyLine) -> Result<Heard, String> {

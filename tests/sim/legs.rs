@@ -22,6 +22,8 @@ pub(crate) enum Secure {
     /// The peer closes, or resets, before any byte of a handshake.
     Bare(u64),
     Fails(u64),
+    /// Is done, and resumes no session of its own control connection.
+    Foreign(u64),
 }
 
 /// What a peer does on its data leg.
@@ -246,7 +248,7 @@ impl Legs {
             return Err(format!("a leg that is not up cannot end clean: {side:?}"));
         }
         let given_up = match (leg.stage, leg.conduct.secure) {
-            (Stage::Connected, Secure::Fails(_)) => End::HandshakeFailed,
+            (Stage::Connected, Secure::Fails(_) | Secure::Foreign(_)) => End::HandshakeFailed,
             (Stage::Connected, _) => End::Bare,
             _ => End::Refused,
         };
@@ -318,6 +320,9 @@ impl Legs {
             Secure::Bare(delay) => coming.push((delay, DataEvent::EndEarly(side, End::Bare))),
             Secure::Fails(delay) => {
                 coming.push((delay, DataEvent::EndEarly(side, End::HandshakeFailed)));
+            }
+            Secure::Foreign(delay) => {
+                coming.push((delay, DataEvent::EndEarly(side, End::NotResumed)));
             }
         }
         Some(DataNews::Connected(side))

@@ -36,7 +36,9 @@ const SEEDS: u64 = 50_000;
 /// What must have been seen, or the simulation proves less than it says.
 const EXPECTED: &[&str] = &[
     "QUIT",
+    "QUIT and FIN",
     "aborted",
+    "answered amid a transfer",
     "awaited from the backend",
     "connected to the client",
     "download 425",
@@ -50,6 +52,7 @@ const EXPECTED: &[&str] = &[
     "empty upload completed",
     "false empty refused",
     "injection",
+    "not resumed",
     "overran by the backend",
     "overran by the client",
     "refusal of the backend passed on",
@@ -153,16 +156,22 @@ pub(crate) enum Tamper {
     Silence,
     /// Nothing is ever a success.
     Pessimist,
+    /// What is answered amid a transfer does not wait for its 1xx.
+    Hasty,
+    /// The end of a client's direction is taken also behind its QUIT.
+    Curt,
 }
 
 impl Tamper {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::Success,
         Self::Clean,
         Self::Impatient,
         Self::NoPreliminary,
         Self::Silence,
         Self::Pessimist,
+        Self::Hasty,
+        Self::Curt,
     ];
 
     fn spoil(self, actions: &mut Actions) {
@@ -207,6 +216,18 @@ impl Tamper {
             Self::NoPreliminary => actions.retain(
                 |action| !matches!(action, Action::ToClient(wire) if begins(wire, &["150"])),
             ),
+            Self::Hasty => {
+                let at = |codes: &[&str]| {
+                    actions.iter().position(
+                        |action| matches!(action, Action::ToClient(wire) if begins(wire, codes)),
+                    )
+                };
+                if let (Some(begun), Some(amid)) = (at(&["150"]), at(&["200 Fine", "213 "])) {
+                    actions.swap(begun, amid);
+                }
+            }
+            // Of what it hears, not of what it does: see `World::takes_client`.
+            Self::Curt => {}
             Self::Silence => actions.retain(
                 |action| !matches!(action, Action::ToClient(wire) if begins(wire, &["421"])),
             ),

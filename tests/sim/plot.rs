@@ -174,7 +174,11 @@ impl Plot {
             }
             6 => {
                 self.name = "no handshake";
-                leg.secure = chance.pick(&[Secure::Done(When::Never), Secure::Fails(100)]);
+                leg.secure = chance.pick(&[
+                    Secure::Done(When::Never),
+                    Secure::Fails(100),
+                    Secure::Foreign(100),
+                ]);
                 leg.bytes = 0;
                 self.last = chance.pick(&[self.last, Final::At(1000, 226), Final::At(1000, 522)]);
                 self.is_timely = false;

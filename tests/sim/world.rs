@@ -203,13 +203,18 @@ impl World {
         }
     }
 
+    fn takes_client(&self) -> bool {
+        let is_curt = self.tamper == Some(Tamper::Curt) && self.client.has_ended;
+        is_curt || self.dialog.wants_client()
+    }
+
     fn happen(&mut self, key: (u64, u64)) -> Outcome {
         let event = self.events.remove(&key).expect("it is there");
         self.now = key.0;
         match event {
             Event::ClientMoves => self.client_moves(),
             Event::During(tag, what) => self.client_meanwhile(&tag, what),
-            Event::ClientWire if !self.dialog.wants_client() => {
+            Event::ClientWire if !self.takes_client() => {
                 self.client_blocked = true;
                 Ok(())
             }

@@ -216,6 +216,13 @@ impl Wire {
         self.tcp.write_all(bytes)
     }
 
+    /// Writes past TLS, the last byte as urgent (RFC 9293 section 3.8.5).
+    pub(crate) fn write_urgent(&self, bytes: &[u8]) -> io::Result<()> {
+        let sent = socket2::SockRef::from(&self.tcp).send_out_of_band(bytes)?;
+        assert_eq!(sent, bytes.len());
+        Ok(())
+    }
+
     /// Sends the authenticated end, if there is TLS to authenticate it.
     pub(crate) fn close_notify(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {

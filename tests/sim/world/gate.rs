@@ -104,6 +104,7 @@ impl World {
             }
             match self.client.hears(raw)? {
                 Heard::Nothing => {}
+                Heard::Amid => self.checks.count("answered amid a transfer"),
                 Heard::Preliminary(tag) => {
                     if let Some(record) = self.checks.records.get_mut(&tag) {
                         record.preliminary = true;
@@ -117,10 +118,10 @@ impl World {
                     return Err("rule 12: QUIT is answered before what came before it".to_owned());
                 }
                 Heard::Goodbye(code) => {
-                    let outcome = if code == 421 {
-                        "session ended by 421"
-                    } else {
-                        "QUIT"
+                    let outcome = match code {
+                        421 => "session ended by 421",
+                        _ if self.client.has_ended => "QUIT and FIN",
+                        _ => "QUIT",
                     };
                     self.checks.count(outcome);
                 }

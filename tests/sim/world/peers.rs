@@ -74,6 +74,16 @@ impl World {
                 self.client_sends("ABOR");
                 self.client_sends(&format!("SIZE x{tag}"));
             }
+            "STAT+SIZE+NOOP" => {
+                self.client_sends("STAT");
+                self.client_sends(&format!("SIZE x{tag}"));
+                self.client_sends(&format!("NOOP x{tag}"));
+            }
+            "QUIT+FIN" => {
+                self.client_sends("QUIT");
+                self.client.has_ended = true;
+                self.client_wires(FromClient::Lost(Loss::Closed));
+            }
             "ABOR+ABOR" => {
                 self.client_sends("ABOR");
                 self.client_sends("ABOR");
@@ -94,6 +104,7 @@ impl World {
                 self.client.is_securing = false;
                 self.after(10, Event::ClientMoves);
             }
+            FromClient::Lost(Loss::Closed) if self.client.has_ended => {}
             FromClient::Lost(_) => self.client.is_gone = true,
             _ => {}
         }
