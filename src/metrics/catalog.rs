@@ -135,7 +135,7 @@ impl Counter {
     /// What the metric of this name counts, all its variants together.
     pub fn family_help(self) -> &'static str {
         let shared = SHARED_HELP.iter().find(|(name, _)| *name == self.name());
-        shared.map_or(self.help(), |(_, help)| help)
+        shared.map_or_else(|| self.help(), |(_, help)| help)
     }
 }
 
