@@ -6,6 +6,7 @@
 //!  13  main                                  the command line
 //!  12  rig                                   embedded backend, strict client, demo
 //!  11  gate                                  the process: shards, signals, start-up checks
+//!  10  admin                                 HTTP: health, status, sessions, drain
 //!   9  shard                                 one core and all it owns
 //!   8  session                               one client's life: wait, decide, perform
 //!   7  data      relay     upstream          open two legs | move bytes | reach a backend
@@ -48,6 +49,8 @@ pub mod upstream;
 pub mod session;
 
 pub mod shard;
+
+pub mod admin;
 
 pub mod gate;
 

@@ -191,6 +191,26 @@ pub const MAILBOX_MESSAGES_MAX: usize = 64;
 /// Log lines waiting for the disk or the journal; beyond it lines are dropped and counted, never waited for.
 pub const LOG_LINES_MAX: usize = 16 * 1024;
 
+// The admin server.
+
+/// Readers at once: a Prometheus, some pages, some hands; more wait in the socket's queue.
+pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+
+/// The head of one request. Ours are a few hundred bytes; a browser's cookies for other ports of this host may come along.
+pub const ADMIN_HEADER_BYTES_MAX: usize = 16 * 1024;
+
+/// From the first byte of a request to the end of its head.
+pub const ADMIN_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One connection in all: a page that polls comes back, a reader that does not read is cut off.
+pub const ADMIN_CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long the shards may take to answer a question: a core that runs answers within a turn.
+pub const ADMIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Sessions in one answer; the next page begins behind the last.
+pub const ADMIN_SESSIONS_PER_PAGE_MAX: usize = 1000;
+
 // --- the rig -------------------------------------------------------------------------------------------------
 
 /// Longest upload that the rig's backend keeps: enough to compare what came, and longer ones are counted and summed.

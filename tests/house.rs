@@ -37,6 +37,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("7", &["data", "relay", "upstream"]),
     ("8", &["session"]),
     ("9", &["shard"]),
+    ("10", &["admin"]),
     ("11", &["gate"]),
     ("12", &["rig"]),
     ("13", &["main"]),

@@ -13,8 +13,8 @@ use super::fault::Findings;
 use super::nearest::nearest;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
 use super::{
-    ClientCertificates, Cores, HostPort, KeyExchange, LogFormat, LogLevel, Pin, PortSpan, Steering,
-    TlsVersion, Verify,
+    AdminAddress, ClientCertificates, Cores, HostPort, KeyExchange, LogFormat, LogLevel, Pin,
+    PortSpan, Steering, TlsVersion, Verify,
 };
 use crate::policy::{
     BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, DataPeer,
@@ -124,6 +124,13 @@ section! {
 }
 
 section! {
+    /// `[admin]`
+    AdminKeys {
+        address: AdminAddress,
+    }
+}
+
+section! {
     /// `[[pool]]`
     PoolKeys {
         name: Name,
@@ -155,6 +162,7 @@ pub(super) struct File {
     pub(super) log: Option<Spanned<LogKeys>>,
     pub(super) limits: Option<Spanned<LimitsKeys>>,
     pub(super) timeouts: Option<Spanned<TimeoutsKeys>>,
+    pub(super) admin: Option<Spanned<AdminKeys>>,
     pub(super) listener: Vec<Spanned<ListenerKeys>>,
     pub(super) pool: Vec<Spanned<PoolKeys>>,
 }
@@ -174,6 +182,7 @@ const SECTIONS: &[(&str, Shape, &[&str])] = &[
     ("log", Shape::Once, LogKeys::KEYS),
     ("limits", Shape::Once, LimitsKeys::KEYS),
     ("timeouts", Shape::Once, TimeoutsKeys::KEYS),
+    ("admin", Shape::Once, AdminKeys::KEYS),
     ("listener", Shape::Many, ListenerKeys::KEYS),
     ("pool", Shape::Many, PoolKeys::KEYS),
 ];

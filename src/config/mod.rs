@@ -22,7 +22,9 @@ pub use fault::{Complaint, Located, Place, in_order};
 pub use file::known_keys;
 pub use listener::{Listener, PortSpan, Steering};
 pub use pool::{HostPort, Pin, Pool, Verify};
-pub use process::{Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts};
+pub use process::{
+    Admin, AdminAddress, Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts,
+};
 pub use tls::{ClientCertificates, KeyExchange, TlsVersion, TlsVersions};
 
 use crate::policy::{Patience, SiteRules};
@@ -71,6 +73,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[timeouts]`
     pub timeouts: Timeouts,
+    /// `[admin]`, if it says where.
+    pub admin: Option<Admin>,
     /// `[[listener]]`, at least one, in the order of the file.
     pub listeners: Vec<Listener>,
     /// `[[pool]]`, at least one, in the order of the file.
@@ -100,6 +104,11 @@ impl Config {
         });
         for path in own.chain(inside) {
             path.value = directory.join(&path.value);
+        }
+        if let Some(admin) = &mut self.admin
+            && let AdminAddress::Unix(path) = &mut admin.address.value
+        {
+            *path = directory.join(&path);
         }
         self
     }

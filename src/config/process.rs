@@ -1,6 +1,8 @@
 //! The sections that hold for the whole process: its cores, its log, its bounds and its clocks.
 
 use core::time::Duration;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::Located;
 
@@ -90,4 +92,29 @@ pub struct Timeouts {
     pub linger: Duration,
     /// How long transfers may go on when the process is told to stop.
     pub drain: Duration,
+}
+
+/// `[admin]`: where the gate is seen from outside; nothing if it is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// `address`
+    pub address: Located<AdminAddress>,
+}
+
+/// A place for the admin server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// On TCP.
+    Tcp(SocketAddr),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+impl core::fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }

@@ -6,13 +6,13 @@ use toml::Spanned;
 use super::desk::{once, one_of_many};
 use super::fault::{Findings, Located};
 use super::file::{
-    File, Key, LimitsKeys, ListenerKeys, LogKeys, PoolKeys, ProcessKeys, TimeoutsKeys,
+    AdminKeys, File, Key, LimitsKeys, ListenerKeys, LogKeys, PoolKeys, ProcessKeys, TimeoutsKeys,
 };
 use super::relations::{self, ListenerDraft, PoolDraft};
 use super::value::OneLine;
 use super::{
-    Config, Cores, KeyExchange, Limits, Listener, Log, LogFormat, LogLevel, Pool, PortSpan,
-    Process, Steering, Timeouts, Verify,
+    Admin, AdminAddress, Config, Cores, KeyExchange, Limits, Listener, Log, LogFormat, LogLevel,
+    Pool, PortSpan, Process, Steering, Timeouts, Verify,
 };
 use crate::limits;
 use crate::policy::{
@@ -26,6 +26,7 @@ pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
     let log = log(file.log, findings);
     let limits = session_limits(file.limits, findings);
     let timeouts = timeouts(file.timeouts, findings);
+    let admin = admin(file.admin, findings);
     for (section, count) in [("listener", file.listener.len()), ("pool", file.pool.len())] {
         if count == 0 {
             let cure = format!("a section [[{section}]]; see config/minimal.toml");
@@ -52,6 +53,7 @@ pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
         log,
         limits,
         timeouts,
+        admin,
         listeners: listeners.into_iter().map(|draft| draft.listener).collect(),
         pools: pools.into_iter().map(|draft| draft.pool).collect(),
         warnings: Vec::new(),
@@ -82,6 +84,19 @@ fn log(section: Option<Spanned<LogKeys>>, findings: &mut Findings) -> Log {
         level: desk.or("level", keys.level, LogLevel::Info),
         format: desk.or("format", keys.format, LogFormat::Auto),
     }
+}
+
+fn admin(section: Option<Spanned<AdminKeys>>, findings: &mut Findings) -> Option<Admin> {
+    let (mut desk, keys) = once("admin", section, findings);
+    let address = desk.located("address", keys.address)?;
+    if let AdminAddress::Tcp(tcp) = &address.value
+        && !tcp.ip().is_loopback()
+    {
+        let cure = "an address of loopback, or \"unix:\" and a path; others reach it by a proxy that asks who they are";
+        let problem = "whoever reaches it could end sessions and see who is logged in";
+        desk.findings.faults.push(address.complaint(problem, cure));
+    }
+    Some(Admin { address })
 }
 
 fn session_limits(section: Option<Spanned<LimitsKeys>>, findings: &mut Findings) -> Limits {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use toml::Value;
 
 use super::nearest::nearest;
-use super::{Cores, HostPort, Pin, PortSpan};
+use super::{AdminAddress, Cores, HostPort, Pin, PortSpan};
 use crate::limits;
 
 /// Why a value cannot be taken.
@@ -58,6 +58,22 @@ impl Leaf for String {
 impl Leaf for PathBuf {
     fn read(value: &Value) -> Result<Self, Flaw> {
         String::read(value).map(Self::from)
+    }
+}
+
+impl Leaf for AdminAddress {
+    fn read(value: &Value) -> Result<Self, Flaw> {
+        let text = text(value, "in quotes")?;
+        if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+            return Ok(Self::Unix(PathBuf::from(path)));
+        }
+        let flaw = |_| {
+            Flaw::new(
+                format!("{text:?} is neither an address with its port nor a socket"),
+                "for example \"127.0.0.1:9121\" or \"unix:/run/sluicegate/admin.sock\"",
+            )
+        };
+        text.parse().map(Self::Tcp).map_err(flaw)
     }
 }
 

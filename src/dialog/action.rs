@@ -221,6 +221,8 @@ pub enum Input {
     Deadline,
     /// The process is told to stop: end at the next quiet moment. The second time: end now.
     Drain,
+    /// The operator wants this session to end now.
+    Killed,
 }
 
 /// One thing to do, in the order given.

@@ -121,6 +121,10 @@ impl Dialog {
                     self.leave_closing(&mut turn, text, Blame::Operator, "end of the drain");
                 }
                 Input::Drain => self.draining = true,
+                Input::Killed => {
+                    let text = "The operator has ended this session";
+                    self.leave_closing(&mut turn, text, Blame::Operator, "killed");
+                }
             }
             self.advance(&mut turn);
         }

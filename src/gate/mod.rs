@@ -9,6 +9,7 @@ mod start;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -17,6 +18,7 @@ use glommio::ExecutorJoinHandle;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::admin::Collector;
 use crate::ftp::escape;
 use crate::metrics::{Counter, Phase, Snapshot};
 use crate::shard::Mail;
@@ -28,6 +30,7 @@ pub use start::{Fault, start};
 pub struct Running {
     addresses: Vec<Vec<SocketAddr>>,
     shards: Vec<Shard>,
+    collector: Arc<Collector>,
     /// Cores tell their end here, and whoever else ends the process.
     news: (SyncSender<News>, Receiver<News>),
 }
@@ -70,22 +73,19 @@ impl Running {
     /// # Errors
     /// When a core has died before.
     pub fn stop(self) -> io::Result<Snapshot> {
+        self.collector.draining();
         for shard in &self.shards {
             // A shard that is gone already is told by its thread below.
             let _gone = shard.mail.send_blocking(Mail::Drain);
         }
-        let mut merged: Option<Snapshot> = None;
-        for shard in self.shards {
-            let snapshot = shard
+        for (at, shard) in self.shards.into_iter().enumerate() {
+            let last = shard
                 .thread
                 .join()
                 .map_err(|fault| io::Error::other(fault.to_string()))?;
-            match &mut merged {
-                Some(merged) => merged.merge(&snapshot),
-                None => merged = Some(snapshot),
-            }
+            self.collector.finish(at, &last);
         }
-        merged.ok_or_else(|| io::Error::other("there was no core"))
+        Ok(self.collector.merged())
     }
 }
 
@@ -105,6 +105,9 @@ pub fn run(prepared: &Prepared) -> ExitCode {
     if let Err(error) = hear_signals(running.news.0.clone()) {
         tracing::error!(%error, "signals cannot be heard");
         return ExitCode::FAILURE;
+    }
+    if let Some(admin) = &prepared.config.admin {
+        tracing::info!(address = %admin.address.value, "admin server ready");
     }
     for (listener, addresses) in prepared.config.listeners.iter().zip(running.addresses()) {
         for address in addresses {

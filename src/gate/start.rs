@@ -5,12 +5,14 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::SystemTime;
 
 use glommio::{LocalExecutorBuilder, Placement};
 
 use super::check::Prepared;
 use super::{EndNotice, News, Running, Shard, news};
-use crate::config::{Complaint, Cores, Listener, Pool, Steering};
+use crate::admin::{self, About, Collector, ListenerFacts, Office};
+use crate::config::{Complaint, Config, Cores, Listener, Pool, Steering};
 use crate::limits::{MAILBOX_MESSAGES_MAX, RING_MEMORY_BYTES, SESSIONS, SHARDS_MAX};
 use crate::net;
 use crate::relay::Budget;
@@ -62,23 +64,70 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
         sites: sites(prepared, &members),
     };
     try_addresses(&plan.sites).map_err(|fault| vec![CoreFault::Bind(fault).told(prepared)])?;
-    let mut running = Running {
-        addresses: Vec::new(),
-        shards: Vec::new(),
-        news: news(),
-    };
+    let admin = bind_admin(config).map_err(|fault| vec![fault])?;
+    let news = news();
+    let (mut addresses, mut shards) = (Vec::new(), Vec::new());
     for (id, &cpu) in cores.iter().enumerate() {
         (plan.id, plan.cpu) = (id, cpu);
-        let (shard, addresses) = start_one(plan.clone(), running.news.0.clone())
-            .map_err(|fault| vec![fault.told(prepared)])?;
-        running.shards.push(shard);
+        let shard;
+        (shard, addresses) =
+            start_one(plan.clone(), news.0.clone()).map_err(|fault| vec![fault.told(prepared)])?;
+        shards.push(shard);
         // The first core has found the ports where 0 was asked for; the others share them.
         for (site, addresses) in plan.sites.iter_mut().zip(&addresses) {
             site.addresses.clone_from(addresses);
         }
-        running.addresses = addresses;
+    }
+    let boxes = shards.iter().map(|shard: &Shard| shard.mail.clone());
+    let running = Running {
+        collector: Arc::new(Collector::new(&cores, boxes.collect())),
+        addresses,
+        shards,
+        news,
+    };
+    if let Some(bound) = admin {
+        open_office(bound, &running, config).map_err(|fault| vec![fault])?;
     }
     Ok(running)
+}
+
+/// Before the cores start, so that a port that is taken is told before anybody is served.
+fn bind_admin(config: &Config) -> Result<Option<admin::Bound>, Fault> {
+    let Some(wanted) = &config.admin else {
+        return Ok(None);
+    };
+    let told = |error: io::Error| {
+        let problem = format!("cannot listen on {}: {error}", wanted.address.value);
+        let cure = "a free port of loopback, or a path in a directory that this process may write";
+        Fault::Complaint(wanted.address.complaint(problem, cure))
+    };
+    admin::Bound::open(&wanted.address.value)
+        .map(Some)
+        .map_err(told)
+}
+
+/// After the cores have started: executors are started before other threads.
+fn open_office(bound: admin::Bound, running: &Running, config: &Config) -> Result<(), Fault> {
+    let news = running.news.0.clone();
+    let listener = |(listener, addresses): (&Listener, &Vec<SocketAddr>)| ListenerFacts {
+        name: listener.name.clone(),
+        addresses: addresses.clone(),
+        pool: config.pools[listener.pool].name.clone(),
+    };
+    let office = Office {
+        collector: Arc::clone(&running.collector),
+        about: About {
+            started: SystemTime::now(),
+            listeners: (config.listeners.iter())
+                .zip(&running.addresses)
+                .map(listener)
+                .collect(),
+            // Full or closed: then the process is ending already.
+            stop: Box::new(move || drop(news.try_send(News::Stop))),
+        },
+    };
+    let told = |error| Fault::Machine(format!("the admin server did not start: {error}"));
+    admin::start(bound, Arc::new(office)).map_err(told)
 }
 
 /// A gate that still runs, or one that was started by mistake, must not share its clients with this one unnoticed.

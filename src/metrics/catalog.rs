@@ -89,6 +89,57 @@ catalog! {
 }
 
 catalog! {
+    /// What stands at some number now.
+    Gauge {
+        Sessions, "sluicegate_sessions", [], "Sessions that live.";
+        TransfersRunning, "sluicegate_transfers_running", [], "Transfers under way.";
+        CoresSilent, "sluicegate_cores_silent", [], "Cores that did not answer this time; their last numbers are shown.";
+        PassivePorts, "sluicegate_passive_ports", [], "Passive ports of a listener.";
+        PassivePortsInUse, "sluicegate_passive_ports_in_use", [], "Passive ports of a listener that wait for a data connection.";
+        Backends, "sluicegate_backends", [], "Members of a pool.";
+        BackendsResting, "sluicegate_backends_resting", [], "Members of a pool that some core could not reach lately, and tries behind the others.";
+        StartTime, "sluicegate_start_time_seconds", [], "When the gate was started, in seconds since 1970.";
+        Build, "sluicegate_build_info", [], "Always 1; the version is in the label.";
+    }
+}
+
+/// What a metric with several variants is about; those with one say it themselves.
+const SHARED_HELP: &[(&str, &str)] = &[
+    (
+        "sluicegate_control_tls_total",
+        "Control connections made private, by leg and version of TLS.",
+    ),
+    (
+        "sluicegate_logins_total",
+        "Logins, by what the backend made of them.",
+    ),
+    (
+        "sluicegate_transfers_total",
+        "Transfers, by direction and by what became of them.",
+    ),
+    (
+        "sluicegate_transfer_bytes_total",
+        "Bytes of files and listings passed on, by direction.",
+    ),
+    (
+        "sluicegate_unfinished_streams_total",
+        "Streams that ended without close_notify, by side and by the policy that was applied.",
+    ),
+    (
+        "sluicegate_key_exchanges_total",
+        "Key exchanges of control connections, by leg and kind.",
+    ),
+];
+
+impl Counter {
+    /// What the metric of this name counts, all its variants together.
+    pub fn family_help(self) -> &'static str {
+        let shared = SHARED_HELP.iter().find(|(name, _)| *name == self.name());
+        shared.map_or_else(|| self.help(), |(_, help)| help)
+    }
+}
+
+catalog! {
     /// What is timed, in seconds.
     Phase {
         ClientHandshake, "sluicegate_client_handshake_seconds", [], "TLS handshake of the client's control connection.";
@@ -135,6 +186,20 @@ mod tests {
         for phase in Phase::ALL {
             assert!(rows.insert((phase.name(), phase.labels())), "{phase:?}");
             assert!(phase.name().ends_with("_seconds"), "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn metrics_with_variants_have_a_help_of_their_own() {
+        for counter in Counter::ALL {
+            let variants = Counter::ALL
+                .iter()
+                .filter(|other| other.name() == counter.name());
+            let shared = SHARED_HELP
+                .iter()
+                .filter(|(name, _)| *name == counter.name());
+            let expected = usize::from(variants.count() > 1);
+            assert_eq!(shared.count(), expected, "{}", counter.name());
         }
     }
 

@@ -3,9 +3,13 @@
 //! It never reads a clock, shares a cell between cores, or knows how its numbers are shown.
 
 mod catalog;
+mod ledger;
 mod recorder;
 mod snapshot;
+mod spread;
 
-pub use catalog::{Counter, Phase};
+pub use catalog::{Counter, Gauge, Phase};
+pub use ledger::{Account, Ledger};
 pub use recorder::Recorder;
 pub use snapshot::Snapshot;
+pub use spread::{NATIVE_SCHEMA, Native, classic, native};

@@ -29,7 +29,21 @@ impl Snapshot {
             *cell = cell.saturating_add(*more);
         }
         for (time, more) in self.times.iter_mut().zip(&other.times) {
+            if more.is_empty() {
+                continue;
+            }
             time.add(more).expect("all histograms have the same bounds");
+        }
+    }
+
+    /// Everything back to zero, for the next collection.
+    pub fn clear(&mut self) {
+        self.counts.fill(0);
+        for time in &mut self.times {
+            // Most phases of most collections are empty, and a histogram is larger than a look at its length.
+            if !time.is_empty() {
+                time.reset();
+            }
         }
     }
 

@@ -12,6 +12,15 @@ use crate::limits::MEMBER_REST;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MemberId(pub usize);
 
+/// How a member stands with one shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemberState {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whether it could not be reached lately, and is tried behind the others.
+    pub resting: bool,
+}
+
 /// One shard's view of a pool.
 #[derive(Debug)]
 pub struct Pool {
@@ -53,6 +62,17 @@ impl Pool {
     #[must_use]
     pub fn address(&self, member: MemberId) -> SocketAddr {
         self.members[member.0]
+    }
+
+    /// Every member, in the order of the configuration.
+    #[must_use]
+    pub fn states(&self, now: Instant) -> Vec<MemberState> {
+        let resting = self.resting.borrow();
+        let state = |(&address, until): (&SocketAddr, &Option<Instant>)| MemberState {
+            address,
+            resting: until.is_some_and(|until| now < until),
+        };
+        self.members.iter().zip(resting.iter()).map(state).collect()
     }
 
     /// A member could not be reached.

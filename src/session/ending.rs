@@ -62,6 +62,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.core.bell.forget(self.id);
+        self.core.cards.remove(self.id);
     }
 }
 

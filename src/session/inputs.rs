@@ -56,6 +56,10 @@ impl Session {
             self.rings += 1;
             return Poll::Ready(Input::Drain);
         }
+        if self.card.is_killed() {
+            return Poll::Ready(Input::Killed);
+        }
+        self.card.wakes(cx.waker());
         self.poll_lingering(cx);
         self.make_room(cx);
         for source in order {
@@ -89,7 +93,13 @@ impl Session {
 
     fn poll_transfer(&mut self, cx: &mut Context<'_>) -> Poll<DataNews> {
         match &mut self.transfer {
-            Some(transfer) => transfer.poll(cx),
+            Some(transfer) => {
+                let news = transfer.poll(cx);
+                if let Some(bytes) = transfer.moved() {
+                    self.card.moved(bytes);
+                }
+                news
+            }
             None => Poll::Pending,
         }
     }
@@ -164,6 +174,7 @@ impl Session {
                     self.backend = Backend::Absent;
                     return Poll::Ready(FromBackend::Unreachable);
                 };
+                self.card.backend.set(Some(reached.leg.leg().peer()));
                 self.backend = Backend::There(Box::new(There {
                     member: reached.member,
                     leg: reached.leg,

@@ -3,6 +3,7 @@
 //! It never decides anything about FTP, and never holds anything that outlives it.
 
 mod bell;
+mod card;
 mod ending;
 mod inputs;
 mod notes;
@@ -34,6 +35,7 @@ use notes::Stamps;
 use transfer::Transfer;
 
 pub use bell::Bell;
+pub use card::{Card, Cards, Running};
 
 /// What the sessions of one listener share on one core.
 pub struct Site {
@@ -69,6 +71,8 @@ pub struct Core {
     pub recorder: RefCell<Recorder>,
     /// Rings when the process is told to stop.
     pub bell: Bell,
+    /// What can be seen of its sessions.
+    pub cards: Cards,
 }
 
 impl Core {
@@ -79,6 +83,7 @@ impl Core {
             cpu,
             recorder: RefCell::default(),
             bell: Bell::default(),
+            cards: Cards::default(),
         }
     }
 }
@@ -86,6 +91,7 @@ impl Core {
 /// One client's session.
 pub struct Session {
     id: u64,
+    card: Rc<Card>,
     site: Rc<Site>,
     core: Rc<Core>,
     dialog: Dialog,
@@ -133,13 +139,16 @@ impl Session {
     /// A session for a client that has just connected; `id` is for the log.
     #[must_use]
     pub fn new(id: u64, stream: Stream, site: Rc<Site>, core: Rc<Core>) -> (Self, Actions) {
-        let peer = stream.peer().ip();
-        let (dialog, greeting) = Dialog::open(Arc::clone(&site.rules), peer, clock::now());
-        let (client, listener, cpu) = (stream.peer(), &site.name, core.cpu);
-        tracing::debug!(session = id, %client, listener, cpu, "session opened");
+        let (peer, now) = (stream.peer().ip(), clock::now());
+        let (dialog, greeting) = Dialog::open(Arc::clone(&site.rules), peer, now);
+        let (stream_peer, listener, cpu) = (stream.peer(), &site.name, core.cpu);
+        tracing::debug!(session = id, client = %stream_peer, listener, cpu, "session opened");
         let client = ControlLeg::new(Leg::new(stream), COMMAND_LINE_BYTES_MAX, Telnet::Strip);
+        let card = Rc::new(Card::new(id, Rc::clone(&site), stream_peer, now));
+        core.cards.put(Rc::clone(&card));
         let session = Self {
             id,
+            card,
             site,
             core,
             dialog,

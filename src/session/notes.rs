@@ -62,7 +62,9 @@ impl Session {
             Note::LoggedIn(user) => {
                 self.observe(Phase::Login);
                 self.count(Counter::LoginsOk);
-                tracing::info!(session, user = escape(&user), "logged in");
+                let user = escape(&user);
+                tracing::info!(session, user, "logged in");
+                *self.card.user.borrow_mut() = Some(user);
             }
             Note::LoginFailed => {
                 self.count(Counter::LoginsFailed);
@@ -129,6 +131,11 @@ impl Session {
             (Side::Backend, true) => Counter::BackendKeysHybrid,
             (Side::Backend, false) => Counter::BackendKeysClassical,
         });
+        let card = match side {
+            Side::Client => &self.card.client_tls,
+            Side::Backend => &self.card.backend_tls,
+        };
+        *card.borrow_mut() = Some(facts.clone());
         self.count(match (side, facts.version) {
             (Side::Client, TlsVersion::V12) => Counter::ClientTls12,
             (Side::Client, TlsVersion::V13) => Counter::ClientTls13,

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::transfer::Transfer;
-use super::{Backend, Session};
+use super::{Backend, Running, Session};
 use crate::data::{Guard, Opening, Passive, Secure};
 use crate::dialog::{
     Action, Actions, DataPlan, FromBackend, FromClient, Input, Loss, Protection, Side, Target,
@@ -14,6 +14,7 @@ use crate::limits::LINGERING_LEGS_MAX;
 use crate::metrics::{Counter, Phase};
 use crate::net::open_passive;
 use crate::policy::DataPeer;
+use crate::sys::clock;
 use crate::upstream::Reach;
 
 impl Session {
@@ -148,6 +149,11 @@ impl Session {
 
     fn open_data(&mut self, plan: DataPlan) {
         self.stamps.start(Phase::Transfer);
+        self.card.transfer.set(Some(Running {
+            direction: plan.direction,
+            began: clock::now(),
+            bytes: 0,
+        }));
         let client = self.open_client_leg(plan);
         let backend = self.open_backend_leg(plan);
         let transfer = Transfer::new(self.id, plan, [client, backend], &self.site, &self.core);
@@ -213,6 +219,7 @@ impl Session {
 
     /// What is still on its way out goes on by itself, within its bounds.
     fn close_data(&mut self) {
+        self.card.transfer.set(None);
         if let Some(transfer) = self.transfer.take() {
             if let Some(at) = transfer.source_ended() {
                 self.stamps.began(Phase::Completion, at);

@@ -3,6 +3,7 @@
 //! It never shares a session, a port or a counter with another core, and never waits for one.
 
 mod accept;
+mod mailbox;
 mod permits;
 
 use std::cell::Cell;
@@ -18,6 +19,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use async_channel::Receiver;
+use futures_lite::FutureExt as _;
 
 use crate::limits::LAST_WORDS;
 use crate::metrics::Snapshot;
@@ -29,6 +31,8 @@ use crate::session::{Core, Site};
 use crate::sys::clock;
 use crate::tls::setup::{ListenerTls, PoolTls};
 use permits::Permits;
+
+pub use mailbox::{Mail, Report, Sight, SiteState};
 
 /// Everything one core needs to serve; the same for all cores but for `id`, `cpu` and what they are given of a whole.
 #[derive(Clone)]
@@ -82,14 +86,6 @@ pub struct SitePlan {
     pub linger: Duration,
 }
 
-/// What the gate may tell a shard.
-pub enum Mail {
-    /// Stop accepting, let transfers end within the bound, then end.
-    Drain,
-    /// Copy the recorder.
-    Snapshot(SyncSender<Snapshot>),
-}
-
 /// A listener that could not be opened.
 #[derive(Debug)]
 pub struct BindFault {
@@ -109,6 +105,12 @@ pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> 
     let core = Rc::new(Core::new(plan.cpu));
     let permits = Rc::new(Permits::new(plan.sessions_max, Arc::clone(&plan.sessions)));
     let ids = Rc::new(Cell::new(plan.id as u64));
+    let mut desk = mailbox::Desk {
+        shard: plan.id,
+        core: Rc::clone(&core),
+        permits: Rc::clone(&permits),
+        sites: Vec::new(),
+    };
     match open_all(&plan) {
         Err(fault) => {
             // The gate waits for exactly this message; if it has gone, there is nobody to tell.
@@ -122,6 +124,7 @@ pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> 
                 .iter()
                 .map(|(_, listeners)| addresses(listeners))
                 .collect()));
+            desk.sites = opened.iter().map(|(site, _)| Rc::clone(site)).collect();
             let listeners = opened.into_iter().flat_map(|(site, listeners)| {
                 listeners
                     .into_iter()
@@ -141,18 +144,24 @@ pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> 
             }
         }
     }
-    read_mail(&mail, &core).await;
+    desk.until_drain(&mail).await;
     core.bell.ring();
-    if !is_idle(&permits, plan.drain).await {
+    let drained = drain(&plan, &core, &permits);
+    desk.forever(&mail).or(drained).await;
+    core.recorder.borrow().snapshot()
+}
+
+/// Lets the sessions end within the bound, and cuts off those that have not.
+async fn drain(plan: &Plan, core: &Core, permits: &Permits) {
+    if !is_idle(permits, plan.drain).await {
         tracing::warn!(
             sessions = permits.taken(),
             "sessions cut off at the end of the drain"
         );
         core.bell.ring();
         // Whoever does not take its last words ends with the executor.
-        is_idle(&permits, LAST_WORDS).await;
+        is_idle(permits, LAST_WORDS).await;
     }
-    core.recorder.borrow().snapshot()
 }
 
 /// A listener of the configuration, as this core has it.
@@ -190,15 +199,6 @@ fn open_site(plan: &Plan, site: &SitePlan) -> Site {
         budget: site.budget,
         completion: site.completion,
         linger: site.linger,
-    }
-}
-
-/// Until the gate says stop, or is gone.
-async fn read_mail(mail: &Receiver<Mail>, core: &Core) {
-    while let Ok(Mail::Snapshot(asked)) = mail.recv().await {
-        let snapshot = core.recorder.borrow().snapshot();
-        // Whoever asked may have given up meanwhile.
-        let _unheard = asked.try_send(snapshot);
     }
 }
 

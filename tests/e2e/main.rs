@@ -14,6 +14,7 @@
     reason = "a broken premise fails the test, as it should"
 )]
 
+mod admin;
 mod apar;
 mod backends;
 mod binding;

@@ -59,6 +59,10 @@ impl Setup {
         self.with("timeouts", key, &format!("\"{value}\""))
     }
 
+    pub(crate) fn admin(self, key: &'static str, value: &str) -> Self {
+        self.with("admin", key, value)
+    }
+
     pub(crate) fn listener(self, key: &'static str, value: &str) -> Self {
         self.with("[listener]", key, value)
     }

@@ -1,0 +1,297 @@
+//! What the shards have counted, as Prometheus reads it: one collector for every format, derived from the catalog.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::UNIX_EPOCH;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeMetric as _, NativeHistogram, NativeHistogramBuckets, NoLabelSet,
+    prometheus_protobuf, text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::About;
+use super::collector::View;
+use crate::metrics::{self, Counter, Gauge, NATIVE_SCHEMA, Phase, Snapshot};
+
+/// A form in which metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Prometheus text, version 0.0.4.
+    Text,
+    /// OpenMetrics text, version 1.0.0.
+    OpenMetrics,
+    /// Prometheus protobuf, delimited: the one with native histograms.
+    Protobuf,
+}
+
+impl Format {
+    /// What a reader wants most, by its Accept header (RFC 9110 section 12.5.1); text for whoever does not say.
+    pub(super) fn wanted(accept: Option<&str>) -> Self {
+        let choices = accept.unwrap_or("").split(',').filter_map(|choice| {
+            let mut parts = choice.split(';').map(str::trim);
+            let format = match parts.next()? {
+                "application/openmetrics-text" => Self::OpenMetrics,
+                "application/vnd.google.protobuf" => Self::Protobuf,
+                "text/plain" | "*/*" => Self::Text,
+                _ => return None,
+            };
+            let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok());
+            Some((format, weight.unwrap_or(1.0)))
+        });
+        // The first of the heaviest.
+        let heavier =
+            |best: (Self, f32), next: (Self, f32)| if next.1 > best.1 { next } else { best };
+        choices
+            .reduce(heavier)
+            .map_or(Self::Text, |(format, _)| format)
+    }
+
+    /// Its media type.
+    pub(super) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Protobuf => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+            }
+        }
+    }
+}
+
+/// Writes everything, all cores together or each for itself.
+pub(super) fn write(
+    about: &About,
+    view: &View,
+    by_core: bool,
+    format: Format,
+) -> Result<Vec<u8>, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Families::new(about, view, by_core)));
+    let mut written = String::new();
+    match format {
+        Format::Protobuf => {
+            return prometheus_protobuf::encode_to_vec(&registry).map_err(|_| fmt::Error);
+        }
+        Format::OpenMetrics => text::encode(&mut written, &registry)?,
+        Format::Text => {
+            text::encode_registry(&mut written, &registry)?;
+            written = as_plain_text(&written);
+        }
+    }
+    Ok(written.into_bytes())
+}
+
+/// OpenMetrics names a counter without `_total` where it describes it; the older format describes what it writes.
+fn as_plain_text(openmetrics: &str) -> String {
+    let counters: Vec<&str> = openmetrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut plain = String::with_capacity(openmetrics.len());
+    for line in openmetrics.lines() {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some(kind), Some(name), Some(rest)) if counters.contains(&name) => {
+                plain.extend(["# ", kind, " ", name, "_total ", rest]);
+            }
+            _ => plain.push_str(line),
+        }
+        plain.push('\n');
+    }
+    plain
+}
+
+/// Labels of one series.
+type Labels = Vec<(Cow<'static, str>, Cow<'static, str>)>;
+
+/// Everything there is to write, taken down before the writing begins.
+#[derive(Debug)]
+struct Families {
+    /// What was counted, with the labels that set it apart from the other cores.
+    counted: Vec<(Labels, Snapshot)>,
+    gauges: Vec<(Gauge, Vec<(Labels, f64)>)>,
+}
+
+impl Families {
+    fn new(about: &About, view: &View, by_core: bool) -> Self {
+        let counted = match by_core {
+            false => vec![(Labels::new(), view.ledger.merged())],
+            true => (view.ledger.accounts().iter())
+                .map(|account| (core(account.cpu), account.totals.clone()))
+                .collect(),
+        };
+        Self {
+            counted,
+            gauges: gauges(about, view, by_core),
+        }
+    }
+}
+
+fn core(cpu: usize) -> Labels {
+    vec![label("core", cpu.to_string())]
+}
+
+fn label(
+    key: &'static str,
+    value: impl Into<Cow<'static, str>>,
+) -> (Cow<'static, str>, Cow<'static, str>) {
+    (Cow::Borrowed(key), value.into())
+}
+
+fn gauges(about: &About, view: &View, by_core: bool) -> Vec<(Gauge, Vec<(Labels, f64)>)> {
+    let of_cores = |of: fn(&super::collector::CoreView) -> usize| match by_core {
+        false => vec![(
+            Labels::new(),
+            view.cores.iter().map(of).sum::<usize>() as f64,
+        )],
+        true => (view.ledger.accounts().iter().zip(&view.cores))
+            .map(|(account, seen)| (core(account.cpu), of(seen) as f64))
+            .collect(),
+    };
+    let of_listeners = |of: fn(&crate::shard::SiteState) -> usize| {
+        let sum = |at: usize| {
+            let sites = view.cores.iter().filter_map(move |seen| seen.sites.get(at));
+            sites.map(of).sum::<usize>() as f64
+        };
+        (about.listeners.iter().enumerate())
+            .map(|(at, listener)| (vec![label("listener", listener.name.clone())], sum(at)))
+            .collect::<Vec<_>>()
+    };
+    let pools = super::status::backends(about, view);
+    let of_pools = |of: fn(&super::status::PoolStatus) -> usize| {
+        let row = |pool: &super::status::PoolStatus| {
+            (vec![label("pool", pool.pool.clone())], of(pool) as f64)
+        };
+        pools.iter().map(row).collect::<Vec<_>>()
+    };
+    let one = |value: f64| vec![(Labels::new(), value)];
+    let started = about.started.duration_since(UNIX_EPOCH);
+    let gauge = |&gauge: &Gauge| {
+        let series = match gauge {
+            Gauge::Sessions => of_cores(|seen| seen.sessions),
+            Gauge::TransfersRunning => of_cores(|seen| seen.transfers),
+            Gauge::CoresSilent => of_cores(|seen| usize::from(!seen.answered)),
+            Gauge::PassivePorts => of_listeners(|site| site.ports),
+            Gauge::PassivePortsInUse => of_listeners(|site| site.ports_in_use),
+            Gauge::Backends => of_pools(super::status::PoolStatus::members),
+            Gauge::BackendsResting => of_pools(super::status::PoolStatus::resting),
+            Gauge::StartTime => one(started.as_ref().map_or(0.0, |since| since.as_secs_f64())),
+            Gauge::Build => vec![(vec![label("version", env!("CARGO_PKG_VERSION"))], 1.0)],
+        };
+        (gauge, series)
+    };
+    Gauge::ALL.iter().map(gauge).collect()
+}
+
+impl Collector for Families {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.encode_counters(&mut encoder)?;
+        for (gauge, series) in &self.gauges {
+            let mut family =
+                encoder.encode_descriptor(gauge.name(), gauge.help(), None, MetricType::Gauge)?;
+            for (labels, value) in series {
+                ConstGauge::new(*value).encode(family.encode_family(&labels.as_slice())?)?;
+            }
+        }
+        for &phase in Phase::ALL {
+            self.encode_phase(phase, &mut encoder)?;
+        }
+        Ok(())
+    }
+}
+
+impl Families {
+    /// Variants of one name stand together, as the formats demand.
+    fn encode_counters(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut by_name: BTreeMap<&str, Vec<Counter>> = BTreeMap::new();
+        for &counter in Counter::ALL {
+            by_name.entry(counter.name()).or_default().push(counter);
+        }
+        for (name, variants) in by_name {
+            let name = name.strip_suffix("_total").unwrap_or(name);
+            let help = variants[0].family_help();
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for counter in variants {
+                for (labels, snapshot) in &self.counted {
+                    let own = counter
+                        .labels()
+                        .iter()
+                        .map(|&(key, value)| label(key, value));
+                    let labels: Labels = own.chain(labels.iter().cloned()).collect();
+                    let value = ConstCounter::new(snapshot.total(counter));
+                    value.encode(family.encode_family(&labels.as_slice())?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_phase(&self, phase: Phase, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut family =
+            encoder.encode_descriptor(phase.name(), phase.help(), None, MetricType::Histogram)?;
+        for (labels, snapshot) in &self.counted {
+            let times = snapshot.times(phase);
+            let (sum, classic) = metrics::classic(times);
+            let (spans, deltas) = metrics::native(times).spans_and_deltas();
+            let none = NativeHistogramBuckets {
+                spans: &[],
+                deltas: &[],
+            };
+            let native = NativeHistogram {
+                schema: NATIVE_SCHEMA,
+                zero_threshold: 0.0,
+                zero_count: 0,
+                negative: none,
+                positive: NativeHistogramBuckets {
+                    spans: &spans,
+                    deltas: &deltas,
+                },
+                created: None,
+            };
+            family
+                .encode_family(&labels.as_slice())?
+                .encode_histogram_with_native::<NoLabelSet>(
+                    sum,
+                    times.len(),
+                    &classic,
+                    None,
+                    native,
+                )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_gets_what_it_wants_most() {
+        let prometheus = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,\
+                          application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.2";
+        assert_eq!(Format::wanted(Some(prometheus)), Format::Protobuf);
+        let older = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+        assert_eq!(Format::wanted(Some(older)), Format::OpenMetrics);
+        for other in [None, Some("*/*"), Some("text/html"), Some(";;,q=x")] {
+            assert_eq!(Format::wanted(other), Format::Text, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_older_format_describes_counters_by_the_names_it_writes() {
+        let plain = as_plain_text(
+            "# HELP a_b Things.\n# TYPE a_b counter\na_b_total 1\n# TYPE g gauge\ng 2\n",
+        );
+        assert_eq!(
+            plain,
+            "# HELP a_b_total Things.\n# TYPE a_b_total counter\na_b_total 1\n# TYPE g gauge\ng 2\n"
+        );
+    }
+}

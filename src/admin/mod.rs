@@ -1,0 +1,45 @@
+//! The gate seen from outside: a small HTTP server for operators, dashboards and Prometheus.
+//! The gate starts it on a thread of its own; it asks the shards by mail and keeps what they have counted.
+//! It never runs on a core that serves, never shows a secret, and never lets a slow reader hold more than its bound.
+
+mod collector;
+mod exposition;
+mod routes;
+mod server;
+mod status;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+pub use collector::Collector;
+pub use routes::ROUTES;
+pub use server::{Bound, start};
+
+/// What the server knows besides what it asks the shards.
+pub struct About {
+    /// When the gate was started.
+    pub started: SystemTime,
+    /// Each listener of the configuration, in its order.
+    pub listeners: Vec<ListenerFacts>,
+    /// Ends the process as SIGTERM does.
+    pub stop: Box<dyn Fn() + Send + Sync>,
+}
+
+/// A listener, for those who look.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct ListenerFacts {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it listens.
+    pub addresses: Vec<std::net::SocketAddr>,
+    /// The pool behind it.
+    pub pool: String,
+}
+
+/// Everything that a route may use.
+pub struct Office {
+    /// What was counted, and who to ask.
+    pub collector: Arc<Collector>,
+    /// What does not change.
+    pub about: About,
+}

@@ -1,0 +1,175 @@
+//! What the control plane may ask of a shard, and the answers: copies, never anything that the core still uses.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+
+use super::permits::Permits;
+use crate::ftp::Direction;
+use crate::metrics::Snapshot;
+use crate::pool::MemberState;
+use crate::session::{Card, Core, Site};
+use crate::sys::clock;
+use crate::tls::TlsFacts;
+
+/// What a shard may be told.
+pub enum Mail {
+    /// Stop accepting, let transfers end within the bound, then end.
+    Drain,
+    /// Hand over what was counted since the last time, and go on counting in these empty cells.
+    Collect(Box<Snapshot>, Sender<Report>),
+    /// Describe at most so many sessions, from the one behind this number on.
+    Sessions {
+        /// Where the last page ended.
+        after: Option<u64>,
+        /// How many at most.
+        most: usize,
+        /// Where the answer goes.
+        answer: Sender<Vec<Sight>>,
+    },
+    /// End a session; the answer says whether there was one.
+    Kill(u64, Sender<bool>),
+}
+
+/// How a core stands, and what it has counted since the last report.
+pub struct Report {
+    /// Which shard it is.
+    pub shard: usize,
+    /// What was counted.
+    pub counted: Box<Snapshot>,
+    /// Sessions now.
+    pub sessions: usize,
+    /// Transfers now.
+    pub transfers: usize,
+    /// Each listener of the configuration, in its order.
+    pub sites: Vec<SiteState>,
+}
+
+/// A listener as one core has it.
+#[derive(Clone, Debug)]
+pub struct SiteState {
+    /// Passive ports of this core that are leased now.
+    pub ports_in_use: usize,
+    /// Passive ports of this core.
+    pub ports: usize,
+    /// The members of its pool, as this core sees them.
+    pub members: Vec<MemberState>,
+}
+
+/// A session as it is seen from outside.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// Its number, as in the log.
+    pub id: u64,
+    /// The listener it came in by.
+    pub listener: String,
+    /// The client's address.
+    pub client: SocketAddr,
+    /// How long it has lived.
+    pub age: Duration,
+    /// TLS with the client, if it is there.
+    pub client_tls: Option<TlsFacts>,
+    /// The backend's address, if it is reached.
+    pub backend: Option<SocketAddr>,
+    /// TLS with the backend, if it is there.
+    pub backend_tls: Option<TlsFacts>,
+    /// Who has logged in; escaped.
+    pub user: Option<String>,
+    /// The transfer that runs: which way, for how long, and how many bytes so far.
+    pub transfer: Option<(Direction, Duration, u64)>,
+}
+
+/// What the desk of a shard looks at.
+pub(super) struct Desk {
+    pub(super) shard: usize,
+    pub(super) core: Rc<Core>,
+    pub(super) permits: Rc<Permits>,
+    pub(super) sites: Vec<Rc<Site>>,
+}
+
+impl Desk {
+    /// Answers mail until the gate says stop or is gone; whoever asked and has given up meanwhile is not waited for.
+    pub(super) async fn until_drain(&self, mail: &Receiver<Mail>) {
+        while let Ok(mail) = mail.recv().await {
+            if self.answer(mail) {
+                return;
+            }
+        }
+    }
+
+    /// Answers mail for as long as there is some; a second order to stop changes nothing.
+    pub(super) async fn forever(&self, mail: &Receiver<Mail>) {
+        while let Ok(mail) = mail.recv().await {
+            self.answer(mail);
+        }
+        // The gate is gone: nobody asks any more, and the sessions end within their bound.
+        std::future::pending().await
+    }
+
+    /// True if it was the order to stop.
+    fn answer(&self, mail: Mail) -> bool {
+        match mail {
+            Mail::Drain => return true,
+            Mail::Collect(empty, answer) => {
+                let _unheard = answer.try_send(self.report(*empty));
+            }
+            Mail::Sessions {
+                after,
+                most,
+                answer,
+            } => {
+                let _unheard = answer.try_send(self.sessions(after, most));
+            }
+            Mail::Kill(id, answer) => {
+                let _unheard = answer.try_send(self.core.cards.kill(id));
+            }
+        }
+        false
+    }
+
+    fn report(&self, empty: Snapshot) -> Report {
+        let counted = self.core.recorder.borrow_mut().collect(empty);
+        let now = clock::now();
+        let state = |site: &Rc<Site>| SiteState {
+            ports_in_use: site.ports.in_use(),
+            ports: site.ports.len(),
+            members: site.pool.states(now),
+        };
+        Report {
+            shard: self.shard,
+            counted: Box::new(counted),
+            sessions: self.permits.taken(),
+            transfers: self.core.cards.transferring(),
+            sites: self.sites.iter().map(state).collect(),
+        }
+    }
+
+    fn sessions(&self, after: Option<u64>, most: usize) -> Vec<Sight> {
+        let mut seen = Vec::new();
+        self.core.cards.look(after, |card| {
+            if seen.len() < most {
+                seen.push(sight(card));
+            }
+            seen.len() < most
+        });
+        seen
+    }
+}
+
+fn sight(card: &Card) -> Sight {
+    let now = clock::now();
+    let transfer = card.transfer.get();
+    Sight {
+        id: card.id,
+        listener: card.site.name.clone(),
+        client: card.client,
+        age: now - card.opened,
+        client_tls: card.client_tls.borrow().clone(),
+        backend: card.backend.get(),
+        backend_tls: card.backend_tls.borrow().clone(),
+        user: card.user.borrow().clone(),
+        transfer: transfer.map(|running| (running.direction, now - running.began, running.bytes)),
+    }
+}
