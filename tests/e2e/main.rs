@@ -20,6 +20,8 @@ mod bounds;
 mod cores;
 mod direct;
 mod empties;
+mod growth;
+mod interop;
 mod limits;
 mod login;
 mod modes;

@@ -63,7 +63,7 @@ const IMPLICIT: Ways = Ways {
 
 #[test]
 fn implicit_tls_on_both_legs() {
-    for kind in Kind::ALL {
+    for kind in Kind::DEMANDING {
         for tls in ["1.2", "1.3"] {
             eprintln!("--- {kind:?}, TLS {tls}");
             let scene = Scene::new();
