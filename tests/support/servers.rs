@@ -26,6 +26,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Vsftpd, Self::Proftpd, Self::PureFtpd, Self::Pyftpdlib];
     /// Those that take only data connections that resume their control connection's session.
     pub(crate) const DEMANDING: [Self; 2] = [Self::Vsftpd, Self::Proftpd];
 }

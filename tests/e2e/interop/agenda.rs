@@ -1,8 +1,8 @@
 //! What every client is asked to do, and how it is seen afterwards that it was done.
 
 use crate::support::clients::Target;
+use crate::support::noise;
 use crate::support::servers::FtpServer;
-use crate::support::{Scene, noise};
 
 /// Empty files in one directory.
 const HOLLOWS: usize = 200;
@@ -55,7 +55,7 @@ impl Task {
                 text.lines().filter(|line| line.contains("hollow-")).count() == HOLLOWS
             }),
             Self::Mget => {
-                (0..HOLLOWS).all(|n| received(&format!("got/{}", hollow(n))) == Some(Vec::new()))
+                hollows().all(|name| received(&format!("got/{name}")) == Some(Vec::new()))
             }
             Self::ResumeGet => received("rest") == Some(resumed()),
             Self::ResumePut => server.get("more") == Some(resumed()),
@@ -66,7 +66,7 @@ impl Task {
 }
 
 /// Files for the agenda on both sides; nothing of it done yet.
-pub(crate) fn prepare(scene: &Scene, server: &FtpServer, target: &Target, folder: &str) {
+pub(crate) fn prepare(server: &FtpServer, target: &Target) {
     for name in ["up", "new"] {
         server.remove(name);
     }
@@ -80,13 +80,13 @@ pub(crate) fn prepare(scene: &Scene, server: &FtpServer, target: &Target, folder
         server.remove(name);
         server.put(name, &bytes);
     }
-    for n in 0..HOLLOWS {
-        server.put(&format!("many/{}", hollow(n)), b"");
+    for name in hollows() {
+        server.put(&format!("many/{name}"), b"");
     }
     // Clients may also write and remove what the test has put there.
     server.folder("many");
 
-    scene.folder(&format!("{folder}/got"));
+    std::fs::create_dir(target.path("got")).unwrap();
     for (name, bytes) in [
         ("up", noise(LENGTH)),
         ("more", noise(LENGTH)),
@@ -96,8 +96,9 @@ pub(crate) fn prepare(scene: &Scene, server: &FtpServer, target: &Target, folder
     }
 }
 
-fn hollow(n: usize) -> String {
-    format!("hollow-{n:03}")
+/// The names of the empty files.
+pub(crate) fn hollows() -> impl Iterator<Item = String> {
+    (0..HOLLOWS).map(|n| format!("hollow-{n:03}"))
 }
 
 fn resumed() -> Vec<u8> {

@@ -4,7 +4,8 @@ with open("big", "wb") as file:
     ftp.retrbinary("RETR big", file.write)
 with open("up", "rb") as file:
     ftp.storbinary("STOR up", file)
-names = ftp.nlst("many")
+# pure-ftpd names the directory itself and its parent, too.
+names = [name for name in ftp.nlst("many") if "hollow-" in name]
 with open("listing", "w") as file:
     file.write("\n".join(names) + "\n")
 for name in (name.rpartition("/")[2] for name in names):
