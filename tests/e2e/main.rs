@@ -20,6 +20,7 @@ mod bounds;
 mod cores;
 mod direct;
 mod empties;
+mod field;
 mod growth;
 mod interop;
 mod limits;
