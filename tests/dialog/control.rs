@@ -22,6 +22,7 @@ fn nothing_before_tls_where_it_is_required() {
     script.client("QUIT").gives(&["C 221", "close"]);
 }
 
+/// Field case P10.
 #[test]
 fn the_codes_of_the_security_commands() {
     let mut script = Script::open(rules());
@@ -292,6 +293,7 @@ fn address_families() {
     script.client("EPSV 2").gives(&["listen", "B EPSV"]);
 }
 
+/// Field case P30.
 #[test]
 fn epsv_all_outlives_a_transfer_that_failed() {
     let mut script = Script::ready(rules());
@@ -313,6 +315,7 @@ fn epsv_all_outlives_a_transfer_that_failed() {
     script.works();
 }
 
+/// Field case P31.
 #[test]
 fn other_modes_than_stream_reach_no_backend() {
     let mut script = Script::ready(rules());

@@ -19,6 +19,7 @@ fn start(script: Script, setup: Setup) -> (Scene, Rude, Gate) {
     (scene, rude, gate)
 }
 
+/// Field case E6.
 #[test]
 fn a_bare_upload_is_answered_whatever_the_server_makes_of_it() {
     for kind in Kind::ALL {
@@ -43,6 +44,7 @@ fn a_bare_upload_is_answered_whatever_the_server_makes_of_it() {
     }
 }
 
+/// Field case E11.
 #[test]
 fn a_size_of_zero_is_no_proof_of_an_empty_file() {
     let script = Script::new()
@@ -58,6 +60,7 @@ fn a_size_of_zero_is_no_proof_of_an_empty_file() {
     }
 }
 
+/// Field case P11.
 #[test]
 fn a_reset_behind_close_notify_takes_nothing_back() {
     for versions in [Versions::Only12, Versions::Only13] {
@@ -84,6 +87,7 @@ fn a_reset_behind_close_notify_takes_nothing_back() {
     }
 }
 
+/// Field case P13.
 #[test]
 fn streams_of_awkward_lengths_end_with_close_notify() {
     const LENGTHS: [(&str, usize); 7] = [
@@ -113,6 +117,7 @@ fn streams_of_awkward_lengths_end_with_close_notify() {
     }
 }
 
+/// Field case P8.
 #[test]
 fn a_sessions_data_goes_where_its_commands_go() {
     let scene = Scene::new();
@@ -151,6 +156,7 @@ fn a_sessions_data_goes_where_its_commands_go() {
     }
 }
 
+/// Field case P7.
 #[test]
 fn data_from_another_address_is_served_where_the_listener_allows_it() {
     let setup = Setup::new()
@@ -169,6 +175,7 @@ fn data_from_another_address_is_served_where_the_listener_allows_it() {
     client.hear().expect(&[226]);
 }
 
+/// Field case P25.
 #[test]
 fn a_backend_hears_pbsz_and_prot_once() {
     let (scene, rude, gate) = start(Script::new().file("file", b"payload"), Setup::new());
@@ -185,6 +192,7 @@ fn a_backend_hears_pbsz_and_prot_once() {
     }
 }
 
+/// Field case P28.
 #[test]
 fn a_client_that_leaves_without_quit_is_taken_leave_of_at_the_backend() {
     let (scene, rude, gate) = start(Script::new(), Setup::new());
@@ -197,6 +205,7 @@ fn a_client_that_leaves_without_quit_is_taken_leave_of_at_the_backend() {
     assert_eq!(rude.stored("up").unwrap(), b"payload");
 }
 
+/// Field case P22.
 #[test]
 fn a_banner_of_many_lines_ends_no_session() {
     let banner = format!(
@@ -208,6 +217,7 @@ fn a_banner_of_many_lines_ends_no_session() {
     client.say("NOOP").expect(&[200]);
 }
 
+/// Field case P27.
 #[test]
 fn a_session_id_of_tls_1_2_is_never_empty() {
     let (scene, _rude, gate) = start(Script::new(), Setup::new());
@@ -224,6 +234,7 @@ fn a_session_id_of_tls_1_2_is_never_empty() {
     assert_eq!(id.trim().len(), 64, "{said}");
 }
 
+/// Field case P19.
 #[test]
 fn nothing_spins_when_peers_are_gone() {
     let script = Script::new()

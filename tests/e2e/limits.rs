@@ -139,6 +139,7 @@ fn a_client_that_leaves_at_any_moment_leaves_nothing() {
     assert!(rude.stored("up").is_none());
 }
 
+/// Field cases P9 and P18.
 #[test]
 fn a_passive_range_that_is_used_up_is_told_and_is_free_again() {
     let scene = Scene::new();

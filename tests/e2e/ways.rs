@@ -93,6 +93,7 @@ fn implicit_in_front_of_explicit_and_the_other_way_round() {
     moves_files(&server, &Target::new(&scene, gate.address()), &[], "");
 }
 
+/// Field case P26.
 #[test]
 fn implicit_tls_implies_prot_p_unless_it_is_told_not_to() {
     let scene = Scene::new();
@@ -116,7 +117,7 @@ fn implicit_tls_implies_prot_p_unless_it_is_told_not_to() {
     client.download("RETR file").assert_complete(b"payload");
 }
 
-/// z/OS: P23.
+/// Field case P23.
 #[test]
 fn the_banner_comes_first_where_it_is_told_to() {
     let scene = Scene::new();

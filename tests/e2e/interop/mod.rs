@@ -84,6 +84,7 @@ fn serve_all(kind: Kind) {
     assert!(faults.is_empty(), "{faults}");
 }
 
+/// Field case P3.
 #[test]
 fn every_client_with_vsftpd() {
     serve_all(Kind::Vsftpd);
