@@ -90,8 +90,8 @@ fn curl(target: &Target) -> Vec<Ran> {
         target.curl("big", &["--output", "big"]),
         target.curl("up", &["--upload-file", "up"]),
         target.curl("many/", &["--list-only", "--output", "listing"]),
-        // Without asking for sizes first: a file of size 0 would not be transferred at all. Several at once, as curl now
-        // and then sleeps for a second between two transfers, without the gate even more often.
+        // Without asking for sizes first: a file of size 0 would not be transferred at all. Several at once, as curl
+        // sleeps for a second where the 229 is there as soon as it has said EPSV, without the gate even more often.
         target.curl(
             "many/hollow-[000-199]",
             &[
