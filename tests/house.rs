@@ -2,8 +2,10 @@
 //!
 //! `cargo test --test house` prints every fault with its place, its rule and its cure. The tables stand here; the rules
 //! are in `house/rules.rs`, the reading of sources in `house/source.rs`, the comparison of pages with code in
-//! `house/page.rs`, and the proofs that each rule can fail in `house/trials.rs`.
+//! `house/page.rs` and `house/cases.rs`, and the proofs that each rule can fail in `house/trials.rs`.
 
+#[path = "house/cases.rs"]
+mod cases;
 #[path = "house/page.rs"]
 mod page;
 #[path = "house/picture.rs"]
@@ -20,6 +22,7 @@ mod words;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cases::case_faults;
 use page::{link_faults, page_faults};
 use rules::{Fault, inspect};
 use source::Source;
@@ -109,6 +112,16 @@ fn the_protocol_page_says_what_the_table_of_verbs_says() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/PROTOCOL.md");
     let page = fs::read_to_string(page).expect("docs/PROTOCOL.md can be read");
     demand_none(&page_faults(&page, sluicegate::ftp::Verb::TABLE));
+}
+
+#[test]
+fn every_field_case_has_its_test_or_a_reason() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/FIELD-CASES.md"))
+        .expect("docs/FIELD-CASES.md can be read");
+    demand_none(&case_faults(&page, |path| {
+        fs::read_to_string(root.join("tests").join(path)).ok()
+    }));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluicegate::dialog::{FromBackend, FromClient, Input, Loss, Note, Side};
+use sluicegate::dialog::{End, FromBackend, FromClient, Input, Loss, Note, Side};
 use sluicegate::limits::{LOGIN_ATTEMPTS_MAX, UNKNOWN_COMMANDS_MAX};
 use sluicegate::policy::{BackendProtection, BackendTls, PassiveStyle, SiteRules};
 
@@ -22,6 +22,7 @@ fn nothing_before_tls_where_it_is_required() {
     script.client("QUIT").gives(&["C 221", "close"]);
 }
 
+/// Field case P10.
 #[test]
 fn the_codes_of_the_security_commands() {
     let mut script = Script::open(rules());
@@ -290,6 +291,37 @@ fn address_families() {
     script.client("PASV").gives(&["C 425"]);
     script.client("EPSV 1").gives(&["C 522"]);
     script.client("EPSV 2").gives(&["listen", "B EPSV"]);
+}
+
+/// Field case P30.
+#[test]
+fn epsv_all_outlives_a_transfer_that_failed() {
+    let mut script = Script::ready(rules());
+    script.client("EPSV ALL").gives(&["C 200"]);
+    script.flowing("RETR a");
+    script
+        .client("ABOR")
+        .gives(&["B ABOR", "B PWD", "end backend reset"]);
+    script
+        .flowed(500, Side::Backend, End::Aborted)
+        .gives(&["end client unfinished"]);
+    script
+        .ended(Side::Client, End::Unfinished)
+        .gives(&["close data", "C 426", "C 226"]);
+    script.backend("426 Aborted").gives(&[]);
+    script.backend("226 Aborted").gives(&[]);
+    script.backend("257 \"/\"").gives(&[]);
+    script.client("PASV").gives(&["C 503"]);
+    script.works();
+}
+
+/// Field case P31.
+#[test]
+fn other_modes_than_stream_reach_no_backend() {
+    let mut script = Script::ready(rules());
+    script.client("MODE Z").gives(&["C 504"]);
+    script.client("MODE B").gives(&["C 504"]);
+    script.client("MODE S").gives(&["B MODE S"]);
 }
 
 #[test]

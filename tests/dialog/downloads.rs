@@ -198,6 +198,7 @@ fn what_was_received_is_delivered_although_the_backend_failed() {
         .gives(&["close data", "C 426 Failed"]);
 }
 
+/// Field case P16.
 #[test]
 fn a_broken_source_is_never_a_success() {
     let mut script = Script::ready(rules());
@@ -284,6 +285,7 @@ fn empty(on_empty: OnEmpty, before: &str, end: End) -> Script {
     script
 }
 
+/// Field case E12.
 #[test]
 fn verify_asks_for_the_size() {
     for size in ["213 0", "550 No such thing", "502 What?"] {

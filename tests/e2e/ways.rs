@@ -64,7 +64,7 @@ const IMPLICIT: Ways = Ways {
 
 #[test]
 fn implicit_tls_on_both_legs() {
-    for kind in Kind::ALL {
+    for kind in Kind::DEMANDING {
         for tls in ["1.2", "1.3"] {
             eprintln!("--- {kind:?}, TLS {tls}");
             let scene = Scene::new();
@@ -94,6 +94,7 @@ fn implicit_in_front_of_explicit_and_the_other_way_round() {
     moves_files(&server, &Target::new(&scene, gate.address()), &[], "");
 }
 
+/// Field case P26.
 #[test]
 fn implicit_tls_implies_prot_p_unless_it_is_told_not_to() {
     let scene = Scene::new();
@@ -117,7 +118,7 @@ fn implicit_tls_implies_prot_p_unless_it_is_told_not_to() {
     client.download("RETR file").assert_complete(b"payload");
 }
 
-/// z/OS: P23.
+/// Field case P23.
 #[test]
 fn the_banner_comes_first_where_it_is_told_to() {
     let scene = Scene::new();

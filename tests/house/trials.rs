@@ -5,6 +5,7 @@
 
 use sluicegate::ftp::{Answer, Row, Verb};
 
+use crate::cases::case_faults;
 use crate::page::{link_faults, page_faults};
 use crate::rules::{Fault, inspect};
 use crate::source::Source;
@@ -404,5 +405,48 @@ fn the_scanner_tells_code_from_text() {
         scan("\"a\nb\"\nc").last().map(|token| token.line),
         Some(3),
         "lines inside strings count"
+    );
+}
+
+#[test]
+fn a_field_case_without_its_test_is_found() {
+    let all = (1..=14).map(|n| format!("E{n}"));
+    let all = all.chain((1..=32).map(|n| format!("P{n}")));
+    let page = |case: &str, cell: &str| -> String {
+        let rows = all.clone().map(|id| {
+            let cell = if id == case {
+                cell
+            } else {
+                "none: nobody can try it here"
+            };
+            format!("| {id} | wrong | right | {cell} |\n")
+        });
+        rows.collect()
+    };
+    let source = |path: &str| {
+        let text = "/// Field cases E1 and P3.\n#[test]\nfn shown() {}\n\n#[test]\nfn bare() {}\n";
+        (path == "e2e/apar.rs" || path == "sim/main.rs").then(|| text.to_owned())
+    };
+    let count = |case: &str, cell: &str| case_faults(&page(case, cell), source).len();
+    assert_eq!(count("E1", "`e2e::apar::shown`"), 0);
+    assert_eq!(count("P3", "`sim::shown`"), 0);
+    assert_eq!(count("P30", "`sim::shown`"), 1, "it names P3 only");
+    assert_eq!(count("E2", "`e2e::apar::shown`"), 1, "it names another");
+    assert_eq!(count("E1", "`e2e::apar::bare`"), 1, "it names none");
+    assert_eq!(count("E1", "`e2e::apar::gone`"), 1, "no such test");
+    assert_eq!(count("E1", "`e2e::gone::shown`"), 1, "no such file");
+    assert_eq!(count("E1", "none"), 1, "no reason");
+    let sound = page("", "");
+    let (_, without_first) = sound.split_once('\n').expect("there are many rows");
+    assert_eq!(
+        case_faults(without_first, source).len(),
+        1,
+        "a row is missing"
+    );
+    let twice = format!("{sound}{sound}");
+    assert_eq!(
+        case_faults(&twice, source).len(),
+        46,
+        "each stands there twice"
     );
 }

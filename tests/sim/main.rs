@@ -302,6 +302,7 @@ fn seeds() -> (u64, u64) {
     (number(from), number(to))
 }
 
+/// Field case P32.
 #[test]
 fn every_seed_keeps_the_contract() {
     let (from, to) = seeds();

@@ -27,12 +27,29 @@ impl Target {
         }
     }
 
+    /// The same, its files in a folder of its own.
+    pub(crate) fn within(scene: &Scene, address: SocketAddr, folder: &str) -> Self {
+        Self {
+            dir: scene.folder(folder),
+            ..Self::new(scene, address)
+        }
+    }
+
     /// The same for a port where TLS comes first; for curl and lftp.
     pub(crate) fn implicit(scene: &Scene, address: SocketAddr) -> Self {
         Self {
             scheme: "ftps",
             ..Self::new(scene, address)
         }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the clients are to trust, as they take it on their command lines.
+    pub(crate) fn ca_file(&self) -> &str {
+        as_str(&self.ca_file)
     }
 
     /// A file in the clients' directory.

@@ -160,8 +160,10 @@ impl Gate {
             .listener("address", &format!("\"{address}\""))
             .listener("certificate", &quoted(scene.authority.certificate_file()))
             .listener("key", &quoted(scene.authority.key_file()))
-            .listener("passive_ports", &format!("\"{}-{last}\"", passive.start()))
-            .pool("members", &format!("[\"{backend}\"]"));
+            .listener("passive_ports", &format!("\"{}-{last}\"", passive.start()));
+        if !setup.keys["[pool]"].contains_key("members") {
+            setup = setup.pool("members", &format!("[\"{backend}\"]"));
+        }
         if !setup.keys["[pool]"].contains_key("ca") {
             setup = setup.pool("ca", &quoted(scene.authority.ca_file()));
         }

@@ -1,6 +1,6 @@
-//! The real servers: vsftpd and ProFTPD, each with TLS required and session reuse demanded as they do by default.
+//! The real servers: vsftpd and ProFTPD, which demand session reuse as they do by default, pure-ftpd and pyftpdlib.
 //!
-//! Each runs in the foreground on ports of its own, with the scene's certificate and an empty home directory.
+//! TLS is required by all of them. Each runs in the foreground on ports of its own, with the scene's certificate and an empty home directory.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,10 +22,17 @@ const INSIDE_CA: &str = "certificates/inside/ca.pem";
 pub(crate) enum Kind {
     Vsftpd,
     Proftpd,
+    /// As it comes; it never resumes TLS 1.3 sessions. Explicit TLS and private data only.
+    PureFtpd,
+    /// A server in Python, as its documentation sets it up. Explicit TLS and private data only.
+    Pyftpdlib,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 2] = [Self::Vsftpd, Self::Proftpd];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Vsftpd, Self::Proftpd, Self::PureFtpd, Self::Pyftpdlib];
+    /// Those that take only data connections that resume their control connection's session.
+    pub(crate) const DEMANDING: [Self; 2] = [Self::Vsftpd, Self::Proftpd];
 }
 
 /// What is unusual about a server.
@@ -59,6 +66,8 @@ impl FtpServer {
         let mut server = match kind {
             Kind::Vsftpd => vsftpd(scene, &ports, &root, ways),
             Kind::Proftpd => proftpd(scene, &ports, &root, ways),
+            Kind::PureFtpd => pure_ftpd(scene, &ports, &root),
+            Kind::Pyftpdlib => pyftpdlib(scene, &ports, &root),
         };
         server.wait_until_listening(ports.control());
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.control()));
@@ -85,6 +94,11 @@ impl FtpServer {
     pub(crate) fn folder(&self, name: &str) {
         std::fs::create_dir_all(self.root.join(name)).unwrap();
         give_to_account(&self.root);
+    }
+
+    /// Takes a file out of the served directory, if it is there.
+    pub(crate) fn remove(&self, name: &str) {
+        std::fs::remove_file(self.root.join(name)).ok();
     }
 
     /// The content of a file in the served directory.
@@ -229,18 +243,73 @@ TLSECCertificateKeyFile {key}
 
 /// ProFTPD's file of accounts.
 fn proftpd_users(scene: &Scene) -> PathBuf {
-    let mut users = run(Command::new("openssl").args(["passwd", "-6", PASSWORD]))
-        .ok()
-        .text();
-    users = format!(
+    let users = format!(
         "{USER}:{}:{}::/nonexistent:/usr/sbin/nologin\n",
-        users.trim(),
+        password_hash(),
         account_ids()
     );
     let users = scene.file("proftpd.users", users);
     std::os::unix::fs::chown(&users, Some(0), Some(0)).unwrap();
     std::fs::set_permissions(&users, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     users
+}
+
+fn pure_ftpd(scene: &Scene, ports: &Ports, root: &Path) -> Server {
+    let account = format!(
+        "{USER}:{}:{}::{}/./::::::::::::\n",
+        password_hash(),
+        account_ids(),
+        root.display()
+    );
+    let (account, users) = (
+        scene.file("pure-ftpd.passwd", account),
+        scene.path("pure-ftpd.pdb"),
+    );
+    let mut made = Command::new(format!("{PEERS}/usr/bin/pure-pw"));
+    run(made.arg("mkdb").arg(&users).arg("-f").arg(account)).ok();
+    let certificate = format!(
+        "{},{}",
+        scene.authority.certificate_file().display(),
+        scene.authority.key_file().display()
+    );
+    let log = scene.path("pure-ftpd.log");
+    let mut command = Command::new(format!("{PEERS}/usr/sbin/pure-ftpd"));
+    command
+        .args(["-4", "-A", "-E", "-H", "-Y", "3", "-f", "none"])
+        .args(["-S", &format!("127.0.0.1,{}", ports.control())])
+        .args(["-p", &passive(ports, ":")])
+        .args(["-l", &format!("puredb:{}", users.display())])
+        .args(["-2", &certificate])
+        .args(["-O", &format!("clf:{}", log.display())])
+        .arg("-g")
+        .arg(scene.path("pure-ftpd.pid"));
+    Server::start("pure-ftpd", &mut command, vec![log])
+}
+
+fn pyftpdlib(scene: &Scene, ports: &Ports, root: &Path) -> Server {
+    // The system's Python has the library, whichever one is first in the path.
+    let mut command = Command::new("/usr/bin/python3");
+    command
+        .args(["-c", include_str!("pyftpdlib.py")])
+        .args([&ports.control().to_string(), &passive(ports, "-")])
+        .arg(root)
+        .arg(scene.authority.certificate_file())
+        .arg(scene.authority.key_file())
+        .args([USER, PASSWORD]);
+    Server::start("pyftpdlib", &mut command, Vec::new())
+}
+
+fn passive(ports: &Ports, between: &str) -> String {
+    format!(
+        "{}{between}{}",
+        ports.passive().start(),
+        ports.passive().end()
+    )
+}
+
+fn password_hash() -> String {
+    let hash = run(Command::new("openssl").args(["passwd", "-6", PASSWORD]));
+    hash.ok().text().trim().to_owned()
 }
 
 /// The account's numbers, as a line of passwd has them.
