@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::ports::Ports;
@@ -123,6 +123,16 @@ impl Gate {
     pub(crate) fn start(scene: &Scene, backend: SocketAddr, setup: Setup) -> Self {
         let environment = setup.environment.clone();
         let (address, ports, config) = Self::configure(scene, backend, setup);
+        Self::of_file(&config, address, ports, environment)
+    }
+
+    /// Starts it with a config that is written already, and waits until it says that it is ready.
+    pub(crate) fn of_file(
+        config: &Path,
+        address: SocketAddr,
+        ports: Ports,
+        environment: Vec<(&'static str, &'static str)>,
+    ) -> Self {
         let mut command = Self::command();
         command
             .args(["run", "--config"])
@@ -146,7 +156,7 @@ impl Gate {
         // Ten ports of a block are not passive ones.
         let ports = Ports::reserve_for(setup.passive_ports.max(1) + 10);
         let address = SocketAddr::new(setup.ip(), ports.control());
-        let quoted = |path: &std::path::Path| format!("\"{}\"", path.display());
+        let quoted = |path: &Path| format!("\"{}\"", path.display());
         let passive = ports.passive();
         let last = match setup.narrow {
             Some(count) => passive.start() + count - 1,

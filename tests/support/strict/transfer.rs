@@ -37,9 +37,7 @@ impl Strict {
     /// A data connection with its handshake done, for tests that go on by themselves.
     pub(crate) fn connect_data(&self, address: SocketAddr) -> Wire {
         let mut data = Wire::connect(address).unwrap();
-        if self.private {
-            data.secure_as_client(&self.config, &self.name).unwrap();
-        }
+        self.secure_data(&mut data).unwrap();
         data
     }
 
