@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::backend::Backend;
 use crate::cells::{Cell, Ending, Prot};
 use crate::client::{self, Sight};
-use crate::oracle::{Amount, End, Expected, expected};
+use crate::oracle::{After, Amount, End, Expected, expected};
 use crate::stage::Stage;
 use crate::support::eventually;
 
@@ -56,10 +56,10 @@ fn play(
     let sight = client::play(&mut client, cell, number);
     *reply = sight.reply();
     let mut faults = judge(cell, expected, &sight);
-    let after = if expected.session_ends {
-        client::is_told_of_its_end(&mut client, &sight)
-    } else {
-        client::goes_on(&mut client, cell)
+    let after = match expected.session {
+        After::GoesOn => client::goes_on(&mut client, cell),
+        After::Ends => client::is_told_of_its_end(&mut client, &sight),
+        After::MayEnd => client::goes_on_or_ends(&mut client, cell, &sight),
     };
     faults.extend(after.err());
     drop(client);
@@ -139,7 +139,7 @@ fn judge_backend(
     sight: &Sight,
     faults: &mut Vec<String>,
 ) {
-    if expected.session_ends {
+    if expected.session == After::Ends {
         eventually("the backend has written its notes", || {
             backend.seen(number).is_some()
         });

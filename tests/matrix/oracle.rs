@@ -31,6 +31,17 @@ pub(crate) enum Amount {
     Some,
 }
 
+/// What becomes of the session behind the transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// Its next transfer is right.
+    GoesOn,
+    /// It ends, by 421.
+    Ends,
+    /// One or the other: a backend that is told to abort may not come to where it is lost.
+    MayEnd,
+}
+
 /// What the contract demands.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
@@ -48,8 +59,7 @@ pub(crate) struct Expected {
     pub(crate) backend: Vec<End>,
     /// Whether the backend must have the file, or must not; nothing: it is its own matter.
     pub(crate) stored: Option<bool>,
-    /// Whether the session ends with the transfer, by 421.
-    pub(crate) session_ends: bool,
+    pub(crate) session: After,
     /// The rules that decide, by their numbers.
     pub(crate) rules: &'static [u8],
     /// The same in words.
@@ -391,7 +401,11 @@ impl Expected {
             amount_on_failure: Amount::Some,
             backend: Vec::new(),
             stored: None,
-            session_ends: backend == Story::Lost,
+            session: match (backend, client) {
+                (Story::Lost, Story::Done(..)) => After::Ends,
+                (Story::Lost, _) => After::MayEnd,
+                _ => After::GoesOn,
+            },
             rules,
             why: client_fails
                 .filter(|_| backend != Story::Lost)

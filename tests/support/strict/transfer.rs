@@ -147,6 +147,8 @@ impl Strict {
     fn accept(&mut self, listener: &TcpListener, journal: &mut Journal) -> Option<Wire> {
         let deadline = deadline();
         loop {
+            // What is there when the final reply is may wait for us in the kernel, complete and closed.
+            let is_answered = journal.is_answered();
             match listener.accept() {
                 Ok((tcp, peer)) => {
                     let server = self.control.peer().ip();
@@ -156,10 +158,10 @@ impl Strict {
                 }
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
             }
-            self.listen_for(Duration::from_millis(2), journal);
-            if journal.is_answered() {
+            if is_answered {
                 return None;
             }
+            self.listen_for(Duration::from_millis(2), journal);
             assert!(Instant::now() < deadline, "no data connection comes");
         }
     }
