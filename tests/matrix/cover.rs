@@ -36,8 +36,11 @@ pub(crate) enum Strength {
     Triples,
 }
 
+/// Which drafts lead to no row.
+pub(crate) type Forbidden = fn(&Draft) -> bool;
+
 /// Rows that cover every possible combination; `forbidden` says which drafts lead nowhere.
-pub(crate) fn cover(strength: Strength, seed: u64, forbidden: fn(&Draft) -> bool) -> Cover {
+pub(crate) fn cover(strength: Strength, seed: u64, forbidden: Forbidden) -> Cover {
     let mut open = Open::new(strength, forbidden);
     let left_out = open.left_out;
     let total = open.left;
@@ -87,7 +90,7 @@ struct Open {
 }
 
 impl Open {
-    fn new(strength: Strength, forbidden: fn(&Draft) -> bool) -> Self {
+    fn new(strength: Strength, forbidden: Forbidden) -> Self {
         let places = match strength {
             Strength::Pairs => LEVELS * LEVELS,
             Strength::Triples => LEVELS * LEVELS * LEVELS,
@@ -143,7 +146,7 @@ impl Open {
     fn fill(
         &self,
         mut draft: Draft,
-        forbidden: fn(&Draft) -> bool,
+        forbidden: Forbidden,
         chance: &mut Chance,
     ) -> Option<[usize; AXES]> {
         let mut axes: Vec<usize> = (0..AXES).filter(|axis| draft.0[*axis].is_none()).collect();
@@ -242,7 +245,7 @@ fn axis_of(mut value: usize) -> (usize, usize) {
 
 /// Counted anew, without anything of the search: which combinations of `width` values no row has.
 #[cfg(test)]
-fn missing(rows: &[[usize; AXES]], width: u32, forbidden: fn(&Draft) -> bool) -> Vec<Draft> {
+fn missing(rows: &[[usize; AXES]], width: u32, forbidden: Forbidden) -> Vec<Draft> {
     let mut missing = Vec::new();
     for mask in (0_u32..1 << AXES).filter(|mask| mask.count_ones() == width) {
         let axes: Vec<usize> = (0..AXES).filter(|axis| mask >> axis & 1 == 1).collect();

@@ -47,7 +47,7 @@ pub(crate) fn row(outcome: &Outcome) -> String {
         expected.why,
         outcome
             .reply
-            .map_or("none".to_owned(), |code| code.to_string()),
+            .map_or_else(|| "none".to_owned(), |code| code.to_string()),
         outcome.took.as_millis(),
         if outcome.faults.is_empty() {
             "ok".to_owned()

@@ -112,141 +112,71 @@ impl Play {
         let half = Self { half: true, ..well };
         match manner {
             Manner::Well | Manner::ForeignPasv | Manner::BrokenPasv => well,
-            Manner::LatePreliminary => Self {
-                preliminary: Preliminary::Late,
-                ..well
-            },
-            Manner::DataFirst => Self {
-                preliminary: Preliminary::Last,
-                ..well
-            },
-            Manner::NoPreliminary => Self {
-                preliminary: Preliminary::Never,
-                ..well
-            },
-            Manner::EarlyFinal => Self {
-                verdict: Verdict::Early,
-                ..well
-            },
-            Manner::Patient => Self {
-                finish: Finish::Patient,
-                ..well
-            },
-            Manner::Careless => Self {
-                finish: Finish::Unfinished,
-                verdict: Verdict::Say(226),
-                ..well
-            },
-            Manner::Split => Self {
-                speech: Speech::Split,
-                ..well
-            },
-            Manner::Odd => Self {
-                speech: Speech::Odd,
-                ..well
-            },
-            Manner::Long => Self {
-                speech: Speech::Long,
-                ..well
-            },
-            Manner::Twice => Self {
-                speech: Speech::Twice,
-                ..well
-            },
+            Manner::LatePreliminary => well.begins(Preliminary::Late),
+            Manner::DataFirst => well.begins(Preliminary::Last),
+            Manner::NoPreliminary => well.begins(Preliminary::Never),
+            Manner::EarlyFinal => well.says(Verdict::Early),
+            Manner::Patient => well.ends(Finish::Patient),
+            Manner::Careless => well.ends(Finish::Unfinished).says(SUCCESS),
+            Manner::Split => well.speaks(Speech::Split),
+            Manner::Odd => well.speaks(Speech::Odd),
+            Manner::Long => well.speaks(Speech::Long),
+            Manner::Twice => well.speaks(Speech::Twice),
             Manner::DemandsReuse => Self {
                 demands_reuse: true,
                 ..well
             },
-            Manner::BareClose => Self {
-                taking: Taking::BareFin,
-                ..well
-            },
-            Manner::BareReset => Self {
-                taking: Taking::BareReset,
-                ..well
-            },
-            Manner::NeverTake => Self {
-                taking: Taking::Never,
-                ..well
-            },
-            Manner::ClosedPort => Self {
-                preliminary: Preliminary::Never,
-                taking: Taking::Closed,
-                ..well
-            },
-            Manner::HangBefore150 => Self {
-                outset: Outset::Hang,
-                ..well
-            },
-            Manner::HangAfter150 => Self {
-                taking: Taking::Hang,
-                ..well
-            },
-            Manner::HangHandshake => Self {
-                taking: Taking::HangBare,
-                ..well
-            },
-            Manner::HangMidStream => Self {
-                finish: Finish::Hang,
-                ..half
-            },
-            Manner::HangBefore226 => Self {
-                verdict: Verdict::Silence,
-                ..well
-            },
-            Manner::Refused => Self {
-                outset: Outset::Refuse { closed: true },
-                ..well
-            },
-            Manner::RefusedOpen => Self {
-                outset: Outset::Refuse { closed: false },
-                ..well
-            },
-            Manner::Partial426 => Self {
-                verdict: Verdict::Say(426),
-                ..half
-            },
-            Manner::Partial451 => Self {
-                verdict: Verdict::Say(451),
-                ..half
-            },
-            Manner::Whole426 => Self {
-                verdict: Verdict::Say(426),
-                ..well
-            },
-            Manner::Truncated226 => Self {
-                finish: Finish::Unfinished,
-                verdict: Verdict::Say(226),
-                ..half
-            },
-            Manner::Truncated426 => Self {
-                finish: Finish::Unfinished,
-                verdict: Verdict::Say(426),
-                ..half
-            },
-            Manner::Reset226 => Self {
-                finish: Finish::Reset,
-                verdict: Verdict::Say(226),
-                ..half
-            },
-            Manner::Reset426 => Self {
-                finish: Finish::Reset,
-                verdict: Verdict::Say(426),
-                ..half
-            },
-            Manner::CutRecord => Self {
-                finish: Finish::Cut,
-                verdict: Verdict::Say(226),
-                ..half
-            },
-            Manner::LostBefore150 => Self {
-                outset: Outset::Lost,
-                ..well
-            },
-            Manner::LostMidStream => Self {
-                finish: Finish::Lost,
-                ..half
-            },
+            Manner::BareClose => well.takes(Taking::BareFin),
+            Manner::BareReset => well.takes(Taking::BareReset),
+            Manner::NeverTake => well.takes(Taking::Never),
+            Manner::ClosedPort => well.takes(Taking::Closed).begins(Preliminary::Never),
+            Manner::HangBefore150 => well.sets_out(Outset::Hang),
+            Manner::HangAfter150 => well.takes(Taking::Hang),
+            Manner::HangHandshake => well.takes(Taking::HangBare),
+            Manner::HangMidStream => half.ends(Finish::Hang),
+            Manner::HangBefore226 => well.says(Verdict::Silence),
+            Manner::Refused => well.sets_out(Outset::Refuse { closed: true }),
+            Manner::RefusedOpen => well.sets_out(Outset::Refuse { closed: false }),
+            Manner::Partial426 => half.says(Verdict::Say(426)),
+            Manner::Partial451 => half.says(Verdict::Say(451)),
+            Manner::Whole426 => well.says(Verdict::Say(426)),
+            Manner::Truncated226 => half.ends(Finish::Unfinished).says(SUCCESS),
+            Manner::Truncated426 => half.ends(Finish::Unfinished).says(Verdict::Say(426)),
+            Manner::Reset226 => half.ends(Finish::Reset).says(SUCCESS),
+            Manner::Reset426 => half.ends(Finish::Reset).says(Verdict::Say(426)),
+            Manner::CutRecord => half.ends(Finish::Cut).says(SUCCESS),
+            Manner::LostBefore150 => well.sets_out(Outset::Lost),
+            Manner::LostMidStream => half.ends(Finish::Lost),
         }
     }
+
+    const fn sets_out(self, outset: Outset) -> Self {
+        Self { outset, ..self }
+    }
+
+    const fn begins(self, preliminary: Preliminary) -> Self {
+        Self {
+            preliminary,
+            ..self
+        }
+    }
+
+    const fn takes(self, taking: Taking) -> Self {
+        Self { taking, ..self }
+    }
+
+    const fn ends(self, finish: Finish) -> Self {
+        Self { finish, ..self }
+    }
+
+    const fn says(self, verdict: Verdict) -> Self {
+        Self { verdict, ..self }
+    }
+
+    const fn speaks(self, speech: Speech) -> Self {
+        Self { speech, ..self }
+    }
 }
+
+/// 226 whatever has happened.
+const SUCCESS: Verdict = Verdict::Say(226);
