@@ -41,7 +41,6 @@ use cells::{Cell, Draft};
 use cover::{Cover, Forbidden, Strength, cover};
 use judge::Outcome;
 use stage::Stage;
-use support::Scene;
 use support::certs::Authority;
 
 /// Cells at once: most of them wait.
@@ -112,10 +111,10 @@ fn the_contract_holds_in_every_cell() {
 
 /// All cells, or those that SLUICE_MATRIX_CELLS names, around one gate.
 fn run(cells: &[Cell]) -> Vec<Outcome> {
-    let scene = Scene::new();
-    let authority = Arc::new(Authority::new(&scene.folder("matrix")));
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Arc::new(Authority::new(dir.path()));
     let backend = Backend::start(Arc::clone(&authority), cells.to_vec());
-    let stage = Stage::start(&scene, authority, backend.address(), cells);
+    let stage = Stage::start(dir.path(), authority, backend.address(), cells);
     let only = std::env::var("SLUICE_MATRIX_CELLS").unwrap_or_default();
     let only: Vec<usize> = only
         .split(',')

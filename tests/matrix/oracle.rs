@@ -417,3 +417,45 @@ impl Expected {
 fn with_failed(codes: &[u16]) -> Vec<u16> {
     [codes, &FAILED].concat()
 }
+
+#[cfg(test)]
+fn all() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for forbidden in [super::one_side, super::both_sides] {
+        let found = super::cover::cover(super::cover::Strength::Pairs, 3, forbidden);
+        cells.extend(found.rows.into_iter().map(Cell::from_levels));
+    }
+    cells
+}
+
+/// An oracle that lets everything pass proves nothing: most cells have one right outcome, and each outcome has cells.
+#[test]
+fn little_is_left_open() {
+    let cells = all();
+    let is_either = |cell: &&Cell| {
+        let replies = expected(cell).replies;
+        replies.iter().any(|code| *code < 300) && replies.iter().any(|code| *code >= 400)
+    };
+    let open = cells.iter().filter(is_either).count();
+    assert!(open * 12 < cells.len(), "{open} of {}", cells.len());
+    for code in [226, 250, 421, 425, 426, 451, 550] {
+        let cells = cells
+            .iter()
+            .filter(|cell| expected(cell).replies.contains(&code));
+        assert!(cells.count() > 3, "{code}");
+    }
+}
+
+/// What may never be, said once more and in another way than above: success needs a client that was there and whole.
+#[test]
+fn no_success_without_a_client() {
+    let lost = |cell: &&Cell| cell.arrival == Arrival::Never || cell.ending == Ending::Bare;
+    let mut count = 0;
+    for cell in all().iter().filter(lost) {
+        let expected = expected(cell);
+        assert!(expected.replies.iter().all(|code| *code >= 400), "{cell:?}");
+        assert_ne!(expected.stored, Some(true), "{cell:?}");
+        count += 1;
+    }
+    assert!(count > 50, "{count}");
+}

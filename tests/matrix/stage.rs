@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::cells::{Cell, Empty, Mode, Policy, Prot, Tls, Unfinished, Way};
 use crate::support::certs::Authority;
+use crate::support::eventually;
 use crate::support::gate::Gate;
 use crate::support::ports::Ports;
-use crate::support::{Scene, eventually};
 
 /// Passive ports of one listener: two for each session that may be there at once, on whichever core it is.
 const PORTS_EACH: u16 = 40;
@@ -40,7 +40,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// Starts it for these cells.
     pub(crate) fn start(
-        scene: &Scene,
+        dir: &Path,
         authority: Arc<Authority>,
         backend: SocketAddr,
         cells: &[Cell],
@@ -61,7 +61,8 @@ impl Stage {
             let section = section(at, first, backend, passive, *way, *policy, &authority);
             config.push_str(&section);
         }
-        let file = scene.file("matrix.toml", config);
+        let file = dir.join("gate.toml");
+        std::fs::write(&file, config).unwrap();
         let gate = Gate::of_file(&file, first, ports, Vec::new());
         Self {
             idle: (gate.descriptors(), gate.listening_ports()),
