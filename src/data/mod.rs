@@ -33,17 +33,14 @@ pub enum Secure {
 pub struct Passive {
     // The order of the fields is the order of their end: the listener goes before its port is given back.
     listener: Listener,
-    _lease: PortLease,
+    lease: PortLease,
 }
 
 impl Passive {
     /// Takes over a listener and its port.
     #[must_use]
     pub const fn new(listener: Listener, lease: PortLease) -> Self {
-        Self {
-            listener,
-            _lease: lease,
-        }
+        Self { listener, lease }
     }
 
     /// Where it listens.
@@ -229,6 +226,7 @@ fn admit(
             Err(fault) => return Poll::Ready(Err(fault.to_string())),
         };
         if let Some(checked) = guard.check(stream.peer()) {
+            passive.lease.taken();
             return Poll::Ready(Ok((stream, checked)));
         }
         stream.abort();
