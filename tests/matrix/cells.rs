@@ -1,5 +1,7 @@
 //! What can be combined: the axes with their values, a cell as one value of each, and the combinations that cannot be.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 /// A transfer, by its verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -46,6 +48,13 @@ pub(crate) enum Prot {
 pub(crate) enum Tls {
     V12,
     V13,
+}
+
+/// The family of a leg's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
 }
 
 /// When the client opens its data connection; in active mode, when it takes the one that is opened to it.
@@ -155,6 +164,7 @@ pub(crate) struct Way {
     pub(crate) mode: Mode,
     pub(crate) prot: Prot,
     pub(crate) tls: Tls,
+    pub(crate) family: Family,
 }
 
 /// What is done with an end without close_notify.
@@ -242,6 +252,10 @@ impl Mode {
     pub(crate) fn is_active(self) -> bool {
         matches!(self, Self::Port | Self::Eprt)
     }
+
+    fn is_extended(self) -> bool {
+        matches!(self, Self::Epsv | Self::Eprt)
+    }
 }
 
 impl Prot {
@@ -250,6 +264,17 @@ impl Prot {
 
 impl Tls {
     pub(crate) const ALL: [Self; 2] = [Self::V12, Self::V13];
+}
+
+impl Family {
+    pub(crate) const ALL: [Self; 2] = [Self::V4, Self::V6];
+
+    pub(crate) const fn ip(self) -> IpAddr {
+        match self {
+            Self::V4 => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            Self::V6 => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        }
+    }
 }
 
 impl Arrival {
@@ -314,7 +339,7 @@ impl Manner {
 
 impl Cell {
     /// How many values each axis has, in the order of `from_levels`.
-    pub(crate) const LEVELS: [usize; 11] = [
+    pub(crate) const LEVELS: [usize; 13] = [
         Verb::ALL.len(),
         Size::ALL.len(),
         Mode::ALL.len(),
@@ -326,27 +351,31 @@ impl Cell {
         Prot::ALL.len(),
         Tls::ALL.len(),
         Manner::ALL.len(),
+        Family::ALL.len(),
+        Family::ALL.len(),
     ];
 
     /// The cell that has these values.
-    pub(crate) fn from_levels(levels: [usize; 11]) -> Self {
+    pub(crate) fn from_levels(levels: [usize; 13]) -> Self {
         let [verb, size, mode, prot, tls, arrival, ending, levels @ ..] = levels;
-        let client = Way {
-            mode: Mode::ALL[mode],
-            prot: Prot::ALL[prot],
-            tls: Tls::ALL[tls],
-        };
-        let [mode, prot, tls, manner] = levels;
+        let [backend_mode, backend_prot, backend_tls, levels @ ..] = levels;
+        let [manner, family, backend_family] = levels;
         Self {
             verb: Verb::ALL[verb],
             size: Size::ALL[size],
-            client,
-            arrival: Arrival::ALL[arrival],
-            ending: Ending::ALL[ending],
-            backend: Way {
+            client: Way {
                 mode: Mode::ALL[mode],
                 prot: Prot::ALL[prot],
                 tls: Tls::ALL[tls],
+                family: Family::ALL[family],
+            },
+            arrival: Arrival::ALL[arrival],
+            ending: Ending::ALL[ending],
+            backend: Way {
+                mode: Mode::ALL[backend_mode],
+                prot: Prot::ALL[backend_prot],
+                tls: Tls::ALL[backend_tls],
+                family: Family::ALL[backend_family],
             },
             manner: Manner::ALL[manner],
             policy: Policy::DEFAULT,
@@ -356,7 +385,7 @@ impl Cell {
 
 /// Some axes decided, others open: what a combination is before it is a cell.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Draft(pub(crate) [Option<usize>; 11]);
+pub(crate) struct Draft(pub(crate) [Option<usize>; 13]);
 
 impl Draft {
     fn verb(&self) -> Option<Verb> {
@@ -391,6 +420,14 @@ impl Draft {
         self.0[10].map(|level| Manner::ALL[level])
     }
 
+    fn client_family(&self) -> Option<Family> {
+        self.0[11].map(|level| Family::ALL[level])
+    }
+
+    fn backend_family(&self) -> Option<Family> {
+        self.0[12].map(|level| Family::ALL[level])
+    }
+
     /// Why there is no such cell, if there is none whatever the open axes become.
     pub(crate) fn impossible(&self) -> Option<&'static str> {
         let mut reasons = IMPOSSIBLE.iter();
@@ -417,7 +454,7 @@ impl Draft {
 type Impossibility = (&'static str, fn(&Draft) -> bool);
 
 /// Combinations that cannot be, each with its reason.
-pub(crate) const IMPOSSIBLE: [Impossibility; 8] = [
+pub(crate) const IMPOSSIBLE: [Impossibility; 10] = [
     (
         "on a clear leg FIN is all there is: nothing can be missing before it",
         |draft| {
@@ -436,9 +473,18 @@ pub(crate) const IMPOSSIBLE: [Impossibility; 8] = [
                 && draft.client_mode().is_some_and(Mode::is_active)
         },
     ),
-    ("only a 227 has an address in it", |draft| {
+    ("PASV and PORT know only IPv4: clients", |draft| {
+        draft.client_family() == Some(Family::V6)
+            && draft.client_mode().is_some_and(|mode| !mode.is_extended())
+    }),
+    ("PASV and PORT know only IPv4: backends", |draft| {
+        draft.backend_family() == Some(Family::V6)
+            && draft.backend_mode().is_some_and(|mode| !mode.is_extended())
+    }),
+    ("only a 227 has an address in it, an IPv4 one", |draft| {
         draft.manner() == Some(Manner::ForeignPasv)
-            && draft.backend_mode().is_some_and(|mode| mode != Mode::Pasv)
+            && (draft.backend_mode().is_some_and(|mode| mode != Mode::Pasv)
+                || draft.backend_family() == Some(Family::V6))
     }),
     ("PORT and EPRT are answered without a port", |draft| {
         draft.manner() == Some(Manner::BrokenPasv)

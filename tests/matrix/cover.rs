@@ -7,7 +7,7 @@ use super::cells::{Cell, Draft};
 
 const AXES: usize = Cell::LEVELS.len();
 /// Values of all axes together.
-const LEVELS: usize = 73;
+const LEVELS: usize = 77;
 /// Rows tried for each row that is taken.
 const CANDIDATES: usize = 6;
 

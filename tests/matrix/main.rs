@@ -114,7 +114,7 @@ fn run(cells: &[Cell]) -> Vec<Outcome> {
     let dir = tempfile::tempdir().unwrap();
     let authority = Arc::new(Authority::new(dir.path()));
     let backend = Backend::start(Arc::clone(&authority), cells.to_vec());
-    let stage = Stage::start(dir.path(), authority, backend.address(), cells);
+    let stage = Stage::start(dir.path(), authority, &backend, cells);
     let only = std::env::var("SLUICE_MATRIX_CELLS").unwrap_or_default();
     let only: Vec<usize> = only
         .split(',')

@@ -1,7 +1,8 @@
 //! The smaller table: what the operator can choose, each choice with the transfers that it is about.
 
 use crate::cells::{
-    Arrival, Cell, Empty, Ending, Manner, Mode, Policy, Prot, Size, Tls, Unfinished, Verb, Way,
+    Arrival, Cell, Empty, Ending, Family, Manner, Mode, Policy, Prot, Size, Tls, Unfinished, Verb,
+    Way,
 };
 
 /// One choice with everything that is combined with it.
@@ -111,6 +112,7 @@ fn product(choice: &Choice) -> Vec<Cell> {
         mode: Mode::Epsv,
         prot,
         tls: Tls::V13,
+        family: Family::V4,
     };
     let mut cells = Vec::new();
     for &verb in choice.verbs {

@@ -1,11 +1,12 @@
 //! The gate of the matrix: one process, with a listener and a pool for each way of the backend's leg and each policy.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cells::{Cell, Empty, Mode, Policy, Prot, Tls, Unfinished, Way};
+use crate::backend::Backend;
+use crate::cells::{Cell, Empty, Family, Mode, Policy, Prot, Tls, Unfinished, Way};
 use crate::support::certs::Authority;
 use crate::support::eventually;
 use crate::support::gate::Gate;
@@ -32,8 +33,8 @@ pub(crate) struct Stage {
     gate: Gate,
     authority: Arc<Authority>,
     ways: Vec<(Way, Policy)>,
-    first: SocketAddr,
-    /// What is open and listened on when nobody is there.
+    first: u16,
+    /// What is connected and listened on when nobody is there.
     idle: (usize, usize),
 }
 
@@ -42,7 +43,7 @@ impl Stage {
     pub(crate) fn start(
         dir: &Path,
         authority: Arc<Authority>,
-        backend: SocketAddr,
+        backend: &Backend,
         cells: &[Cell],
     ) -> Self {
         let mut ways: Vec<(Way, Policy)> = Vec::new();
@@ -54,18 +55,20 @@ impl Stage {
         }
         let count = u16::try_from(ways.len()).unwrap();
         let ports = Ports::reserve_for(count * (PORTS_EACH + 1) + 10);
-        let first = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.control()));
+        let first = ports.control();
         let mut config = format!("[process]\ncores = [0, 1]\n[log]\nlevel = \"info\"\n{TIMEOUTS}");
         for (at, (way, policy)) in (0..).zip(&ways) {
-            let passive = ports.control() + count + at * PORTS_EACH;
-            let section = section(at, first, backend, passive, *way, *policy, &authority);
+            let port_of = (first + at, first + count + at * PORTS_EACH);
+            let member = backend.address(way.family);
+            let section = section(at, port_of, member, *way, *policy, &authority);
             config.push_str(&section);
         }
         let file = dir.join("gate.toml");
         std::fs::write(&file, config).unwrap();
-        let gate = Gate::of_file(&file, first, ports, Vec::new());
+        let address = SocketAddr::new(Family::V4.ip(), first);
+        let gate = Gate::of_file(&file, address, ports, Vec::new());
         Self {
-            idle: (gate.descriptors(), gate.listening_ports()),
+            idle: (gate.connections(), gate.listening_ports()),
             gate,
             authority,
             ways,
@@ -77,8 +80,8 @@ impl Stage {
     pub(crate) fn address(&self, cell: &Cell) -> SocketAddr {
         let wanted = (cell.backend, cell.policy);
         let at = self.ways.iter().position(|way| *way == wanted).unwrap();
-        let port = self.first.port() + u16::try_from(at).unwrap();
-        SocketAddr::new(self.first.ip(), port)
+        let port = self.first + u16::try_from(at).unwrap();
+        SocketAddr::new(cell.client.family.ip(), port)
     }
 
     pub(crate) fn authority(&self) -> &Authority {
@@ -87,21 +90,20 @@ impl Stage {
 
     /// Rule 14, when all sessions are over.
     pub(crate) fn assert_nothing_leaked(&self) {
-        let (descriptors, ports) = self.idle;
+        let (connections, ports) = self.idle;
         eventually("no passive port is listened on", || {
             self.gate.listening_ports() <= ports
         });
-        eventually("all descriptors are given back", || {
-            self.gate.descriptors() <= descriptors
+        eventually("no connection is left", || {
+            self.gate.connections() <= connections
         });
     }
 }
 
 fn section(
     at: u16,
-    first: SocketAddr,
-    backend: SocketAddr,
-    passive: u16,
+    (control, passive): (u16, u16),
+    member: SocketAddr,
     way: Way,
     policy: Policy,
     authority: &Authority,
@@ -138,7 +140,7 @@ fn section(
 [[listener]]
 name = "way-{at}"
 pool = "way-{at}"
-address = "{}:{}"
+address = ["127.0.0.1:{control}", "[::1]:{control}"]
 certificate = {}
 key = {}
 data_protection = "any"
@@ -148,15 +150,13 @@ unfinished = "{}"
 bare_uploads = {}
 [[pool]]
 name = "way-{at}"
-members = ["{backend}"]
+members = ["{member}"]
 ca = {}
 tls_versions = ["{version}"]
 data_protection = "{protection}"
 passive = "{style}"
 empty = "{empty}"
 unfinished = "{}""#,
-        first.ip(),
-        first.port() + at,
         quoted(authority.certificate_file()),
         quoted(authority.key_file()),
         passive + PORTS_EACH - 1,

@@ -58,7 +58,10 @@ pub(crate) fn row(outcome: &Outcome) -> String {
 }
 
 fn way(way: Way) -> String {
-    format!("{:?} {:?} {:?}", way.mode, way.prot, way.tls)
+    format!(
+        "{:?} {:?} {:?} {:?}",
+        way.family, way.mode, way.prot, way.tls
+    )
 }
 
 /// What differs from the default.

@@ -2,7 +2,7 @@
 //!
 //! Its log is kept; every gate checks at its end that the password of the tests does not stand in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -242,16 +242,41 @@ impl Gate {
 
     /// How many of its passive ports are listened on.
     pub(crate) fn listening_ports(&self) -> usize {
-        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
         let passive = self.ports.passive();
-        let listening = table.lines().filter_map(|line| {
-            let mut columns = line.split_whitespace().skip(1);
-            let (local, state) = (columns.next()?, columns.nth(1)?);
-            let port = u16::from_str_radix(local.split_once(':')?.1, 16).ok()?;
-            (state == "0A" && passive.contains(&port)).then_some(())
-        });
-        listening.count()
+        let ports = listeners().into_iter().map(|(port, _)| port);
+        ports.filter(|port| passive.contains(port)).count()
     }
+
+    /// Sockets of the process that do not listen.
+    pub(crate) fn connections(&self) -> usize {
+        let listeners = listeners();
+        let listen: HashSet<_> = listeners.iter().map(|(_, inode)| inode.as_str()).collect();
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.server.pid())).unwrap();
+        let open = open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+        let is_connection = |target: &PathBuf| {
+            let target = target.to_string_lossy();
+            let inode = target
+                .strip_prefix("socket:[")
+                .map(|rest| rest.trim_end_matches(']'));
+            inode.is_some_and(|inode| !listen.contains(inode))
+        };
+        open.filter(is_connection).count()
+    }
+}
+
+/// Port and inode of everything on this machine that listens.
+fn listeners() -> Vec<(u16, String)> {
+    let mut listeners = Vec::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let table = std::fs::read_to_string(table).unwrap();
+        listeners.extend(table.lines().filter_map(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let (local, state, inode) = (columns.get(1)?, columns.get(3)?, columns.get(9)?);
+            let port = u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()?;
+            (*state == "0A").then(|| (port, (*inode).to_owned()))
+        }));
+    }
+    listeners
 }
 
 impl Drop for Gate {

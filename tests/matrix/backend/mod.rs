@@ -16,7 +16,7 @@ use std::thread;
 
 use rustls::ServerConfig;
 
-use crate::cells::{Cell, Manner, Size};
+use crate::cells::{Cell, Family, Manner, Size};
 use crate::oracle::End;
 use crate::support::certs::{Authority, Versions};
 use crate::support::noise;
@@ -48,40 +48,26 @@ struct Notes {
 
 /// A running backend.
 pub(crate) struct Backend {
-    address: SocketAddr,
+    /// By family.
+    addresses: [SocketAddr; 2],
     notes: Arc<Notes>,
 }
 
 impl Backend {
     /// Starts it for these cells; cell n is the n-th, counted from 1.
     pub(crate) fn start(authority: Arc<Authority>, cells: Vec<Cell>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        socket2::SockRef::from(&listener).listen(4096).unwrap();
-        let address = listener.local_addr().unwrap();
         let notes = Arc::new(Notes {
             cells,
             authority,
             seen: Mutex::default(),
             stopped: AtomicBool::new(false),
         });
-        let shared = Arc::clone(&notes);
-        thread::spawn(move || {
-            for tcp in listener.incoming() {
-                if shared.stopped.load(Ordering::Relaxed) {
-                    return;
-                }
-                let (Ok(tcp), notes) = (tcp, Arc::clone(&shared)) else {
-                    continue;
-                };
-                // The end of a session, however it comes, is nothing to report: the judge looks at the notes.
-                thread::spawn(move || drop(Session::new(tcp, &notes).serve()));
-            }
-        });
-        Self { address, notes }
+        let addresses = Family::ALL.map(|family| listen(family.ip(), &notes));
+        Self { addresses, notes }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) fn address(&self, family: Family) -> SocketAddr {
+        self.addresses[family as usize]
     }
 
     /// What was seen of a cell's transfer; nothing: it was never asked for.
@@ -93,8 +79,31 @@ impl Backend {
 impl Drop for Backend {
     fn drop(&mut self) {
         self.notes.stopped.store(true, Ordering::Relaxed);
-        drop(TcpStream::connect(self.address));
+        for address in self.addresses {
+            drop(TcpStream::connect(address));
+        }
     }
+}
+
+/// Serves, with a thread for each session, until the backend is dropped.
+fn listen(ip: IpAddr, notes: &Arc<Notes>) -> SocketAddr {
+    let listener = TcpListener::bind((ip, 0)).unwrap();
+    socket2::SockRef::from(&listener).listen(4096).unwrap();
+    let address = listener.local_addr().unwrap();
+    let notes = Arc::clone(notes);
+    thread::spawn(move || {
+        for tcp in listener.incoming() {
+            if notes.stopped.load(Ordering::Relaxed) {
+                return;
+            }
+            let (Ok(tcp), notes) = (tcp, Arc::clone(&notes)) else {
+                continue;
+            };
+            // The end of a session, however it comes, is nothing to report: the judge looks at the notes.
+            thread::spawn(move || drop(Session::new(tcp, &notes).serve()));
+        }
+    });
+    address
 }
 
 /// Where the gate's data connection comes about.
@@ -190,7 +199,7 @@ impl<'a> Session<'a> {
     }
 
     fn listen(&mut self, verb: &str) -> io::Result<()> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let listener = TcpListener::bind((self.control.local().ip(), 0))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
         self.meeting = Meeting::Here(listener);
