@@ -10,6 +10,7 @@ use crate::cells::{Arrival, Cell, Ending, Mode, Prot, Size, Tls, Verb};
 use crate::oracle::End;
 use crate::support::certs::{Authority, Versions};
 use crate::support::deadline;
+use crate::support::ports::refuse;
 use crate::support::strict::{Event, Strict};
 use crate::support::wire::{Got, Wire};
 
@@ -84,7 +85,13 @@ pub(crate) fn play(client: &mut Strict, cell: &Cell, number: usize) -> Sight {
         (Arrival::Early, Meeting::There(address)) => Some(Wire::connect(*address).unwrap()),
         _ => None,
     };
+    let mut refusing = None;
     if cell.arrival == Arrival::Never {
+        if let Meeting::Here(listener) = meeting {
+            // Nobody listens there any more, and no other cell can: the gate would be sent to it.
+            refuse(&listener);
+            refusing = Some(listener);
+        }
         meeting = Meeting::Nowhere;
     }
     client.tell(&command(cell.verb));
@@ -92,6 +99,7 @@ pub(crate) fn play(client: &mut Strict, cell: &Cell, number: usize) -> Sight {
     drop(meeting);
     let data = data.and_then(|data| use_data(client, cell, data, &mut sight));
     watch(client, cell, data, &mut sight);
+    drop(refusing);
     sight
 }
 

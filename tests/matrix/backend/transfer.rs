@@ -1,7 +1,7 @@
 //! One transfer of the backend, step by step as its script has it.
 
 use std::io::{self, ErrorKind};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use super::play::{Finish, Outset, Play, Preliminary, Taking, Verdict};
 use super::{Meeting, PAYLOAD, Seen, Session};
 use crate::cells::Size;
 use crate::oracle::End;
+use crate::support::ports::refuse;
 use crate::support::rude::CUT_RECORD;
 use crate::support::wire::{Got, Wire};
 
@@ -33,7 +34,6 @@ impl Session<'_> {
             notes.insert(self.number, seen);
         }
         self.number = 0;
-        self.meeting = Meeting::Nowhere;
         played
     }
 
@@ -44,7 +44,7 @@ impl Session<'_> {
             Outset::Lost => return Err(ErrorKind::Interrupted.into()),
             Outset::Refuse { closed } => {
                 if closed {
-                    self.meeting = Meeting::Nowhere;
+                    self.close_port();
                 }
                 return self.say(550, "I will not");
             }
@@ -59,7 +59,7 @@ impl Session<'_> {
                 return self.hear_on();
             }
             Taking::Closed => {
-                self.meeting = Meeting::Nowhere;
+                self.close_port();
                 return self.say(226, "That was it");
             }
             Taking::Hang => return self.hang(),
@@ -229,7 +229,7 @@ impl Session<'_> {
     fn meet(&mut self) -> io::Result<Option<Wire>> {
         let listener = match std::mem::replace(&mut self.meeting, Meeting::Nowhere) {
             Meeting::Nowhere => return Ok(None),
-            Meeting::There(target) => return Ok(TcpStream::connect(target).ok().map(Wire::new)),
+            Meeting::There(target) => return Ok(connect(target).ok().map(Wire::new)),
             Meeting::Here(listener) => listener,
         };
         let deadline = Instant::now() + DATA_PATIENCE;
@@ -253,6 +253,13 @@ impl Session<'_> {
         Ok(None)
     }
 
+    /// Closes the data port; it stays ours until the next one is asked for.
+    fn close_port(&self) {
+        if let Meeting::Here(listener) = &self.meeting {
+            refuse(listener);
+        }
+    }
+
     /// Waits until the gate says anything, and leaves it to be heard.
     fn hear_on(&mut self) -> io::Result<()> {
         while self.heard.is_empty() {
@@ -271,6 +278,18 @@ impl Session<'_> {
         self.say(426, "Aborted")?;
         self.say(226, "Done")
     }
+}
+
+/// Connects, and asks again and again whether the peer is still there: when a listener is closed just then, the kernel may
+/// forget a connection without a word.
+fn connect(target: SocketAddr) -> io::Result<TcpStream> {
+    let tcp = TcpStream::connect(target)?;
+    let often = Duration::from_secs(1);
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(often)
+        .with_interval(often);
+    socket2::SockRef::from(&tcp).set_tcp_keepalive(&keepalive)?;
+    Ok(tcp)
 }
 
 fn end_of(end: io::Result<bool>, data: &Wire, private: bool) -> End {
