@@ -5,12 +5,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::backend::{DRIP_PAUSE, DRIPS, PAYLOAD};
+use crate::backend::{DRIP_PAUSE, DRIPS, PAYLOAD, refuse};
 use crate::cells::{Arrival, Cell, Ending, Mode, Prot, Size, Tls, Verb};
 use crate::oracle::End;
 use crate::support::certs::{Authority, Versions};
 use crate::support::deadline;
-use crate::support::ports::refuse;
 use crate::support::strict::{Event, Strict};
 use crate::support::wire::{Got, Wire};
 

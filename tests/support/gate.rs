@@ -248,6 +248,7 @@ impl Gate {
     }
 
     /// Sockets of the process that do not listen.
+    #[allow(dead_code, reason = "the matrix needs it, the end-to-end tests do not")]
     pub(crate) fn connections(&self) -> usize {
         let listeners = listeners();
         let listen: HashSet<_> = listeners.iter().map(|(_, inode)| inode.as_str()).collect();

@@ -4,7 +4,7 @@
 //! free unless something foreign listens on it; the servers and the gate are given whole blocks.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, Shutdown, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::ops::RangeInclusive;
 
 const FIRST_PORT: u16 = 20_000;
@@ -51,14 +51,6 @@ impl Ports {
     pub(crate) fn passive(&self) -> RangeInclusive<u16> {
         self.first + 10..=self.first + self.count - 1
     }
-}
-
-/// From here on connections to it are refused, and as long as it is held nobody else can listen there.
-pub(crate) fn refuse(listener: &TcpListener) {
-    let socket = socket2::SockRef::from(listener);
-    // The kernel lends a port to others while all who are bound to it allow that and none of them listens.
-    socket.set_reuse_address(false).unwrap();
-    socket.shutdown(Shutdown::Both).unwrap();
 }
 
 fn lock(block: u16) -> Option<File> {

@@ -9,7 +9,7 @@ mod transfer;
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
@@ -256,6 +256,14 @@ impl<'a> Session<'a> {
             }
         }
     }
+}
+
+/// From here on connections to it are refused, and as long as it is held nobody else can listen there.
+pub(crate) fn refuse(listener: &TcpListener) {
+    let socket = socket2::SockRef::from(listener);
+    // The kernel lends a port to others while all who are bound to it allow that and none of them listens.
+    socket.set_reuse_address(false).unwrap();
+    socket.shutdown(Shutdown::Both).unwrap();
 }
 
 /// The address in the argument of PORT (RFC 959 section 4.1.2) or EPRT (RFC 2428 section 2).

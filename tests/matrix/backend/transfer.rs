@@ -6,10 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::play::{Finish, Outset, Play, Preliminary, Taking, Verdict};
-use super::{Meeting, PAYLOAD, Seen, Session};
+use super::{Meeting, PAYLOAD, Seen, Session, refuse};
 use crate::cells::Size;
 use crate::oracle::End;
-use crate::support::ports::refuse;
 use crate::support::rude::CUT_RECORD;
 use crate::support::wire::{Got, Wire};
 
