@@ -129,6 +129,10 @@ pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 /// How often a leg that is being ended is looked at while its kernel still holds bytes for a slow peer.
 pub const UNSENT_LOOK: Duration = Duration::from_millis(5);
 
+/// How long a passive port that nobody came for is left alone, while there are others: who was told of it may still come,
+/// and would meet somebody else's transfer there. As long as a data connection may take to come (`data_connect`).
+pub const PORT_REST: Duration = Duration::from_secs(15);
+
 /// Random ports tried before all of a passive range are tried in turn, from a random one on.
 pub const PASSIVE_PORT_TRIES: u32 = 8;
 

@@ -33,17 +33,14 @@ pub enum Secure {
 pub struct Passive {
     // The order of the fields is the order of their end: the listener goes before its port is given back.
     listener: Listener,
-    _lease: PortLease,
+    lease: PortLease,
 }
 
 impl Passive {
     /// Takes over a listener and its port.
     #[must_use]
     pub const fn new(listener: Listener, lease: PortLease) -> Self {
-        Self {
-            listener,
-            _lease: lease,
-        }
+        Self { listener, lease }
     }
 
     /// Where it listens.
@@ -117,12 +114,16 @@ impl Opening {
             Step::Listening(passive, guard) => {
                 match ready!(admit(passive, guard, &mut self.strangers, cx)) {
                     Ok(admitted) => admitted,
-                    Err(why) => return self.fail(End::Refused, why),
+                    // Who could not be taken may have sent a whole file: nothing here proves an empty one (rule 2).
+                    Err(why) => return self.fail(End::NotTaken, why),
                 }
             }
             Step::Dialing(dial) => match ready!(dial.poll(cx)) {
                 Ok(stream) => (stream, PeerChecked::dialed()),
-                Err(error) => return self.fail(End::Refused, error.to_string()),
+                Err(error) => {
+                    let end = never_up(&error, &self.secure);
+                    return self.fail(end, error.to_string());
+                }
             },
             Step::Handshaking(leg, _) => {
                 let outcome = ready!(leg.poll_handshake(cx));
@@ -206,6 +207,16 @@ impl Opening {
     }
 }
 
+/// A reset comes only from who was there, and on a clear leg it may have taken the beginning of a file with it.
+fn never_up(error: &std::io::Error, secure: &Secure) -> End {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+    match (error.kind(), secure) {
+        (ConnectionReset | BrokenPipe, Secure::Clear) => End::Reset,
+        (ConnectionReset | BrokenPipe, _) => End::Bare,
+        _ => End::Refused,
+    }
+}
+
 /// The first connection of the right peer; strangers are turned away, and the listener goes on waiting.
 fn admit(
     passive: &mut Passive,
@@ -219,6 +230,7 @@ fn admit(
             Err(fault) => return Poll::Ready(Err(fault.to_string())),
         };
         if let Some(checked) = guard.check(stream.peer()) {
+            passive.lease.taken();
             return Poll::Ready(Ok((stream, checked)));
         }
         stream.abort();
@@ -226,5 +238,68 @@ fn admit(
         if *strangers >= STRANGERS_PER_LISTENER_MAX {
             return Poll::Ready(Err("too many strangers at the passive port".to_owned()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Write as _;
+    use std::net::Ipv4Addr;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::net::{PortRange, on_core, open_passive};
+    use crate::policy::DataPeer;
+
+    fn socket() -> socket2::Socket {
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap()
+    }
+
+    async fn failure(opening: &mut Opening) -> End {
+        match poll_fn(|cx| opening.poll(cx)).await {
+            Opened::Failed(end, _) => end,
+            _ => panic!("it came up"),
+        }
+    }
+
+    #[test]
+    fn a_peer_that_was_there_and_reset_was_not_absent() {
+        on_core(|| async {
+            let listener = socket();
+            listener
+                .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+                .unwrap();
+            listener.listen(1).unwrap();
+            let target = listener.local_addr().unwrap().as_socket().unwrap();
+            let mut opening = Opening::dial(target, None, Secure::Clear).unwrap();
+            // All of this before the gate has looked at its connection for the first time.
+            let (mut peer, _) = listener.accept().unwrap();
+            peer.write_all(b"the beginning of a file").unwrap();
+            peer.set_linger(Some(Duration::ZERO)).unwrap();
+            drop(peer);
+            assert_eq!(failure(&mut opening).await, End::Reset);
+            drop(listener);
+            let mut opening = Opening::dial(target, None, Secure::Clear).unwrap();
+            assert_eq!(failure(&mut opening).await, End::Refused);
+        });
+    }
+
+    #[test]
+    fn a_port_that_strangers_have_worn_out_proves_no_absence() {
+        on_core(|| async {
+            let range = Rc::new(PortRange::slice(&(0..=0), 0, 1));
+            let (listener, lease) = open_passive(&range, Ipv4Addr::LOCALHOST.into()).unwrap();
+            let passive = Passive::new(listener, lease);
+            let target = passive.local();
+            let guard = Guard::new([192, 0, 2, 1].into(), DataPeer::Same);
+            let mut opening = Opening::listen(passive, guard, Secure::Clear);
+            for _ in 0..STRANGERS_PER_LISTENER_MAX {
+                let stranger = socket();
+                stranger.connect(&target.into()).unwrap();
+            }
+            assert_eq!(failure(&mut opening).await, End::NotTaken);
+        });
     }
 }

@@ -63,6 +63,8 @@ pub enum End {
     Reset,
     /// TCP was never there.
     Refused,
+    /// The gate could not take it: out of descriptors, or too many strangers came before it.
+    NotTaken,
     /// TLS began and failed.
     HandshakeFailed,
     /// TLS is there, but is no resumption of the control connection's session, which the listener demands.
@@ -82,6 +84,7 @@ impl End {
         !matches!(
             self,
             Self::Refused
+                | Self::NotTaken
                 | Self::Bare
                 | Self::HandshakeFailed
                 | Self::NotResumed

@@ -239,6 +239,7 @@ fn phrase(side: Side, end: End) -> String {
         End::Bare => "was closed before its TLS handshake",
         End::Reset => "was reset",
         End::Refused => "was not established",
+        End::NotTaken => "could not be taken",
         End::HandshakeFailed => "failed its TLS handshake",
         End::NotResumed => "must resume the TLS session of its control connection",
         End::OtherCertificate => "must have the certificate of its control connection",

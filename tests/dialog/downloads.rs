@@ -108,6 +108,21 @@ fn a_success_without_ever_taking_data_is_an_empty_file() {
 }
 
 #[test]
+fn a_success_that_the_gate_could_not_take_is_none() {
+    let mut script = Script::ready(rules());
+    script.client("RETR file").gives(&["open", "B RETR file"]);
+    script.backend("150 Opening").gives(&["C 150 Opening"]);
+    script.up(Client);
+    script.ended(Backend, End::NotTaken).gives(&[]);
+    script.backend("226 Done").gives(&["end client unfinished"]);
+    script.ended(Client, End::Unfinished).gives(&[
+        "close data",
+        "C 425 The server's data connection could not be taken",
+    ]);
+    script.works();
+}
+
+#[test]
 fn a_success_without_an_answer_on_the_data_port_is_an_empty_file_too() {
     let mut script = Script::ready(rules());
     script.client("NLST").gives(&["open", "B NLST"]);

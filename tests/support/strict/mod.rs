@@ -137,6 +137,14 @@ impl Strict {
         self.secure().unwrap();
     }
 
+    /// The handshake of a data connection, if data is private.
+    pub(crate) fn secure_data(&self, data: &mut Wire) -> io::Result<()> {
+        if self.private {
+            data.secure_as_client(&self.config, &self.name)?;
+        }
+        Ok(())
+    }
+
     /// The handshake of the control connection.
     pub(crate) fn secure(&mut self) -> io::Result<()> {
         self.control.secure_as_client(&self.config, &self.name)
@@ -192,7 +200,7 @@ impl Strict {
     }
 
     /// A reply that has arrived already.
-    fn overhear(&mut self) -> io::Result<Option<Reply>> {
+    pub(crate) fn overhear(&mut self) -> io::Result<Option<Reply>> {
         loop {
             if let Some(reply) = self.cut_reply() {
                 return Ok(Some(reply));
@@ -255,7 +263,7 @@ impl Strict {
     }
 
     /// Says where it awaits the data connection.
-    fn listen(&mut self, verb: &str) -> TcpListener {
+    pub(crate) fn listen(&mut self, verb: &str) -> TcpListener {
         let listener = TcpListener::bind((self.control.local().ip(), 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let argument = match address {
