@@ -9,7 +9,7 @@ use super::file::Key;
 use super::nearest::nearest;
 use super::value::{Leaf, List, Name};
 use super::{KeyExchange, Pin, TlsVersion, TlsVersions, Verify};
-use crate::policy::{BackendTls, ClientProtection, ClientTls};
+use crate::policy::{BackendTls, ClientProtection, ClientTls, Networks};
 
 /// The section that is being read: where its keys are, and where complaints about it go.
 pub(super) struct Desk<'a> {
@@ -155,6 +155,40 @@ impl Desk<'_> {
                 .push(written.complaint(problem, cure));
         }
         written.value
+    }
+
+    /// A choice that means something only beside another one.
+    pub(super) fn only_with(
+        &mut self,
+        name: &str,
+        key: Key<bool>,
+        has_it: bool,
+        other: &str,
+    ) -> bool {
+        let written = self.located(name, key);
+        if let (Some(written), false) = (written.as_ref().filter(|written| written.value), has_it) {
+            let problem = format!("has no effect without {other}");
+            let cure = format!("{other}, or leave this key out");
+            self.findings
+                .warnings
+                .push(written.complaint(problem, cure));
+        }
+        written.is_some_and(|written| written.value)
+    }
+
+    /// Whom a listener believes about its clients' addresses: written exactly where it is to believe somebody.
+    pub(super) fn proxies(&mut self, is_proxied: bool, key: Key<Networks>) -> Option<Networks> {
+        if is_proxied {
+            return self
+                .need("proxy_from", key, "[\"10.0.0.5/32\"]")
+                .map(|written| written.value);
+        }
+        if let Some(written) = self.located("proxy_from", key) {
+            let problem = "nobody is believed: proxy_protocol is not \"required\"";
+            let cure = "proxy_protocol = \"required\", or leave this key out";
+            self.findings.faults.push(written.complaint(problem, cure));
+        }
+        None
     }
 
     /// Whether a pool can know its backends' certificates, and whether it wants to; `told` if there is nothing to add.

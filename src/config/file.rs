@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 use core::time::Duration;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
@@ -13,11 +13,12 @@ use super::fault::Findings;
 use super::nearest::nearest;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
 use super::{
-    Cores, HostPort, KeyExchange, LogFormat, LogLevel, Pin, PortSpan, Steering, TlsVersion, Verify,
+    Advertised, Cores, HostPort, KeyExchange, LogFormat, LogLevel, Pin, PortSpan, Steering,
+    TlsVersion, Verify,
 };
 use crate::policy::{
-    BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, DataResumption, OnEmpty,
-    OnUnfinished, PassiveStyle, PasvAddress,
+    BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, DataResumption, NetMap,
+    Networks, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, ProxyProtocol, SendProxy,
 };
 
 /// One key of the file. A value that cannot be read is kept as its flaw, so that it does not hide the rest.
@@ -107,7 +108,7 @@ section! {
         key_exchange: KeyExchange,
         data_protection: ClientProtection,
         passive_ports: PortSpan,
-        advertise: Ipv4Addr,
+        advertise: NetMap<Advertised>,
         data_peer: DataPeer,
         resumption: DataResumption,
         active: bool,
@@ -115,6 +116,9 @@ section! {
         bare_uploads: bool,
         banner: OneLine,
         steering: Steering,
+        proxy_protocol: ProxyProtocol,
+        proxy_from: Networks,
+        proxy_protocol_data: bool,
     }
 }
 
@@ -136,6 +140,8 @@ section! {
         pasv_address: PasvAddress,
         empty: OnEmpty,
         unfinished: OnUnfinished,
+        send_proxy: SendProxy,
+        send_proxy_data: bool,
     }
 }
 

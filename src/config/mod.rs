@@ -7,6 +7,7 @@ mod fault;
 mod file;
 mod listener;
 mod nearest;
+mod network;
 mod pool;
 mod process;
 mod relations;
@@ -19,7 +20,7 @@ use std::path::Path;
 
 pub use fault::{Complaint, Located, Place, in_order};
 pub use file::known_keys;
-pub use listener::{Listener, PortSpan, Steering};
+pub use listener::{Advertised, Listener, PortSpan, Steering};
 pub use pool::{HostPort, Pin, Pool, Verify};
 pub use process::{Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts};
 pub use tls::{KeyExchange, TlsVersion, TlsVersions};

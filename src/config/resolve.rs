@@ -17,7 +17,7 @@ use super::{
 use crate::limits;
 use crate::policy::{
     BackendProtection, BackendTls, ClientTls, DataPeer, DataResumption, OnEmpty, OnUnfinished,
-    PassiveStyle, PasvAddress,
+    PassiveStyle, PasvAddress, ProxyProtocol, SendProxy,
 };
 
 /// Resolves a file. The result counts only if nothing was noted as a fault.
@@ -191,6 +191,15 @@ fn listener(
         OneLine("FTP gateway ready".to_owned()),
     );
     let steering = desk.or("steering", keys.steering, Steering::Cpu);
+    let is_proxied = desk.or("proxy_protocol", keys.proxy_protocol, ProxyProtocol::Off)
+        == ProxyProtocol::Required;
+    let proxy_from = desk.proxies(is_proxied, keys.proxy_from);
+    let proxy_protocol_data = desk.only_with(
+        "proxy_protocol_data",
+        keys.proxy_protocol_data,
+        is_proxied,
+        "proxy_protocol = \"required\"",
+    );
     let name = name.map(|name| name.map(|name| name.0));
     let listener = Listener {
         name: value_or(&name, String::new()),
@@ -205,7 +214,9 @@ fn listener(
         key_exchange,
         data_protection,
         passive_ports: value_or(&ports, PortSpan { first: 0, last: 0 }),
-        advertise: advertise.map(|address| address.value),
+        advertise,
+        proxy_from,
+        proxy_protocol_data,
         data_peer,
         resumption,
         active,
@@ -246,6 +257,13 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
     let pasv_address = desk.or("pasv_address", keys.pasv_address, PasvAddress::Ignore);
     let empty = desk.or("empty", keys.empty, OnEmpty::Complete);
     let unfinished = desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror);
+    let send_proxy = desk.or("send_proxy", keys.send_proxy, SendProxy::Off);
+    let send_proxy_data = desk.only_with(
+        "send_proxy_data",
+        keys.send_proxy_data,
+        send_proxy != SendProxy::Off,
+        "send_proxy = \"v1\" or \"v2\"",
+    );
     let name = name.map(|name| name.map(|name| name.0));
     let pool = Pool {
         name: value_or(&name, String::new()),
@@ -268,6 +286,8 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         pasv_address,
         empty,
         unfinished,
+        send_proxy,
+        send_proxy_data,
     };
     PoolDraft {
         index,

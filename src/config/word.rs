@@ -4,7 +4,7 @@ use super::value::Choice;
 use super::{KeyExchange, LogFormat, LogLevel, Steering, TlsVersion, Verify};
 use crate::policy::{
     BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, DataResumption, OnEmpty,
-    OnUnfinished, PassiveStyle, PasvAddress,
+    OnUnfinished, PassiveStyle, PasvAddress, ProxyProtocol, SendProxy,
 };
 
 impl Choice for LogLevel {
@@ -113,4 +113,14 @@ impl Choice for DataResumption {
 
 impl Choice for DataPeer {
     const WORDS: &'static [(&'static str, Self)] = &[("same", Self::Same), ("any", Self::Any)];
+}
+
+impl Choice for ProxyProtocol {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("required", Self::Required)];
+}
+
+impl Choice for SendProxy {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("v1", Self::V1), ("v2", Self::V2)];
 }

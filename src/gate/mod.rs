@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod logging;
+mod names;
 mod start;
 
 use std::io;
@@ -30,6 +31,8 @@ pub struct Running {
     shards: Vec<Shard>,
     /// Cores tell their end here, and whoever else ends the process.
     news: (SyncSender<News>, Receiver<News>),
+    /// Keeps the thread that looks up names, if there are any.
+    _names: Option<SyncSender<()>>,
 }
 
 struct Shard {

@@ -5,13 +5,13 @@
 mod bell;
 mod ending;
 mod inputs;
+mod introduce;
 mod notes;
 mod perform;
 mod transfer;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,8 @@ use crate::ftp::Telnet;
 use crate::leg::{ControlLeg, Leg};
 use crate::limits::COMMAND_LINE_BYTES_MAX;
 use crate::metrics::Recorder;
-use crate::net::{Alarm, PortRange, Stream};
-use crate::policy::{DataPeer, SiteRules};
+use crate::net::{Alarm, Ends, PortRange, Stream};
+use crate::policy::{Advertise, DataPeer, Networks, SendProxy, SiteRules};
 use crate::pool::{MemberId, Pool};
 use crate::relay::{Budget, Closing};
 use crate::sys::clock;
@@ -49,8 +49,16 @@ pub struct Site {
     pub pool_tls: Option<PoolTls>,
     /// This core's slice of the passive ports.
     pub ports: Rc<PortRange>,
-    /// The address for PASV replies, where it is not the one that the client has reached.
-    pub advertise: Option<Ipv4Addr>,
+    /// The addresses for PASV replies; the gate sends new ones when a name has moved.
+    pub advertise: RefCell<Arc<Advertise>>,
+    /// Who passes connections on with a PROXY header, where all come so.
+    pub proxies: Option<Arc<Networks>>,
+    /// Whether data connections come so too.
+    pub proxied_data: bool,
+    /// Whether control connections to the pool begin with a PROXY header.
+    pub send_proxy: SendProxy,
+    /// Whether data connections to it do.
+    pub send_proxy_data: bool,
     /// Whose data connections are taken.
     pub data_peer: DataPeer,
     /// Bounds of a running stream.
@@ -90,6 +98,8 @@ pub struct Session {
     core: Rc<Core>,
     dialog: Dialog,
     client: ControlLeg,
+    /// The client's connection as the client has it: what the sockets say, unless somebody passes it on.
+    ends: Ends,
     /// AUTH has been answered and the handshake is not complete.
     securing: bool,
     /// Made at AUTH: a session in the clear needs none.
@@ -128,13 +138,24 @@ struct There {
 }
 
 impl Session {
-    /// A session for a client that has just connected; `id` is for the log.
+    /// A session for a client that has just connected, itself or through somebody who has told its `ends`; `id` is for the
+    /// log.
     #[must_use]
-    pub fn new(id: u64, stream: Stream, site: Rc<Site>, core: Rc<Core>) -> (Self, Actions) {
-        let peer = stream.peer().ip();
+    pub fn new(
+        id: u64,
+        stream: Stream,
+        ends: Ends,
+        site: Rc<Site>,
+        core: Rc<Core>,
+    ) -> (Self, Actions) {
+        let peer = ends.client.ip();
         let (dialog, greeting) = Dialog::open(Arc::clone(&site.rules), peer, clock::now());
-        let (client, listener, cpu) = (stream.peer(), &site.name, core.cpu);
-        tracing::debug!(session = id, %client, listener, cpu, "session opened");
+        let (client, listener, cpu) = (ends.client, &site.name, core.cpu);
+        let via = site
+            .proxies
+            .as_ref()
+            .map(|_| tracing::field::display(stream.peer()));
+        tracing::debug!(session = id, %client, via, listener, cpu, "session opened");
         let client = ControlLeg::new(Leg::new(stream), COMMAND_LINE_BYTES_MAX, Telnet::Strip);
         let session = Self {
             id,
@@ -142,6 +163,7 @@ impl Session {
             core,
             dialog,
             client,
+            ends,
             securing: false,
             client_tls: None,
             backend: Backend::Absent,

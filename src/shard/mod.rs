@@ -5,10 +5,10 @@
 mod accept;
 mod permits;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::rc::Rc;
@@ -22,7 +22,7 @@ use async_channel::Receiver;
 use crate::limits::LAST_WORDS;
 use crate::metrics::Snapshot;
 use crate::net::{Alarm, Listener, PortRange};
-use crate::policy::{DataPeer, SiteRules};
+use crate::policy::{Advertise, DataPeer, Networks, SendProxy, SiteRules};
 use crate::pool::Pool;
 use crate::relay::Budget;
 use crate::session::{Core, Site};
@@ -70,8 +70,16 @@ pub struct SitePlan {
     pub pool_tls: Option<PoolTls>,
     /// The passive ports of all shards together.
     pub passive_ports: RangeInclusive<u16>,
-    /// The address for PASV replies, where it is not the one that the client has reached.
-    pub advertise: Option<Ipv4Addr>,
+    /// The addresses for PASV replies.
+    pub advertise: Arc<Advertise>,
+    /// Who passes connections on with a PROXY header, where all come so.
+    pub proxies: Option<Arc<Networks>>,
+    /// Whether data connections come so too.
+    pub proxied_data: bool,
+    /// Whether control connections to the pool begin with a PROXY header.
+    pub send_proxy: SendProxy,
+    /// Whether data connections to it do.
+    pub send_proxy_data: bool,
     /// Whose data connections are taken.
     pub data_peer: DataPeer,
     /// Bounds of a running stream.
@@ -88,6 +96,8 @@ pub enum Mail {
     Drain,
     /// Copy the recorder.
     Snapshot(SyncSender<Snapshot>),
+    /// What the sites advertise from now on, in their order.
+    Advertise(Vec<Arc<Advertise>>),
 }
 
 /// A listener that could not be opened.
@@ -109,6 +119,7 @@ pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> 
     let core = Rc::new(Core::new(plan.cpu));
     let permits = Rc::new(Permits::new(plan.sessions_max, Arc::clone(&plan.sessions)));
     let ids = Rc::new(Cell::new(plan.id as u64));
+    let mut sites = Vec::new();
     match open_all(&plan) {
         Err(fault) => {
             // The gate waits for exactly this message; if it has gone, there is nobody to tell.
@@ -122,6 +133,7 @@ pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> 
                 .iter()
                 .map(|(_, listeners)| addresses(listeners))
                 .collect()));
+            sites.extend(opened.iter().map(|(site, _)| Rc::clone(site)));
             let listeners = opened.into_iter().flat_map(|(site, listeners)| {
                 listeners
                     .into_iter()
@@ -141,7 +153,7 @@ pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> 
             }
         }
     }
-    read_mail(&mail, &core).await;
+    read_mail(&mail, &core, &sites).await;
     core.bell.ring();
     if !is_idle(&permits, plan.drain).await {
         tracing::warn!(
@@ -185,7 +197,11 @@ fn open_site(plan: &Plan, site: &SitePlan) -> Site {
         pool: Rc::new(Pool::new(site.pool.clone(), site.members.clone())),
         pool_tls: site.pool_tls.clone(),
         ports: Rc::new(ports),
-        advertise: site.advertise,
+        advertise: RefCell::new(Arc::clone(&site.advertise)),
+        proxies: site.proxies.clone(),
+        proxied_data: site.proxied_data,
+        send_proxy: site.send_proxy,
+        send_proxy_data: site.send_proxy_data,
         data_peer: site.data_peer,
         budget: site.budget,
         completion: site.completion,
@@ -194,11 +210,21 @@ fn open_site(plan: &Plan, site: &SitePlan) -> Site {
 }
 
 /// Until the gate says stop, or is gone.
-async fn read_mail(mail: &Receiver<Mail>, core: &Core) {
-    while let Ok(Mail::Snapshot(asked)) = mail.recv().await {
-        let snapshot = core.recorder.borrow().snapshot();
-        // Whoever asked may have given up meanwhile.
-        let _unheard = asked.try_send(snapshot);
+async fn read_mail(mail: &Receiver<Mail>, core: &Core, sites: &[Rc<Site>]) {
+    loop {
+        match mail.recv().await {
+            Ok(Mail::Snapshot(asked)) => {
+                let snapshot = core.recorder.borrow().snapshot();
+                // Whoever asked may have given up meanwhile.
+                let _unheard = asked.try_send(snapshot);
+            }
+            Ok(Mail::Advertise(addresses)) => {
+                for (site, advertise) in sites.iter().zip(addresses) {
+                    site.advertise.replace(advertise);
+                }
+            }
+            Ok(Mail::Drain) | Err(_) => return,
+        }
     }
 }
 
