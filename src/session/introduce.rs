@@ -6,15 +6,35 @@ use std::sync::Arc;
 
 use super::Session;
 use crate::data::Guard;
-use crate::dialog::Side;
-use crate::net::{HeaderFacts, HeaderTls, proxy_header_v1, proxy_header_v2};
+use crate::dialog::{Side, Target};
+use crate::net::{Ends, HeaderFacts, HeaderTls, proxy_header_v1, proxy_header_v2};
 use crate::policy::SendProxy;
 use crate::tls::TlsVersion;
 
 impl Session {
-    /// What a connection to the backend begins with; nothing where it is not to be told. Data connections say the same:
-    /// when the backend's is opened, the client's may not be there.
+    /// What a control connection to the backend begins with; nothing where it is not to be told.
     pub(super) fn introduction(&self) -> Vec<u8> {
+        self.introduction_as(self.ends)
+    }
+
+    /// The same for a data connection that we open. The client's own may not be there yet, so the client's end is that of
+    /// its control connection; the port that it has reached is the one that we connect to, as receivers may choose
+    /// their server by it.
+    pub(super) fn data_introduction(&self, target: Target) -> Vec<u8> {
+        let port = match target {
+            Target::Port(port) => port,
+            Target::Address(address) => address.port(),
+            Target::Awaited => return Vec::new(),
+        };
+        if !self.site.send_proxy_data {
+            return Vec::new();
+        }
+        let mut ends = self.ends;
+        ends.reached.set_port(port);
+        self.introduction_as(ends)
+    }
+
+    fn introduction_as(&self, ends: Ends) -> Vec<u8> {
         let facts = self.client.leg().facts();
         let tls = facts.map(|facts| HeaderTls {
             version: match facts.version {
@@ -25,7 +45,7 @@ impl Session {
         });
         match self.site.send_proxy {
             SendProxy::Off => Vec::new(),
-            SendProxy::V1 => proxy_header_v1(self.ends),
+            SendProxy::V1 => proxy_header_v1(ends),
             SendProxy::V2 => {
                 let id = self.id.to_string();
                 let facts = HeaderFacts {
@@ -33,16 +53,8 @@ impl Session {
                     authority: None,
                     tls,
                 };
-                proxy_header_v2(self.ends, facts)
+                proxy_header_v2(ends, facts)
             }
-        }
-    }
-
-    /// As `introduction`, for a data connection that we open.
-    pub(super) fn data_introduction(&self) -> Vec<u8> {
-        match self.site.send_proxy_data {
-            true => self.introduction(),
-            false => Vec::new(),
         }
     }
 

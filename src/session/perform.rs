@@ -182,7 +182,7 @@ impl Session {
     }
 
     fn open_backend_leg(&mut self, plan: DataPlan) -> Option<Opening> {
-        let first = self.data_introduction();
+        let first = self.data_introduction(plan.backend_target);
         let Backend::There(there) = &mut self.backend else {
             return None;
         };

@@ -34,6 +34,11 @@ impl Strict {
         }
     }
 
+    /// The handshake of a data connection that stands.
+    pub(crate) fn secure_data(&self, data: &mut Wire) {
+        data.secure_as_client(&self.config, &self.name).unwrap();
+    }
+
     /// A data connection with its handshake done, for tests that go on by themselves.
     pub(crate) fn connect_data(&self, address: SocketAddr) -> Wire {
         let mut data = Wire::connect(address).unwrap();
