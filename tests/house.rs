@@ -20,7 +20,7 @@ mod words;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use page::{link_faults, page_faults};
+use page::{link_faults, page_faults, profile_faults};
 use rules::{Fault, inspect};
 use source::Source;
 
@@ -108,6 +108,13 @@ fn the_protocol_page_says_what_the_table_of_verbs_says() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/PROTOCOL.md");
     let page = fs::read_to_string(page).expect("docs/PROTOCOL.md can be read");
     demand_none(&page_faults(&page, sluicegate::ftp::Verb::TABLE));
+}
+
+#[test]
+fn the_page_of_profiles_says_what_their_table_says() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/PROFILES.md");
+    let page = fs::read_to_string(page).expect("docs/PROFILES.md can be read");
+    demand_none(&profile_faults(&page, sluicegate::config::PROFILES));
 }
 
 #[test]

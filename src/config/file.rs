@@ -11,6 +11,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::fault::Findings;
 use super::nearest::nearest;
+use super::profile::Profile;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
 use super::{
     Advertised, Cores, HostPort, KeyExchange, LogFormat, LogLevel, Pin, PortSpan, Steering,
@@ -30,11 +31,24 @@ impl<T> Default for Key<T> {
     }
 }
 
+impl<T: PartialEq> Key<T> {
+    /// Whether exactly this was written.
+    pub(super) fn is(&self, value: T) -> bool {
+        matches!(&self.0, Some((_, Ok(written))) if *written == value)
+    }
+}
+
 impl<'de, T: Leaf> Deserialize<'de> for Key<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Spanned::<toml::Value>::deserialize(deserializer)?;
         Ok(Self(Some((value.span(), T::read(value.get_ref())))))
     }
+}
+
+/// A section whose keys can be set by name.
+pub(super) trait Section {
+    /// Sets a key that was not written, as if it stood at `span`; false if it was written, and so stays.
+    fn fill(&mut self, name: &str, span: Range<usize>, value: &toml::Value) -> bool;
 }
 
 /// Declares a section once: its struct for serde, and the list of its keys for everything else.
@@ -49,6 +63,18 @@ macro_rules! section {
 
         impl $name {
             const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+        }
+
+        impl Section for $name {
+            fn fill(&mut self, name: &str, span: Range<usize>, value: &toml::Value) -> bool {
+                match name {
+                    $(stringify!($key) if self.$key.0.is_none() => {
+                        self.$key = Key(Some((span, Leaf::read(value))));
+                        true
+                    })*
+                    _ => false,
+                }
+            }
         }
     };
 }
@@ -97,6 +123,7 @@ section! {
     /// `[[listener]]`
     ListenerKeys {
         name: Name,
+        profile: &'static Profile,
         address: List<SocketAddr>,
         pool: Name,
         tls: ClientTls,
@@ -126,6 +153,7 @@ section! {
     /// `[[pool]]`
     PoolKeys {
         name: Name,
+        profile: &'static Profile,
         members: List<HostPort>,
         tls: BackendTls,
         banner_first: bool,

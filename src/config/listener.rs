@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::{KeyExchange, Located, TlsVersions};
+use super::{Applied, KeyExchange, Located, TlsVersions};
 use crate::policy::{
     ClientProtection, ClientTls, DataPeer, DataResumption, NetMap, Networks, OnUnfinished,
 };
@@ -13,6 +13,8 @@ use crate::policy::{
 pub struct Listener {
     /// `name`: unique among listeners.
     pub name: String,
+    /// `profile`, and what it has set.
+    pub profile: Option<Applied>,
     /// `address`: one or more; port 0 lets the kernel choose.
     pub address: Located<Vec<SocketAddr>>,
     /// `pool`, as an index into [`Config::pools`] that is always valid.

@@ -10,6 +10,7 @@ mod nearest;
 mod network;
 mod pool;
 mod process;
+mod profile;
 mod relations;
 mod resolve;
 mod tls;
@@ -23,6 +24,7 @@ pub use file::known_keys;
 pub use listener::{Advertised, Listener, PortSpan, Steering};
 pub use pool::{HostPort, Pin, Pool, Verify};
 pub use process::{Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts};
+pub use profile::{Applied, PROFILES, Profile, Setting, Written};
 pub use tls::{KeyExchange, TlsVersion, TlsVersions};
 
 use crate::policy::{Patience, SiteRules};

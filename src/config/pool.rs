@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{KeyExchange, Located, TlsVersions};
+use super::{Applied, KeyExchange, Located, TlsVersions};
 use crate::policy::{
     BackendProtection, BackendTls, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, SendProxy,
 };
@@ -12,6 +12,8 @@ use crate::policy::{
 pub struct Pool {
     /// `name`: unique among pools.
     pub name: String,
+    /// `profile`, and what it has set.
+    pub profile: Option<Applied>,
     /// `members`: at least one, all different.
     pub members: Located<Vec<HostPort>>,
     /// `tls`

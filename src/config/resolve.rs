@@ -17,7 +17,7 @@ use super::{
 use crate::limits;
 use crate::policy::{
     BackendProtection, BackendTls, ClientTls, DataPeer, DataResumption, OnEmpty, OnUnfinished,
-    PassiveStyle, PasvAddress, ProxyProtocol, SendProxy,
+    PassiveStyle, PasvAddress, SendProxy,
 };
 
 /// Resolves a file. The result counts only if nothing was noted as a fault.
@@ -162,14 +162,16 @@ fn listener(
     pools: &[Option<String>],
     findings: &mut Findings,
 ) -> Option<ListenerDraft> {
-    let (mut desk, keys) = one_of_many("listener", index, section, findings);
+    let (mut desk, mut keys) = one_of_many("listener", index, section, findings);
+    let is_implicit = keys.tls.is(ClientTls::Implicit);
+    let profile = core::mem::take(&mut keys.profile);
+    let profile = desk.apply("listener", profile, is_implicit, &mut keys);
     let name = desk.need("name", keys.name, "\"partners\"");
     let address = desk.need("address", keys.address, "\"0.0.0.0:21\"");
     let pool = desk
         .need("pool", keys.pool, "\"inside\"")
         .and_then(|name| desk.pool(&name, pools));
     let tls = desk.or("tls", keys.tls, ClientTls::Required);
-    let is_implicit = tls == ClientTls::Implicit;
     let banner_first = desk.implicit_only("banner_first", keys.banner_first, is_implicit, false);
     let implicit_private =
         desk.implicit_only("implicit_private", keys.implicit_private, is_implicit, true);
@@ -191,18 +193,15 @@ fn listener(
         OneLine("FTP gateway ready".to_owned()),
     );
     let steering = desk.or("steering", keys.steering, Steering::Cpu);
-    let is_proxied = desk.or("proxy_protocol", keys.proxy_protocol, ProxyProtocol::Off)
-        == ProxyProtocol::Required;
-    let proxy_from = desk.proxies(is_proxied, keys.proxy_from);
-    let proxy_protocol_data = desk.only_with(
-        "proxy_protocol_data",
+    let (proxy_from, proxy_protocol_data) = desk.proxies(
+        keys.proxy_protocol,
+        keys.proxy_from,
         keys.proxy_protocol_data,
-        is_proxied,
-        "proxy_protocol = \"required\"",
     );
     let name = name.map(|name| name.map(|name| name.0));
     let listener = Listener {
         name: value_or(&name, String::new()),
+        profile,
         address: address.map_or_else(nothing, |list| list.map(|list| list.0)),
         pool: pool.unwrap_or(usize::MAX),
         tls,
@@ -233,12 +232,14 @@ fn listener(
 }
 
 fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> PoolDraft {
-    let (mut desk, keys) = one_of_many("pool", index, section, findings);
+    let (mut desk, mut keys) = one_of_many("pool", index, section, findings);
+    let is_implicit = keys.tls.is(BackendTls::Implicit);
+    let profile = core::mem::take(&mut keys.profile);
+    let profile = desk.apply("pool", profile, is_implicit, &mut keys);
     let name = desk.need("name", keys.name, "\"inside\"");
     let members = desk.need("members", keys.members, "[\"10.0.0.10:21\"]");
     let tls = desk.or("tls", keys.tls, BackendTls::Explicit);
     let key_exchange = desk.or("key_exchange", keys.key_exchange, KeyExchange::Preferred);
-    let is_implicit = tls == BackendTls::Implicit;
     let banner_first = desk.implicit_only("banner_first", keys.banner_first, is_implicit, false);
     let tls_versions = desk.versions(keys.tls_versions, key_exchange);
     // A `ca` that cannot be read is not missing, and where `verify` cannot be read it may not be wanted.
@@ -267,6 +268,7 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
     let name = name.map(|name| name.map(|name| name.0));
     let pool = Pool {
         name: value_or(&name, String::new()),
+        profile,
         members: members.map_or_else(nothing, |list| list.map(|list| list.0)),
         tls,
         banner_first,
