@@ -19,7 +19,11 @@ impl Ends {
     /// The same ends, IPv4-mapped addresses as what they mean.
     #[must_use]
     pub fn canonical(self) -> Self {
-        let canonical = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
+        // The others as they are: a link-local address is nothing without its scope.
+        let canonical = |end: SocketAddr| match (end, end.ip().to_canonical()) {
+            (SocketAddr::V6(_), IpAddr::V4(mapped)) => SocketAddr::new(mapped.into(), end.port()),
+            _ => end,
+        };
         Self {
             client: canonical(self.client),
             reached: canonical(self.reached),

@@ -67,6 +67,23 @@ fn both_versions_name_the_client_and_what_it_reached() {
 }
 
 #[test]
+fn only_mapped_addresses_change_when_ends_become_canonical() {
+    let scoped = SocketAddr::V6(std::net::SocketAddrV6::new(
+        "fe80::7".parse().unwrap(),
+        1,
+        0,
+        3,
+    ));
+    let ends = Ends {
+        client: scoped,
+        reached: "[::ffff:192.0.2.7]:21".parse().unwrap(),
+    };
+    let canonical = ends.canonical();
+    assert_eq!(canonical.client, scoped);
+    assert_eq!(canonical.reached, "192.0.2.7:21".parse().unwrap());
+}
+
+#[test]
 fn what_stands_behind_the_addresses_is_skipped() {
     let mut block = vec![192, 0, 2, 7, 203, 0, 113, 5, 0x9c, 0x40, 0, 21];
     block.extend([0x04, 0, 3, 1, 2, 3]);

@@ -26,7 +26,7 @@ impl Introduction {
     /// The connection and its true ends, once the header is there.
     ///
     /// # Errors
-    /// Why there is none; the connection is reset.
+    /// Why there is none; the connection is reset when this is dropped.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Stream, Ends), String>> {
         loop {
             let wanted = match header::read(&self.bytes) {
