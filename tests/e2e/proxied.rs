@@ -282,8 +282,9 @@ fn a_header_goes_before_clear_data_and_before_implicit_tls() {
         got.reply.clone().expect(&[226]);
         assert!(got.bytes == bytes, "{} bytes", got.bytes.len());
     }
-    client.upload("STOR up", b"").reply.expect(&[226]);
-    assert_eq!(server.get("up").unwrap(), b"");
+    // Not an empty one: HAProxy makes a reset of a clear stream that ends before it has seen its own connection stand.
+    client.upload("STOR up", b"one\n").reply.expect(&[226]);
+    assert_eq!(server.get("up").unwrap(), b"one\n");
     balancer.wait_for_log("data from 127.0.0.1 id ");
 }
 
