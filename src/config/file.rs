@@ -14,12 +14,13 @@ use super::nearest::nearest;
 use super::profile::Profile;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
 use super::{
-    Advertised, Cores, HostPort, KeyExchange, LogFormat, LogLevel, Pin, PortSpan, Steering,
-    TlsVersion, Verify,
+    Advertised, ClientCertificates, Cores, HostPort, KeyExchange, LogFormat, LogLevel, Pin,
+    PortSpan, Steering, TlsVersion, Verify,
 };
 use crate::policy::{
-    BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, DataResumption, NetMap,
-    Networks, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, ProxyProtocol, SendProxy,
+    BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, DataPeer,
+    DataResumption, NetMap, Networks, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
+    ProxyProtocol, SendProxy,
 };
 
 /// One key of the file. A value that cannot be read is kept as its flaw, so that it does not hide the rest.
@@ -133,6 +134,10 @@ section! {
         key: PathBuf,
         tls_versions: List<TlsVersion>,
         key_exchange: KeyExchange,
+        client_certificates: ClientCertificates,
+        client_ca: PathBuf,
+        client_crl: PathBuf,
+        client_identity: ClientIdentity,
         data_protection: ClientProtection,
         passive_ports: PortSpan,
         advertise: NetMap<Advertised>,
@@ -163,6 +168,9 @@ section! {
         ca: PathBuf,
         pins: List<Pin>,
         server_name: String,
+        client_certificate: PathBuf,
+        client_key: PathBuf,
+        alpn: bool,
         data_protection: BackendProtection,
         passive: PassiveStyle,
         pasv_address: PasvAddress,

@@ -179,6 +179,11 @@ fn listener(
     let key = desk.need("key", keys.key, "\"gate.key\"");
     let key_exchange = desk.or("key_exchange", keys.key_exchange, KeyExchange::Preferred);
     let tls_versions = desk.versions(keys.tls_versions, key_exchange);
+    let clients = desk.client_certificates(
+        (keys.client_certificates, keys.client_identity),
+        (keys.client_ca, keys.client_crl),
+        tls,
+    );
     let data_protection = desk.client_protection(keys.data_protection, tls);
     let ports = desk.need("passive_ports", keys.passive_ports, "\"50000-50999\"");
     let advertise = desk.located("advertise", keys.advertise);
@@ -187,17 +192,10 @@ fn listener(
     let active = desk.or("active", keys.active, true);
     let unfinished = desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror);
     let bare_uploads = desk.or("bare_uploads", keys.bare_uploads, false);
-    let banner = desk.or(
-        "banner",
-        keys.banner,
-        OneLine("FTP gateway ready".to_owned()),
-    );
+    let banner = desk.or("banner", keys.banner, OneLine(BANNER.to_owned()));
     let steering = desk.or("steering", keys.steering, Steering::Cpu);
-    let (proxy_from, proxy_protocol_data) = desk.proxies(
-        keys.proxy_protocol,
-        keys.proxy_from,
-        keys.proxy_protocol_data,
-    );
+    let proxies = (keys.proxy_protocol, keys.proxy_from);
+    let (proxy_from, proxy_protocol_data) = desk.proxies(proxies, keys.proxy_protocol_data);
     let name = name.map(|name| name.map(|name| name.0));
     let listener = Listener {
         name: value_or(&name, String::new()),
@@ -211,6 +209,10 @@ fn listener(
         key: key?,
         tls_versions,
         key_exchange,
+        client_certificates: clients.asked,
+        client_ca: clients.ca,
+        client_crl: clients.crl,
+        client_identity: clients.identity,
         data_protection,
         passive_ports: value_or(&ports, PortSpan { first: 0, last: 0 }),
         advertise,
@@ -253,6 +255,9 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         ca_written || (verify_written && verify.is_none()),
     );
     let pins = desk.pins(tls, verify.as_ref(), keys.pins);
+    let (client_certificate, client_key) =
+        desk.own_certificate(keys.client_certificate, keys.client_key);
+    let alpn = desk.or("alpn", keys.alpn, false);
     let protection = desk.located("data_protection", keys.data_protection);
     let passive = desk.or("passive", keys.passive, PassiveStyle::Auto);
     let pasv_address = desk.or("pasv_address", keys.pasv_address, PasvAddress::Ignore);
@@ -278,6 +283,9 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         ca,
         pins,
         server_name,
+        client_certificate,
+        client_key,
+        alpn,
         data_protection: match (tls, &protection) {
             (BackendTls::Off, _) => BackendProtection::Clear,
             (_, Some(written)) => written.value,
@@ -298,6 +306,9 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         protection,
     }
 }
+
+/// It names no product and no version, because neither helps a client.
+const BANNER: &str = "FTP gateway ready";
 
 fn value_or<T: Clone>(written: &Option<Located<T>>, otherwise: T) -> T {
     written

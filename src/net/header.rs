@@ -224,7 +224,8 @@ pub struct HeaderFacts<'a> {
 pub struct HeaderTls<'a> {
     /// `TLSv1.2` or `TLSv1.3`.
     pub version: &'a str,
-    /// The common name of the client's certificate, where it has shown one and that was verified.
+    /// The first name of the client's certificate, its common name if it has one, where it has shown one and that was
+    /// verified.
     pub common_name: Option<&'a str>,
 }
 

@@ -2,11 +2,13 @@
 //! `config` resolves the words of the file to these, `dialog` and `data` decide by them.
 //! It never reads configuration, never looks at a connection, and knows no defaults but the names of the choices.
 
+mod identity;
 mod netmap;
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
+pub use identity::PeerIdentity;
 pub use netmap::{NetMap, Network, Networks, NotNetwork};
 
 /// Whether clients of a listener must secure their control connection (RFC 4217 section 4).
@@ -127,6 +129,15 @@ pub enum DataResumption {
     Required,
 }
 
+/// What the certificate of a client is good for, beyond getting in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientIdentity {
+    /// Nothing: the backend alone decides who may log in.
+    Ignore,
+    /// USER must be a name in it.
+    User,
+}
+
 /// Whether a listener's connections come through a proxy that says in a PROXY header whose they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyProtocol {
@@ -184,6 +195,8 @@ pub struct SiteRules {
     pub banner_first: bool,
     /// On an implicit listener: PBSZ 0 and PROT P count as given (field note P26).
     pub implicit_private: bool,
+    /// What the certificate of a client is good for.
+    pub client_identity: ClientIdentity,
     /// What the client's data connections must be.
     pub client_protection: ClientProtection,
     /// How the control connection to the backend is secured.

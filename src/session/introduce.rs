@@ -41,7 +41,10 @@ impl Session {
                 TlsVersion::V12 => "TLSv1.2",
                 TlsVersion::V13 => "TLSv1.3",
             },
-            common_name: None,
+            common_name: self.identity.as_ref().and_then(|identity| {
+                let name = identity.names.first();
+                name.map(String::as_str)
+            }),
         });
         match self.site.send_proxy {
             SendProxy::Off => Vec::new(),

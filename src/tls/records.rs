@@ -10,9 +10,10 @@ use rustls::{ClientConfig, CommonState, ProtocolVersion, ServerConfig};
 use super::direct::Direct;
 use super::keys::HEADER_BYTES;
 use super::turn::{Order, Turn, settle};
-use super::{Fault, TlsFacts};
+use super::{Fault, TlsFacts, identity};
 use crate::limits;
 use crate::net::Buffer;
+use crate::policy::PeerIdentity;
 
 /// One TLS connection without its socket.
 ///
@@ -224,6 +225,13 @@ impl Records {
             Side::Direct(direct) => Some(direct.facts().clone()),
             _ => TlsFacts::of(self.common()?),
         }
+    }
+
+    /// Who the peer is by the certificate it has shown, on a connection that is rustls'.
+    #[must_use]
+    pub fn identity(&self) -> Option<PeerIdentity> {
+        let chain = self.common()?.peer_certificates()?;
+        chain.first().map(identity::of)
     }
 
     #[cfg(test)]

@@ -260,6 +260,7 @@ fn a_header_goes_before_clear_data_and_before_implicit_tls() {
     let ways = crate::support::servers::Ways {
         implicit: true,
         clear_data: true,
+        ..Default::default()
     };
     let server = FtpServer::start_as(Kind::Vsftpd, &scene, ways);
     server.put("big", &noise(1 << 20));
