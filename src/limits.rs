@@ -63,6 +63,18 @@ pub const IDENTITY_NAMES_MAX: usize = 16;
 /// See `IDENTITY_NAMES_MAX`.
 pub const IDENTITY_TEXT_BYTES_MAX: usize = 256;
 
+// --- PROXY headers -------------------------------------------------------------------------------------------
+
+/// Longest PROXY header of version 1, CR LF included: the specification's own bound (section 2.1).
+pub const PROXY_V1_BYTES_MAX: usize = 107;
+
+/// Longest PROXY header of version 2 taken: it could be 64 KiB; addresses and a certificate's names take some hundred
+/// bytes, and a whole certificate, which nothing here reads, may come along.
+pub const PROXY_V2_BYTES_MAX: usize = 4 * 1024;
+
+/// Longest value written into a PROXY header: what a receiver may do with a unique id at most (section 2.2.5).
+pub const PROXY_VALUE_BYTES_MAX: usize = 128;
+
 // --- TLS -----------------------------------------------------------------------------------------------------
 
 /// Largest TLS record on the wire: 2^14 bytes, 256 of expansion, 5 of header (RFC 8446 section 5.2).
@@ -144,6 +156,9 @@ pub const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Longest name of a listener or pool: names stand in log lines.
 pub const NAME_BYTES_MAX: usize = 64;
 
+/// Rules of one `advertise`, networks of one `proxy_from`: a table that a person can check.
+pub const NETWORKS_MAX: usize = 256;
+
 /// Longest banner: a line of text, not a page; RFC 959 sets no bound.
 pub const BANNER_BYTES_MAX: usize = 200;
 
@@ -191,6 +206,9 @@ pub const DESCRIPTORS_PER_SESSION: u64 = 7 + LINGERING_LEGS_MAX as u64;
 
 /// Messages waiting for a shard; the gate sends a handful in all.
 pub const MAILBOX_MESSAGES_MAX: usize = 64;
+
+/// How often the names behind `advertise` are looked up again: an address that has changed is wrong for a minute.
+pub const NAMES_LOOKUP_PERIOD: Duration = Duration::from_secs(60);
 
 /// Log lines waiting for the disk or the journal; beyond it lines are dropped and counted, never waited for.
 pub const LOG_LINES_MAX: usize = 16 * 1024;

@@ -23,7 +23,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cases::case_faults;
-use page::{link_faults, page_faults};
+use page::{link_faults, page_faults, profile_faults};
 use rules::{Fault, inspect};
 use source::Source;
 
@@ -122,6 +122,13 @@ fn every_field_case_has_its_test_or_a_reason() {
     demand_none(&case_faults(&page, |path| {
         fs::read_to_string(root.join("tests").join(path)).ok()
     }));
+}
+
+#[test]
+fn the_page_of_profiles_says_what_their_table_says() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/PROFILES.md");
+    let page = fs::read_to_string(page).expect("docs/PROFILES.md can be read");
+    demand_none(&profile_faults(&page, sluicegate::config::PROFILES));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 use core::time::Duration;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
@@ -11,14 +11,16 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::fault::Findings;
 use super::nearest::nearest;
+use super::profile::Profile;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
 use super::{
-    AdminAddress, ClientCertificates, Cores, HostPort, KeyExchange, LogFormat, LogLevel, Pin,
-    PortSpan, Steering, TlsVersion, Verify,
+    AdminAddress, Advertised, ClientCertificates, Cores, HostPort, KeyExchange, LogFormat,
+    LogLevel, Pin, PortSpan, Steering, TlsVersion, Verify,
 };
 use crate::policy::{
     BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, DataPeer,
-    DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
+    DataResumption, NetMap, Networks, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
+    ProxyProtocol, SendProxy,
 };
 
 /// One key of the file. A value that cannot be read is kept as its flaw, so that it does not hide the rest.
@@ -30,11 +32,24 @@ impl<T> Default for Key<T> {
     }
 }
 
+impl<T: PartialEq> Key<T> {
+    /// Whether exactly this was written.
+    pub(super) fn is(&self, value: T) -> bool {
+        matches!(&self.0, Some((_, Ok(written))) if *written == value)
+    }
+}
+
 impl<'de, T: Leaf> Deserialize<'de> for Key<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Spanned::<toml::Value>::deserialize(deserializer)?;
         Ok(Self(Some((value.span(), T::read(value.get_ref())))))
     }
+}
+
+/// A section whose keys can be set by name.
+pub(super) trait Section {
+    /// Sets a key that was not written, as if it stood at `span`; false if it was written, and so stays.
+    fn fill(&mut self, name: &str, span: Range<usize>, value: &toml::Value) -> bool;
 }
 
 /// Declares a section once: its struct for serde, and the list of its keys for everything else.
@@ -49,6 +64,18 @@ macro_rules! section {
 
         impl $name {
             const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+        }
+
+        impl Section for $name {
+            fn fill(&mut self, name: &str, span: Range<usize>, value: &toml::Value) -> bool {
+                match name {
+                    $(stringify!($key) if self.$key.0.is_none() => {
+                        self.$key = Key(Some((span, Leaf::read(value))));
+                        true
+                    })*
+                    _ => false,
+                }
+            }
         }
     };
 }
@@ -97,6 +124,7 @@ section! {
     /// `[[listener]]`
     ListenerKeys {
         name: Name,
+        profile: &'static Profile,
         address: List<SocketAddr>,
         pool: Name,
         tls: ClientTls,
@@ -112,7 +140,7 @@ section! {
         client_identity: ClientIdentity,
         data_protection: ClientProtection,
         passive_ports: PortSpan,
-        advertise: Ipv4Addr,
+        advertise: NetMap<Advertised>,
         data_peer: DataPeer,
         resumption: DataResumption,
         active: bool,
@@ -120,6 +148,9 @@ section! {
         bare_uploads: bool,
         banner: OneLine,
         steering: Steering,
+        proxy_protocol: ProxyProtocol,
+        proxy_from: Networks,
+        proxy_protocol_data: bool,
     }
 }
 
@@ -134,6 +165,7 @@ section! {
     /// `[[pool]]`
     PoolKeys {
         name: Name,
+        profile: &'static Profile,
         members: List<HostPort>,
         tls: BackendTls,
         banner_first: bool,
@@ -151,6 +183,8 @@ section! {
         pasv_address: PasvAddress,
         empty: OnEmpty,
         unfinished: OnUnfinished,
+        send_proxy: SendProxy,
+        send_proxy_data: bool,
     }
 }
 

@@ -3,9 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::{ClientCertificates, KeyExchange, Located, TlsVersions};
+use super::{Applied, ClientCertificates, KeyExchange, Located, TlsVersions};
 use crate::policy::{
-    ClientIdentity, ClientProtection, ClientTls, DataPeer, DataResumption, OnUnfinished,
+    ClientIdentity, ClientProtection, ClientTls, DataPeer, DataResumption, NetMap, Networks,
+    OnUnfinished,
 };
 
 /// `[[listener]]`: where clients come in, and what is asked of them.
@@ -13,6 +14,8 @@ use crate::policy::{
 pub struct Listener {
     /// `name`: unique among listeners.
     pub name: String,
+    /// `profile`, and what it has set.
+    pub profile: Option<Applied>,
     /// `address`: one or more; port 0 lets the kernel choose.
     pub address: Located<Vec<SocketAddr>>,
     /// `pool`, as an index into [`Config::pools`] that is always valid.
@@ -43,8 +46,12 @@ pub struct Listener {
     pub data_protection: ClientProtection,
     /// `passive_ports`: disjoint from those of every other listener.
     pub passive_ports: PortSpan,
-    /// `advertise`: the address in PASV replies; nothing for the one that the client reached.
-    pub advertise: Option<Ipv4Addr>,
+    /// `advertise`: the address in PASV replies by the client's own; where there is none, the one that it reached.
+    pub advertise: Option<Located<NetMap<Advertised>>>,
+    /// `proxy_from`, where `proxy_protocol` is required: who sends a PROXY header, and nobody else is taken.
+    pub proxy_from: Option<Networks>,
+    /// `proxy_protocol_data`: whether data connections come through these proxies too.
+    pub proxy_protocol_data: bool,
     /// `data_peer`
     pub data_peer: DataPeer,
     /// `resumption`
@@ -59,6 +66,17 @@ pub struct Listener {
     pub banner: String,
     /// `steering`
     pub steering: Steering,
+}
+
+/// What PASV tells a client to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advertised {
+    /// The address that it has reached.
+    Local,
+    /// This one.
+    Address(Ipv4Addr),
+    /// The one that this name has, as it is looked up again and again.
+    Name(String),
 }
 
 /// How new connections find their core.

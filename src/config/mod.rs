@@ -8,8 +8,10 @@ mod file;
 mod identity;
 mod listener;
 mod nearest;
+mod network;
 mod pool;
 mod process;
+mod profile;
 mod relations;
 mod resolve;
 mod tls;
@@ -20,11 +22,12 @@ use std::path::Path;
 
 pub use fault::{Complaint, Located, Place, in_order};
 pub use file::known_keys;
-pub use listener::{Listener, PortSpan, Steering};
+pub use listener::{Advertised, Listener, PortSpan, Steering};
 pub use pool::{HostPort, Pin, Pool, Verify};
 pub use process::{
     Admin, AdminAddress, Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts,
 };
+pub use profile::{Applied, PROFILES, Profile, Setting, Written};
 pub use tls::{ClientCertificates, KeyExchange, TlsVersion, TlsVersions};
 
 use crate::policy::{Patience, SiteRules};

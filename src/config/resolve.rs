@@ -17,7 +17,7 @@ use super::{
 use crate::limits;
 use crate::policy::{
     BackendProtection, BackendTls, ClientTls, DataPeer, DataResumption, OnEmpty, OnUnfinished,
-    PassiveStyle, PasvAddress,
+    PassiveStyle, PasvAddress, SendProxy,
 };
 
 /// Resolves a file. The result counts only if nothing was noted as a fault.
@@ -177,14 +177,16 @@ fn listener(
     pools: &[Option<String>],
     findings: &mut Findings,
 ) -> Option<ListenerDraft> {
-    let (mut desk, keys) = one_of_many("listener", index, section, findings);
+    let (mut desk, mut keys) = one_of_many("listener", index, section, findings);
+    let is_implicit = keys.tls.is(ClientTls::Implicit);
+    let profile = core::mem::take(&mut keys.profile);
+    let profile = desk.apply("listener", profile, is_implicit, &mut keys);
     let name = desk.need("name", keys.name, "\"partners\"");
     let address = desk.need("address", keys.address, "\"0.0.0.0:21\"");
     let pool = desk
         .need("pool", keys.pool, "\"inside\"")
         .and_then(|name| desk.pool(&name, pools));
     let tls = desk.or("tls", keys.tls, ClientTls::Required);
-    let is_implicit = tls == ClientTls::Implicit;
     let banner_first = desk.implicit_only("banner_first", keys.banner_first, is_implicit, false);
     let implicit_private =
         desk.implicit_only("implicit_private", keys.implicit_private, is_implicit, true);
@@ -205,15 +207,14 @@ fn listener(
     let active = desk.or("active", keys.active, true);
     let unfinished = desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror);
     let bare_uploads = desk.or("bare_uploads", keys.bare_uploads, false);
-    let banner = desk.or(
-        "banner",
-        keys.banner,
-        OneLine("FTP gateway ready".to_owned()),
-    );
+    let banner = desk.or("banner", keys.banner, OneLine(BANNER.to_owned()));
     let steering = desk.or("steering", keys.steering, Steering::Cpu);
+    let proxies = (keys.proxy_protocol, keys.proxy_from);
+    let (proxy_from, proxy_protocol_data) = desk.proxies(proxies, keys.proxy_protocol_data);
     let name = name.map(|name| name.map(|name| name.0));
     let listener = Listener {
         name: value_or(&name, String::new()),
+        profile,
         address: address.map_or_else(nothing, |list| list.map(|list| list.0)),
         pool: pool.unwrap_or(usize::MAX),
         tls,
@@ -229,7 +230,9 @@ fn listener(
         client_identity: clients.identity,
         data_protection,
         passive_ports: value_or(&ports, PortSpan { first: 0, last: 0 }),
-        advertise: advertise.map(|address| address.value),
+        advertise,
+        proxy_from,
+        proxy_protocol_data,
         data_peer,
         resumption,
         active,
@@ -246,12 +249,14 @@ fn listener(
 }
 
 fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> PoolDraft {
-    let (mut desk, keys) = one_of_many("pool", index, section, findings);
+    let (mut desk, mut keys) = one_of_many("pool", index, section, findings);
+    let is_implicit = keys.tls.is(BackendTls::Implicit);
+    let profile = core::mem::take(&mut keys.profile);
+    let profile = desk.apply("pool", profile, is_implicit, &mut keys);
     let name = desk.need("name", keys.name, "\"inside\"");
     let members = desk.need("members", keys.members, "[\"10.0.0.10:21\"]");
     let tls = desk.or("tls", keys.tls, BackendTls::Explicit);
     let key_exchange = desk.or("key_exchange", keys.key_exchange, KeyExchange::Preferred);
-    let is_implicit = tls == BackendTls::Implicit;
     let banner_first = desk.implicit_only("banner_first", keys.banner_first, is_implicit, false);
     let tls_versions = desk.versions(keys.tls_versions, key_exchange);
     // A `ca` that cannot be read is not missing, and where `verify` cannot be read it may not be wanted.
@@ -273,9 +278,17 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
     let pasv_address = desk.or("pasv_address", keys.pasv_address, PasvAddress::Ignore);
     let empty = desk.or("empty", keys.empty, OnEmpty::Complete);
     let unfinished = desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror);
+    let send_proxy = desk.or("send_proxy", keys.send_proxy, SendProxy::Off);
+    let send_proxy_data = desk.only_with(
+        "send_proxy_data",
+        keys.send_proxy_data,
+        send_proxy != SendProxy::Off,
+        "send_proxy = \"v1\" or \"v2\"",
+    );
     let name = name.map(|name| name.map(|name| name.0));
     let pool = Pool {
         name: value_or(&name, String::new()),
+        profile,
         members: members.map_or_else(nothing, |list| list.map(|list| list.0)),
         tls,
         banner_first,
@@ -298,6 +311,8 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         pasv_address,
         empty,
         unfinished,
+        send_proxy,
+        send_proxy_data,
     };
     PoolDraft {
         index,
@@ -306,6 +321,9 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         protection,
     }
 }
+
+/// It names no product and no version, because neither helps a client.
+const BANNER: &str = "FTP gateway ready";
 
 fn value_or<T: Clone>(written: &Option<Located<T>>, otherwise: T) -> T {
     written

@@ -4,7 +4,7 @@ use super::value::Choice;
 use super::{ClientCertificates, KeyExchange, LogFormat, LogLevel, Steering, TlsVersion, Verify};
 use crate::policy::{
     BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, DataPeer,
-    DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
+    DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, ProxyProtocol, SendProxy,
 };
 
 impl Choice for LogLevel {
@@ -130,4 +130,14 @@ impl Choice for DataResumption {
 
 impl Choice for DataPeer {
     const WORDS: &'static [(&'static str, Self)] = &[("same", Self::Same), ("any", Self::Any)];
+}
+
+impl Choice for ProxyProtocol {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("required", Self::Required)];
+}
+
+impl Choice for SendProxy {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("v1", Self::V1), ("v2", Self::V2)];
 }

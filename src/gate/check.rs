@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::config::{self, Complaint, Config, Listener, Place, Pool, Survey, TlsVersions, Verify};
+use crate::config::{
+    self, Applied, Complaint, Config, Listener, Place, Pool, Survey, TlsVersions, Verify,
+};
 use crate::limits;
 use crate::policy::{BackendTls, ClientTls};
 use crate::tls::setup::{self, ListenerTls, PoolTls};
@@ -144,9 +146,37 @@ fn summarize(file: &Path, config: &Config, to: &mut impl Write) -> io::Result<()
     writeln!(to, "{}: OK", file.display())?;
     for listener in &config.listeners {
         writeln!(to, "  {}", listener_line(listener, &config.pools))?;
+        explain(listener.profile.as_ref(), to)?;
     }
     for pool in &config.pools {
         writeln!(to, "  {}", pool_line(pool))?;
+        explain(pool.profile.as_ref(), to)?;
+    }
+    Ok(())
+}
+
+/// What a profile has done, one line for each key.
+fn explain(applied: Option<&Applied>, to: &mut impl Write) -> io::Result<()> {
+    let Some(applied) = applied else {
+        return Ok(());
+    };
+    let name = applied.profile.name;
+    for setting in &applied.set {
+        let (source, reason) = (setting.source, setting.reason);
+        writeln!(to, "    profile {name}: {setting}  ({source}: {reason})")?;
+    }
+    for setting in &applied.overridden {
+        let key = setting.key;
+        writeln!(
+            to,
+            "    profile {name}: {key} is as the file has it, not {setting}"
+        )?;
+    }
+    if applied.set.is_empty() && applied.overridden.is_empty() {
+        writeln!(
+            to,
+            "    profile {name}: nothing to set where tls is not implicit"
+        )?;
     }
     Ok(())
 }
@@ -291,6 +321,26 @@ mod tests {
             faults.starts_with("gate.toml:14:10  warning: pool[0].verify: "),
             "{faults}"
         );
+    }
+
+    #[test]
+    fn what_a_profile_sets_and_what_it_does_not_is_told() {
+        let text = |keys: &str| format!("[[listener]]\nprofile = \"zos\"\n{keys}");
+        let told = |keys: &str| {
+            let text = MINIMAL.replace("[[listener]]", &text(keys));
+            let config = config::read(&text).unwrap();
+            let mut lines = Vec::new();
+            explain(config.listeners[0].profile.as_ref(), &mut lines).unwrap();
+            String::from_utf8(lines).unwrap()
+        };
+        let implicit = told("tls = \"implicit\"\nresumption = \"required\"");
+        assert!(
+            implicit.contains("profile zos: banner_first = true  (P23;"),
+            "{implicit}"
+        );
+        let kept = "profile zos: resumption is as the file has it, not resumption = \"accepted\"";
+        assert!(implicit.contains(kept), "{implicit}");
+        assert!(!told("").contains("banner_first"));
     }
 
     #[test]

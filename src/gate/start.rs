@@ -10,11 +10,15 @@ use std::time::SystemTime;
 use glommio::{LocalExecutorBuilder, Placement};
 
 use super::check::Prepared;
+use super::names::{self, Names};
 use super::{EndNotice, News, Running, Shard, news};
 use crate::admin::{self, About, Collector, ListenerFacts, Office};
 use crate::config::{Complaint, Config, Cores, Listener, Pool, Steering};
-use crate::limits::{MAILBOX_MESSAGES_MAX, RING_MEMORY_BYTES, SESSIONS, SHARDS_MAX};
+use crate::limits::{
+    MAILBOX_MESSAGES_MAX, NAMES_LOOKUP_PERIOD, RING_MEMORY_BYTES, SESSIONS, SHARDS_MAX,
+};
 use crate::net;
+use crate::policy::Advertise;
 use crate::relay::Budget;
 use crate::shard::{self, BindFault, Plan, SitePlan};
 use crate::sys::{cpus, rlimits};
@@ -54,6 +58,7 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
         return Err(told.collect());
     }
     let members = resolve_all(&config.pools)?;
+    let names = Names::resolve(&config.listeners)?;
     let mut plan = Plan {
         id: 0,
         shards: cores.len(),
@@ -61,7 +66,7 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
         sessions_max: sessions,
         sessions: Arc::default(),
         drain: config.timeouts.drain,
-        sites: sites(prepared, &members),
+        sites: sites(prepared, &members, &names.addresses()),
     };
     try_addresses(&plan.sites).map_err(|fault| vec![CoreFault::Bind(fault).told(prepared)])?;
     let admin = bind_admin(config).map_err(|fault| vec![fault])?;
@@ -79,15 +84,19 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
         }
     }
     let boxes = shards.iter().map(|shard: &Shard| shard.mail.clone());
-    let running = Running {
+    let mut running = Running {
         collector: Arc::new(Collector::new(&cores, boxes.collect())),
         addresses,
         shards,
         news,
+        _names: None,
     };
     if let Some(bound) = admin {
         open_office(bound, &running, config).map_err(|fault| vec![fault])?;
     }
+    let mail = running.shards.iter().map(|shard| shard.mail.downgrade());
+    running._names = names::watch(names, mail.collect(), NAMES_LOOKUP_PERIOD)
+        .map_err(|error| vec![Fault::Machine(format!("no thread for names: {error}"))])?;
     Ok(running)
 }
 
@@ -200,7 +209,11 @@ fn resolve_all(pools: &[Pool]) -> Result<Vec<Vec<SocketAddr>>, Vec<Fault>> {
     }
 }
 
-fn sites(prepared: &Prepared, members: &[Vec<SocketAddr>]) -> Vec<SitePlan> {
+fn sites(
+    prepared: &Prepared,
+    members: &[Vec<SocketAddr>],
+    advertise: &[Arc<Advertise>],
+) -> Vec<SitePlan> {
     let config = &prepared.config;
     let times = &config.timeouts;
     let site = |(at, listener): (usize, &Listener)| SitePlan {
@@ -213,7 +226,11 @@ fn sites(prepared: &Prepared, members: &[Vec<SocketAddr>]) -> Vec<SitePlan> {
         members: members[listener.pool].clone(),
         pool_tls: prepared.pools[listener.pool].clone(),
         passive_ports: listener.passive_ports.first..=listener.passive_ports.last,
-        advertise: listener.advertise,
+        advertise: Arc::clone(&advertise[at]),
+        proxies: listener.proxy_from.clone().map(Arc::new),
+        proxied_data: listener.proxy_protocol_data,
+        send_proxy: config.pools[listener.pool].send_proxy,
+        send_proxy_data: config.pools[listener.pool].send_proxy_data,
         data_peer: listener.data_peer,
         budget: Budget {
             first_byte: times.data_first_byte,

@@ -71,6 +71,9 @@ catalog! {
         BackendUnfinishedRejected, "sluicegate_unfinished_streams_total", [side = "backend", policy = "reject"], "Downloads without close_notify, refused with 426.";
         StrangersRefused, "sluicegate_strangers_refused_total", [], "Data connections from addresses other than the client's.";
         UnresumedRefused, "sluicegate_unresumed_refused_total", [], "Data connections refused with 522 because they did not resume the TLS session of their control connection.";
+        ProxiesUnknown, "sluicegate_proxy_headers_refused_total", [reason = "stranger"], "Connections reset because they did not come from a trusted proxy.";
+        ProxiesMalformed, "sluicegate_proxy_headers_refused_total", [reason = "malformed"], "Connections of trusted proxies reset because they did not begin with a good PROXY header.";
+        ProxiesLate, "sluicegate_proxy_headers_refused_total", [reason = "late"], "Connections of trusted proxies reset because their PROXY header was not there in time.";
         ClientKeysHybrid, "sluicegate_key_exchanges_total", [leg = "client", kind = "hybrid"], "Control connections of clients with a post-quantum key exchange.";
         ClientKeysClassical, "sluicegate_key_exchanges_total", [leg = "client", kind = "classical"], "Control connections of clients with a classical key exchange.";
         BackendKeysHybrid, "sluicegate_key_exchanges_total", [leg = "backend", kind = "hybrid"], "Control connections to backends with a post-quantum key exchange.";
@@ -105,6 +108,10 @@ catalog! {
 
 /// What a metric with several variants is about; those with one say it themselves.
 const SHARED_HELP: &[(&str, &str)] = &[
+    (
+        "sluicegate_proxy_headers_refused_total",
+        "Connections of proxies reset before they were anybody's, by reason.",
+    ),
     (
         "sluicegate_control_tls_total",
         "Control connections made private, by leg and version of TLS.",

@@ -9,6 +9,8 @@
 mod alarm;
 mod buffer;
 mod dial;
+mod header;
+mod introduction;
 mod listen;
 mod ports;
 mod stream;
@@ -16,6 +18,8 @@ mod stream;
 pub use alarm::Alarm;
 pub use buffer::Buffer;
 pub use dial::Dial;
+pub use header::{Ends, HeaderFacts, HeaderTls, proxy_header_v1, proxy_header_v2};
+pub use introduction::Introduction;
 pub use listen::Listener;
 pub use ports::{PortLease, PortRange, open_passive};
 pub use stream::Stream;

@@ -11,6 +11,7 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
 use socket2::SockRef;
 
+use super::Ends;
 use crate::sys::sockopt::{self, Lender};
 
 /// A connected TCP stream of this core: non-blocking, closed on exec, without Nagle's delay.
@@ -192,6 +193,13 @@ impl Stream {
     #[must_use]
     pub const fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Both, as a client has them that nobody has passed on.
+    #[must_use]
+    pub fn ends(&self) -> Ends {
+        let (client, reached) = (self.peer, self.local);
+        Ends { client, reached }.canonical()
     }
 
     fn judge_read(&mut self, got: io::Result<usize>) -> io::Result<usize> {

@@ -3,10 +3,13 @@
 //! It never reads configuration, never looks at a connection, and knows no defaults but the names of the choices.
 
 mod identity;
+mod netmap;
 
+use core::net::Ipv4Addr;
 use core::time::Duration;
 
 pub use identity::PeerIdentity;
+pub use netmap::{NetMap, Network, Networks, NotNetwork};
 
 /// Whether clients of a listener must secure their control connection (RFC 4217 section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -134,6 +137,29 @@ pub enum ClientIdentity {
     /// USER must be a name in it.
     User,
 }
+
+/// Whether a listener's connections come through a proxy that says in a PROXY header whose they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// They are clients' own.
+    Off,
+    /// They are a trusted proxy's, every one with a header; nobody else is taken.
+    Required,
+}
+
+/// Whether a pool's members are told by a PROXY header whose connections they get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendProxy {
+    /// No.
+    Off,
+    /// By version 1, a line of text: addresses only.
+    V1,
+    /// By version 2: addresses, the session's number, and what is known of the client's TLS.
+    V2,
+}
+
+/// The address for PASV replies by the client's own; where there is none, the one that the client has reached.
+pub type Advertise = NetMap<Option<Ipv4Addr>>;
 
 /// How long each phase that the dialog watches may take (rule 4 of the contract); the relay watches the bytes itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

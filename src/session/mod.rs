@@ -6,13 +6,13 @@ mod bell;
 mod card;
 mod ending;
 mod inputs;
+mod introduce;
 mod notes;
 mod perform;
 mod transfer;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +23,8 @@ use crate::ftp::Telnet;
 use crate::leg::{ControlLeg, Leg};
 use crate::limits::COMMAND_LINE_BYTES_MAX;
 use crate::metrics::Recorder;
-use crate::net::{Alarm, PortRange, Stream};
-use crate::policy::{DataPeer, PeerIdentity, SiteRules};
+use crate::net::{Alarm, Ends, PortRange, Stream};
+use crate::policy::{Advertise, DataPeer, Networks, PeerIdentity, SendProxy, SiteRules};
 use crate::pool::{MemberId, Pool};
 use crate::relay::{Budget, Closing};
 use crate::sys::clock;
@@ -51,8 +51,16 @@ pub struct Site {
     pub pool_tls: Option<PoolTls>,
     /// This core's slice of the passive ports.
     pub ports: Rc<PortRange>,
-    /// The address for PASV replies, where it is not the one that the client has reached.
-    pub advertise: Option<Ipv4Addr>,
+    /// The addresses for PASV replies; the gate sends new ones when a name has moved.
+    pub advertise: RefCell<Arc<Advertise>>,
+    /// Who passes connections on with a PROXY header, where all come so.
+    pub proxies: Option<Arc<Networks>>,
+    /// Whether data connections come so too.
+    pub proxied_data: bool,
+    /// Whether control connections to the pool begin with a PROXY header.
+    pub send_proxy: SendProxy,
+    /// Whether data connections to it do.
+    pub send_proxy_data: bool,
     /// Whose data connections are taken.
     pub data_peer: DataPeer,
     /// Bounds of a running stream.
@@ -96,6 +104,8 @@ pub struct Session {
     core: Rc<Core>,
     dialog: Dialog,
     client: ControlLeg,
+    /// The client's connection as the client has it: what the sockets say, unless somebody passes it on.
+    ends: Ends,
     /// AUTH has been answered and the handshake is not complete.
     securing: bool,
     /// Made at AUTH: a session in the clear needs none.
@@ -136,15 +146,26 @@ struct There {
 }
 
 impl Session {
-    /// A session for a client that has just connected; `id` is for the log.
+    /// A session for a client that has just connected, itself or through somebody who has told its `ends`; `id` is for the
+    /// log.
     #[must_use]
-    pub fn new(id: u64, stream: Stream, site: Rc<Site>, core: Rc<Core>) -> (Self, Actions) {
-        let (peer, now) = (stream.peer().ip(), clock::now());
+    pub fn new(
+        id: u64,
+        stream: Stream,
+        ends: Ends,
+        site: Rc<Site>,
+        core: Rc<Core>,
+    ) -> (Self, Actions) {
+        let (peer, now) = (ends.client.ip(), clock::now());
         let (dialog, greeting) = Dialog::open(Arc::clone(&site.rules), peer, now);
-        let (stream_peer, listener, cpu) = (stream.peer(), &site.name, core.cpu);
-        tracing::debug!(session = id, client = %stream_peer, listener, cpu, "session opened");
+        let (client, listener, cpu) = (ends.client, &site.name, core.cpu);
+        let via = site
+            .proxies
+            .as_ref()
+            .map(|_| tracing::field::display(stream.peer()));
+        tracing::debug!(session = id, %client, via, listener, cpu, "session opened");
         let client = ControlLeg::new(Leg::new(stream), COMMAND_LINE_BYTES_MAX, Telnet::Strip);
-        let card = Rc::new(Card::new(id, Rc::clone(&site), stream_peer, now));
+        let card = Rc::new(Card::new(id, Rc::clone(&site), ends.client, now));
         core.cards.put(Rc::clone(&card));
         let session = Self {
             id,
@@ -153,6 +174,7 @@ impl Session {
             core,
             dialog,
             client,
+            ends,
             securing: false,
             client_tls: None,
             identity: None,

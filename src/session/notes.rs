@@ -68,7 +68,7 @@ impl Session {
             }
             Note::LoginFailed => {
                 self.count(Counter::LoginsFailed);
-                tracing::info!(session, client = %self.client.leg().peer().ip(), "login failed");
+                tracing::info!(session, client = %self.ends.client.ip(), "login failed");
             }
             Note::OtherUser => {
                 self.count(Counter::OtherUsersRefused);
@@ -193,7 +193,7 @@ impl Session {
         let session = self.id;
         if account.client == End::NotResumed {
             self.count(Counter::UnresumedRefused);
-            let client = self.client.leg().peer().ip();
+            let client = self.ends.client.ip();
             tracing::warn!(
                 session,
                 %client,

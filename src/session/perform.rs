@@ -81,7 +81,11 @@ impl Session {
         self.stamps.start(Phase::BackendConnect);
         self.stamps.start(Phase::Login);
         let whole = self.site.rules.patience.backend_connect;
-        self.backend = Backend::Reaching(Box::new(Reach::start(&self.site.pool, whole)));
+        self.backend = Backend::Reaching(Box::new(Reach::start(
+            &self.site.pool,
+            whole,
+            self.introduction(),
+        )));
     }
 
     fn secure_backend(&mut self) {
@@ -126,17 +130,12 @@ impl Session {
             (Side::Backend, Backend::There(there)) => there.leg.leg().local().ip(),
             _ => self.client.leg().local().ip(),
         };
-        let advertise = self.site.advertise.filter(|_| side == Side::Client);
         let address = match open_passive(&self.site.ports, ip) {
             Ok((listener, lease)) => {
                 let passive = Passive::new(listener, lease);
                 let port = passive.local().port();
                 *self.passive(side) = Some(passive);
-                let shown = match (advertise, ip.to_canonical()) {
-                    (Some(advertise), IpAddr::V4(_)) => IpAddr::V4(advertise),
-                    (_, ip) => ip,
-                };
-                Some(SocketAddr::new(shown, port))
+                Some(SocketAddr::new(self.shown(side, ip), port))
             }
             Err(fault) => {
                 tracing::warn!(session = self.id, listener = self.site.name, %fault, "no passive port");
@@ -173,21 +172,23 @@ impl Session {
             (Protection::Private, None) => return None,
             (Protection::Clear, _) => Secure::Clear,
         };
-        let (local, peer) = (self.client.leg().local(), self.client.leg().peer());
-        let guard = Guard::new(peer.ip(), self.site.data_peer);
-        // From the address that the client knows us by: it may take data connections from no other.
-        let source = Some(local.ip());
+        let outward = Outward {
+            peer: self.ends.client,
+            source: self.own_address(),
+            first: Vec::new(),
+        };
+        let guard = self.client_guard();
         open(
             plan.client_target,
             self.passive.take(),
             guard,
-            peer,
-            source,
+            outward,
             secure,
         )
     }
 
     fn open_backend_leg(&mut self, plan: DataPlan) -> Option<Opening> {
+        let first = self.data_introduction(plan.backend_target);
         let Backend::There(there) = &mut self.backend else {
             return None;
         };
@@ -207,12 +208,16 @@ impl Session {
         };
         let peer = there.leg.leg().peer();
         let guard = Guard::new(peer.ip(), DataPeer::Same);
+        let outward = Outward {
+            peer,
+            source: None,
+            first,
+        };
         open(
             plan.backend_target,
             self.passive_inside.take(),
             guard,
-            peer,
-            None,
+            outward,
             secure,
         )
     }
@@ -237,22 +242,30 @@ impl Session {
     }
 }
 
+/// What is needed where we connect ourselves.
+struct Outward {
+    /// The other end of the control connection.
+    peer: SocketAddr,
+    source: Option<IpAddr>,
+    /// What the connection begins with.
+    first: Vec<u8>,
+}
+
 /// A leg on its way up: awaited on its listener, or dialled at the port or address that the plan says.
 fn open(
     target: Target,
     passive: Option<Passive>,
     guard: Guard,
-    control_peer: SocketAddr,
-    source: Option<IpAddr>,
+    outward: Outward,
     secure: Secure,
 ) -> Option<Opening> {
-    let mut address = control_peer;
+    let mut address = outward.peer;
     match target {
         Target::Awaited => return Some(Opening::listen(passive?, guard, secure)),
         Target::Port(port) => address.set_port(port),
         Target::Address(other) => address = other,
     }
-    Opening::dial(address, source, secure)
+    Opening::dial(address, outward.source, outward.first, secure)
         .inspect_err(|error| tracing::debug!(%address, %error, "data port not reached"))
         .ok()
 }

@@ -6,10 +6,10 @@ mod accept;
 mod mailbox;
 mod permits;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::rc::Rc;
@@ -24,7 +24,7 @@ use futures_lite::FutureExt as _;
 use crate::limits::LAST_WORDS;
 use crate::metrics::Snapshot;
 use crate::net::{Alarm, Listener, PortRange};
-use crate::policy::{DataPeer, SiteRules};
+use crate::policy::{Advertise, DataPeer, Networks, SendProxy, SiteRules};
 use crate::pool::Pool;
 use crate::relay::Budget;
 use crate::session::{Core, Site};
@@ -74,8 +74,16 @@ pub struct SitePlan {
     pub pool_tls: Option<PoolTls>,
     /// The passive ports of all shards together.
     pub passive_ports: RangeInclusive<u16>,
-    /// The address for PASV replies, where it is not the one that the client has reached.
-    pub advertise: Option<Ipv4Addr>,
+    /// The addresses for PASV replies.
+    pub advertise: Arc<Advertise>,
+    /// Who passes connections on with a PROXY header, where all come so.
+    pub proxies: Option<Arc<Networks>>,
+    /// Whether data connections come so too.
+    pub proxied_data: bool,
+    /// Whether control connections to the pool begin with a PROXY header.
+    pub send_proxy: SendProxy,
+    /// Whether data connections to it do.
+    pub send_proxy_data: bool,
     /// Whose data connections are taken.
     pub data_peer: DataPeer,
     /// Bounds of a running stream.
@@ -194,7 +202,11 @@ fn open_site(plan: &Plan, site: &SitePlan) -> Site {
         pool: Rc::new(Pool::new(site.pool.clone(), site.members.clone())),
         pool_tls: site.pool_tls.clone(),
         ports: Rc::new(ports),
-        advertise: site.advertise,
+        advertise: RefCell::new(Arc::clone(&site.advertise)),
+        proxies: site.proxies.clone(),
+        proxied_data: site.proxied_data,
+        send_proxy: site.send_proxy,
+        send_proxy_data: site.send_proxy_data,
         data_peer: site.data_peer,
         budget: site.budget,
         completion: site.completion,

@@ -304,9 +304,9 @@ fn epsv_all_outlives_a_transfer_that_failed() {
         .gives(&["B ABOR", "B PWD", "end backend reset"]);
     script
         .flowed(500, Side::Backend, End::Aborted)
-        .gives(&["end client unfinished"]);
+        .gives(&["end client reset"]);
     script
-        .ended(Side::Client, End::Unfinished)
+        .ended(Side::Client, End::Aborted)
         .gives(&["close data", "C 426", "C 226"]);
     script.backend("426 Aborted").gives(&[]);
     script.backend("226 Aborted").gives(&[]);

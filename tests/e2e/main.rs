@@ -33,6 +33,7 @@ mod login;
 mod modes;
 mod panics;
 mod pressure;
+mod proxied;
 mod servers;
 mod stop;
 #[path = "../support/mod.rs"]

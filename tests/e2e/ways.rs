@@ -150,6 +150,46 @@ fn a_backend_may_greet_before_implicit_tls() {
     assert!(!rude.commands().contains(&"AUTH TLS".to_owned()));
 }
 
+/// Field note P23, by name: neither side is told about banners one by one.
+#[test]
+fn a_profile_makes_both_legs_what_zos_expects() {
+    for profile in ["zos", "zos-at-tls"] {
+        let scene = Scene::new();
+        let script = Script::new().file("hollow", b"").banner_first();
+        let rude = Rude::start(&scene, script);
+        let named = format!("{profile:?}");
+        let setup = Setup::new()
+            .listener("profile", &named)
+            .listener("tls", "\"implicit\"")
+            .pool("profile", &named)
+            .pool("tls", "\"implicit\"");
+        let gate = Gate::start(&scene, rude.address(), setup);
+        let mut client = Strict::greet(gate.address(), scene.authority.client(Versions::Both));
+        client.secure().unwrap();
+        client.login();
+        client.protect('P');
+        client.download("RETR hollow").assert_complete(b"");
+        client.upload("STOR up", b"").reply.expect(&[226]);
+    }
+}
+
+/// Microsoft KB 2505047, by name: a 226 that comes before the data connection is worth less than SIZE.
+#[test]
+fn a_profile_asks_size_before_it_believes_that_iis_has_sent_nothing() {
+    let scene = Scene::new();
+    let script = Script::new()
+        .file("full", b"payload")
+        .file("hollow", b"")
+        .on("RETR full", Act::NeverTake)
+        .on("RETR hollow", Act::NeverTake);
+    let rude = Rude::start(&scene, script);
+    let setup = Setup::new().pool("profile", "\"iis\"");
+    let gate = Gate::start(&scene, rude.address(), setup);
+    let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+    client.download("RETR full").reply.expect(&[426]);
+    client.download("RETR hollow").assert_complete(b"");
+}
+
 #[test]
 fn clear_words_on_an_implicit_port_get_no_service() {
     let scene = Scene::new();

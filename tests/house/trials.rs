@@ -3,10 +3,11 @@
 //! A checker that has never been seen to complain proves nothing. Each trial here is paired with a sound twin where the
 //! difference is fine, so that a rule can neither sleep nor cry wolf.
 
+use sluicegate::config::PROFILES;
 use sluicegate::ftp::{Answer, Row, Verb};
 
 use crate::cases::case_faults;
-use crate::page::{link_faults, page_faults};
+use crate::page::{link_faults, page_faults, profile_faults};
 use crate::rules::{Fault, inspect};
 use crate::source::Source;
 use crate::words::{Word, scan};
@@ -343,6 +344,24 @@ fn a_page_that_differs_from_the_table_of_verbs_is_found() {
     assert_eq!(
         count(&page("for a reason that is given"), &table[at..=at]),
         0
+    );
+}
+
+#[test]
+fn a_page_that_differs_from_the_table_of_profiles_is_found() {
+    let one = &PROFILES[..1];
+    let faults = profile_faults("", one);
+    assert_eq!(faults.len(), 1 + one[0].settings.len());
+    let rows = faults
+        .iter()
+        .filter_map(|fault| fault.found.strip_prefix("has no row "));
+    let page = rows.collect::<Vec<_>>().join("\n");
+    assert_eq!(profile_faults(&page, one).len(), 0);
+    let other = page.replacen("true", "false", 1);
+    assert_eq!(
+        profile_faults(&other, one).len(),
+        2,
+        "a row that is wrong, and one that is missing"
     );
 }
 

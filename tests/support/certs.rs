@@ -31,7 +31,7 @@ impl Versions {
     }
 }
 
-/// A certificate authority and one server certificate for 127.0.0.1, ::1 and localhost.
+/// A certificate authority and one server certificate for 127.0.0.1, the balancer's 127.0.0.5, ::1 and localhost.
 pub(crate) struct Authority {
     ca_file: PathBuf,
     certificate_file: PathBuf,
@@ -54,7 +54,7 @@ impl Authority {
         let ca = params.self_signed(&ca_key).unwrap();
         let issuer = Issuer::new(params, ca_key);
 
-        let names = ["localhost", "127.0.0.1", "::1"]
+        let names = ["localhost", "127.0.0.1", "127.0.0.5", "::1"]
             .map(str::to_owned)
             .to_vec();
         let mut params = CertificateParams::new(names).unwrap();

@@ -195,6 +195,11 @@ impl Gate {
         self.address
     }
 
+    /// The ports of its control and its data connections.
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
     pub(crate) fn log(&self) -> String {
         self.server.log()
     }

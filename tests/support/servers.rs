@@ -12,7 +12,7 @@ use super::process::{Server, run};
 use super::{PASSWORD, Scene, USER};
 
 /// Where `scripts/install-peers` unpacks the servers.
-const PEERS: &str = "/opt/sluicegate-peers";
+pub(crate) const PEERS: &str = "/opt/sluicegate-peers";
 
 /// Where the authority of `Ways::certificates` is, within the scene.
 const INSIDE_CA: &str = "certificates/inside/ca.pem";
@@ -51,7 +51,7 @@ pub(crate) struct FtpServer {
     address: SocketAddr,
     root: PathBuf,
     server: Server,
-    _ports: Ports,
+    ports: Ports,
 }
 
 impl FtpServer {
@@ -75,12 +75,17 @@ impl FtpServer {
             address,
             root,
             server,
-            _ports: ports,
+            ports,
         }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The ports of its control and its data connections.
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.ports
     }
 
     /// Puts a file into the served directory, for everybody to read.

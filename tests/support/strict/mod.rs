@@ -66,11 +66,16 @@ impl Strict {
 
     /// Connects; the greeting is still to be heard.
     pub(crate) fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
+        Self::over(Wire::connect(address).unwrap(), config)
+    }
+
+    /// Goes on with a connection that stands; the greeting is still to be heard.
+    pub(crate) fn over(control: Wire, config: Arc<ClientConfig>) -> Self {
         Self {
-            control: Wire::connect(address).unwrap(),
+            name: ServerName::from(control.peer().ip()),
+            control,
             heard: Vec::new(),
             config,
-            name: ServerName::from(address.ip()),
             pasv: false,
             active: None,
             private: false,
