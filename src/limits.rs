@@ -35,6 +35,10 @@ pub const CONTROL_READ_BYTES: usize = 4 * 1024;
 /// Bytes queued towards a control peer that does not read; beyond it the other side is not read either.
 pub const CONTROL_QUEUE_BYTES_MAX: usize = 64 * 1024;
 
+/// What a client that says CCC or REIN has for ending TLS itself before we do. lftp ends it at once, and takes our end in one
+/// read with the answer for the end of the connection; curl ends nothing and waits for ours, by default for ten seconds.
+pub const CLEAR_PAUSE: Duration = Duration::from_millis(200);
+
 // --- sessions ------------------------------------------------------------------------------------------------
 
 /// Inputs a session takes without a pause before its neighbours have their turn: a client that never stops asking.

@@ -9,7 +9,7 @@ use super::file::Key;
 use super::nearest::nearest;
 use super::value::{Leaf, List, Name};
 use super::{KeyExchange, Pin, TlsVersion, TlsVersions, Verify};
-use crate::policy::{BackendTls, ClientProtection, ClientTls};
+use crate::policy::{BackendCcc, BackendProtection, BackendTls, ClientProtection, ClientTls};
 
 /// The section that is being read: where its keys are, and where complaints about it go.
 pub(super) struct Desk<'a> {
@@ -153,6 +153,34 @@ impl Desk<'_> {
             self.findings
                 .warnings
                 .push(written.complaint(problem, cure));
+        }
+        written.value
+    }
+
+    /// Whether a pool's control connections are cleared; behind CCC there is no PROT any more (RFC 4217 section 5), so what
+    /// data connections are must be known by then.
+    pub(super) fn backend_ccc(
+        &mut self,
+        key: Key<BackendCcc>,
+        tls: BackendTls,
+        protection: BackendProtection,
+    ) -> BackendCcc {
+        let Some(written) = self.located("ccc", key) else {
+            return BackendCcc::Off;
+        };
+        if written.value == BackendCcc::Off {
+            return BackendCcc::Off;
+        }
+        if tls == BackendTls::Off {
+            let problem = "has no effect: tls is \"off\" in this pool";
+            let complaint = written.complaint(problem, "leave this key out");
+            self.findings.warnings.push(complaint);
+            return BackendCcc::Off;
+        }
+        if protection == BackendProtection::Match {
+            let problem = "data_protection is \"match\", and after CCC no PROT can follow the client's any more";
+            let cure = "data_protection = \"private\" or \"clear\", or leave ccc out";
+            self.findings.faults.push(written.complaint(problem, cure));
         }
         written.value
     }

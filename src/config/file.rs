@@ -16,8 +16,8 @@ use super::{
     Cores, HostPort, KeyExchange, LogFormat, LogLevel, Pin, PortSpan, Steering, TlsVersion, Verify,
 };
 use crate::policy::{
-    BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, DataResumption, OnEmpty,
-    OnUnfinished, PassiveStyle, PasvAddress,
+    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientProtection, ClientTls, DataPeer,
+    DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, Pbsz,
 };
 
 /// One key of the file. A value that cannot be read is kept as its flaw, so that it does not hide the rest.
@@ -100,7 +100,9 @@ section! {
         pool: Name,
         tls: ClientTls,
         banner_first: bool,
-        implicit_private: bool,
+        assume_private: bool,
+        pbsz: Pbsz,
+        ccc: ClientCcc,
         certificate: PathBuf,
         key: PathBuf,
         tls_versions: List<TlsVersion>,
@@ -132,6 +134,8 @@ section! {
         pins: List<Pin>,
         server_name: String,
         data_protection: BackendProtection,
+        ccc: BackendCcc,
+        mode_z: bool,
         passive: PassiveStyle,
         pasv_address: PasvAddress,
         empty: OnEmpty,

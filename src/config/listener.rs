@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::{KeyExchange, Located, TlsVersions};
-use crate::policy::{ClientProtection, ClientTls, DataPeer, DataResumption, OnUnfinished};
+use crate::policy::{
+    ClientCcc, ClientProtection, ClientTls, DataPeer, DataResumption, OnUnfinished, Pbsz,
+};
 
 /// `[[listener]]`: where clients come in, and what is asked of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,8 +21,12 @@ pub struct Listener {
     pub tls: ClientTls,
     /// `banner_first`: whether 220 comes in clear text before an implicit handshake.
     pub banner_first: bool,
-    /// `implicit_private`: whether implicit TLS implies PROT P.
-    pub implicit_private: bool,
+    /// `assume_private`: whether PBSZ 0 and PROT P count as given once TLS is there.
+    pub assume_private: bool,
+    /// `pbsz`
+    pub pbsz: Pbsz,
+    /// `ccc`
+    pub ccc: ClientCcc,
     /// `certificate`: a PEM chain, the gate's own certificate first.
     pub certificate: Located<PathBuf>,
     /// `key`: the PEM key of that certificate.

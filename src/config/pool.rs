@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{KeyExchange, Located, TlsVersions};
 use crate::policy::{
-    BackendProtection, BackendTls, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
+    BackendCcc, BackendProtection, BackendTls, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
 };
 
 /// `[[pool]]`: the backends behind listeners, and how they are spoken to.
@@ -32,6 +32,10 @@ pub struct Pool {
     pub server_name: Option<Located<String>>,
     /// `data_protection`: clear whenever `tls` is off.
     pub data_protection: BackendProtection,
+    /// `ccc`: off whenever `tls` is.
+    pub ccc: BackendCcc,
+    /// `mode_z`: whether MODE Z is passed on.
+    pub mode_z: bool,
     /// `passive`
     pub passive: PassiveStyle,
     /// `pasv_address`

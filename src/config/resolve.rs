@@ -16,8 +16,8 @@ use super::{
 };
 use crate::limits;
 use crate::policy::{
-    BackendProtection, BackendTls, ClientTls, DataPeer, DataResumption, OnEmpty, OnUnfinished,
-    PassiveStyle, PasvAddress,
+    BackendProtection, BackendTls, ClientCcc, ClientTls, DataPeer, DataResumption, OnEmpty,
+    OnUnfinished, PassiveStyle, PasvAddress, Pbsz,
 };
 
 /// Resolves a file. The result counts only if nothing was noted as a fault.
@@ -171,8 +171,9 @@ fn listener(
     let tls = desk.or("tls", keys.tls, ClientTls::Required);
     let is_implicit = tls == ClientTls::Implicit;
     let banner_first = desk.implicit_only("banner_first", keys.banner_first, is_implicit, false);
-    let implicit_private =
-        desk.implicit_only("implicit_private", keys.implicit_private, is_implicit, true);
+    let assume_private = desk.or("assume_private", keys.assume_private, is_implicit);
+    let pbsz = desk.or("pbsz", keys.pbsz, Pbsz::Expected);
+    let ccc = desk.or("ccc", keys.ccc, ClientCcc::Refuse);
     let certificate = desk.need("certificate", keys.certificate, "\"gate.pem\"");
     let key = desk.need("key", keys.key, "\"gate.key\"");
     let key_exchange = desk.or("key_exchange", keys.key_exchange, KeyExchange::Preferred);
@@ -198,7 +199,9 @@ fn listener(
         pool: pool.unwrap_or(usize::MAX),
         tls,
         banner_first,
-        implicit_private,
+        assume_private,
+        pbsz,
+        ccc,
         certificate: certificate?,
         key: key?,
         tls_versions,
@@ -242,6 +245,14 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
     );
     let pins = desk.pins(tls, verify.as_ref(), keys.pins);
     let protection = desk.located("data_protection", keys.data_protection);
+    let data_protection = match (tls, &protection) {
+        (BackendTls::Off, _) => BackendProtection::Clear,
+        (_, Some(written)) => written.value,
+        (BackendTls::Explicit | BackendTls::Implicit, None) => BackendProtection::Private,
+        (BackendTls::Match, None) => BackendProtection::Match,
+    };
+    let ccc = desk.backend_ccc(keys.ccc, tls, data_protection);
+    let mode_z = desk.or("mode_z", keys.mode_z, false);
     let passive = desk.or("passive", keys.passive, PassiveStyle::Auto);
     let pasv_address = desk.or("pasv_address", keys.pasv_address, PasvAddress::Ignore);
     let empty = desk.or("empty", keys.empty, OnEmpty::Complete);
@@ -258,12 +269,9 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         ca,
         pins,
         server_name,
-        data_protection: match (tls, &protection) {
-            (BackendTls::Off, _) => BackendProtection::Clear,
-            (_, Some(written)) => written.value,
-            (BackendTls::Explicit | BackendTls::Implicit, None) => BackendProtection::Private,
-            (BackendTls::Match, None) => BackendProtection::Match,
-        },
+        data_protection,
+        ccc,
+        mode_z,
         passive,
         pasv_address,
         empty,

@@ -245,7 +245,7 @@ fn implicit_tls_is_private_on_either_leg() {
     assert_eq!(config.warnings, []);
     let listener = &config.listeners[0];
     assert_eq!(listener.data_protection, ClientProtection::Private);
-    assert!(listener.banner_first && listener.implicit_private);
+    assert!(listener.banner_first && listener.assume_private);
     assert_eq!(config.pools[0].tls, BackendTls::Implicit);
     assert!(config.pools[0].banner_first);
     assert_eq!(config.pools[0].data_protection, BackendProtection::Private);
@@ -280,11 +280,8 @@ fn what_is_allowed_and_unwise_is_a_warning() {
         ["pool[0].data_protection"]
     );
     assert_eq!(
-        warnings(&with(
-            "certificate",
-            "banner_first = true\nimplicit_private = false\ncertificate"
-        )),
-        ["listener[0].banner_first", "listener[0].implicit_private"]
+        warnings(&with("certificate", "banner_first = true\ncertificate")),
+        ["listener[0].banner_first"]
     );
     assert_eq!(
         warnings(&with("ca =", "banner_first = true\nca =")),

@@ -3,8 +3,8 @@
 use super::value::Choice;
 use super::{KeyExchange, LogFormat, LogLevel, Steering, TlsVersion, Verify};
 use crate::policy::{
-    BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, DataResumption, OnEmpty,
-    OnUnfinished, PassiveStyle, PasvAddress,
+    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientProtection, ClientTls, DataPeer,
+    DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, Pbsz,
 };
 
 impl Choice for LogLevel {
@@ -113,4 +113,22 @@ impl Choice for DataResumption {
 
 impl Choice for DataPeer {
     const WORDS: &'static [(&'static str, Self)] = &[("same", Self::Same), ("any", Self::Any)];
+}
+
+impl Choice for ClientCcc {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("refuse", Self::Refuse), ("accept", Self::Accept)];
+}
+
+impl Choice for BackendCcc {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("try", Self::Try),
+        ("required", Self::Required),
+    ];
+}
+
+impl Choice for Pbsz {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("expected", Self::Expected), ("optional", Self::Optional)];
 }

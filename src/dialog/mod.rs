@@ -5,6 +5,7 @@
 mod action;
 mod active;
 mod answers;
+mod clearing;
 mod commands;
 mod facts;
 mod leaving;
@@ -158,7 +159,7 @@ impl Dialog {
             FromClient::Secured => self.client_secured(turn),
             FromClient::Lost(Loss::Injection) => {
                 turn.note(Note::Injected(Side::Client));
-                self.leave(turn, None, Blame::Client, "clear text behind AUTH");
+                self.leave(turn, None, Blame::Client, "bytes at the border of TLS");
             }
             FromClient::Lost(Loss::Handshake) => {
                 self.leave(
@@ -206,7 +207,7 @@ impl Dialog {
             FromBackend::TooLong => self.lose_backend(turn, "reply line of the backend too long"),
             FromBackend::Lost(Loss::Injection) => {
                 turn.note(Note::Injected(Side::Backend));
-                self.lose_backend(turn, "clear text behind the backend's 234");
+                self.lose_backend(turn, "bytes at the border of the backend's TLS");
             }
             FromBackend::Lost(Loss::Handshake) => {
                 self.lose_backend(turn, "TLS handshake with the backend failed");
@@ -219,6 +220,7 @@ impl Dialog {
     fn hear_reply(&mut self, turn: &mut Turn, line: ReplyLine) {
         match self.work {
             Work::Reaching(_) => self.reaching_replied(turn, &line),
+            Work::ClearingBackend(step) => self.clearing_replied(turn, step, &line),
             Work::Forwarding(verb) => self.forwarded_replied(turn, verb, &line),
             Work::Features(_) => self.features_replied(turn, line),
             Work::Planning(_) => self.planning_replied(turn, &line),

@@ -12,8 +12,10 @@ use super::facts::{Resync, Transfer};
 pub(super) struct Client {
     /// Its address.
     pub(super) peer: IpAddr,
-    /// TLS is on the control connection.
+    /// TLS is on the control connection, or was until CCC.
     pub(super) secure: bool,
+    /// CCC was taken: what comes is clear text.
+    pub(super) cleared: bool,
     /// PBSZ was given (RFC 4217 section 8: it comes before PROT).
     pub(super) pbsz: bool,
     /// PROT; Clear until it is given (RFC 4217 section 9).
@@ -29,6 +31,8 @@ pub(super) struct Client {
     pub(super) passing: Option<Code>,
     /// The offset that REST has set for the next transfer.
     pub(super) offset: u64,
+    /// MODE Z is on: bytes of data are not bytes of files.
+    pub(super) mode_z: bool,
 }
 
 impl Default for Client {
@@ -36,6 +40,7 @@ impl Default for Client {
         Self {
             peer: Ipv4Addr::UNSPECIFIED.into(),
             secure: false,
+            cleared: false,
             pbsz: false,
             protection: Protection::Clear,
             epsv_all: false,
@@ -45,11 +50,22 @@ impl Default for Client {
             unknown: 0,
             passing: None,
             offset: 0,
+            mode_z: false,
         }
     }
 }
 
 impl Client {
+    /// As it was when it came (REIN), but for what it has done to try our patience.
+    pub(super) fn anew(&self) -> Self {
+        Self {
+            peer: self.peer,
+            failed_logins: self.failed_logins,
+            unknown: self.unknown,
+            ..Self::default()
+        }
+    }
+
     /// It reached us over IPv6: PASV and PORT cannot serve it.
     pub(super) const fn is_v6(&self) -> bool {
         self.peer.is_ipv6()
@@ -72,7 +88,10 @@ pub(super) enum BackendStage {
 pub(super) struct Backend {
     pub(super) stage: BackendStage,
     pub(super) replies: ReplyReader,
+    /// TLS is on its control connection, or was until CCC.
     pub(super) secure: bool,
+    /// CCC was taken.
+    pub(super) cleared: bool,
     pub(super) pbsz: bool,
     /// What its data connections are; behind implicit TLS unknown until PROT, for some servers begin with Private there.
     pub(super) protection: Option<Protection>,
@@ -88,6 +107,7 @@ impl Default for Backend {
             stage: BackendStage::Absent,
             replies: ReplyReader::default(),
             secure: false,
+            cleared: false,
             pbsz: false,
             protection: Some(Protection::Clear),
             refuses_epsv: false,
@@ -150,6 +170,14 @@ pub(super) enum PlanStep {
     Done,
 }
 
+/// What the backend has been asked on the way to a clear control connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum ClearStep {
+    Pbsz,
+    Prot,
+    Ccc,
+}
+
 /// What the session is busy with. Everything but a transfer is one exchange with one side.
 #[derive(Debug, Clone, Hash)]
 pub(super) enum Work {
@@ -159,6 +187,8 @@ pub(super) enum Work {
     SecuringClient,
     /// USER has come, and the backend is being reached for it.
     Reaching(Reaching),
+    /// A login has succeeded, and the backend's control connection is to be cleared.
+    ClearingBackend(ClearStep),
     /// A command is at the backend.
     Forwarding(Verb),
     /// FEAT is at the backend; the lines of its answer so far.

@@ -15,6 +15,10 @@ pub struct Offer {
     pub auth: bool,
     /// EPRT: where clients may be connected to.
     pub active: bool,
+    /// CCC: where it is taken (RFC 4217 section 6 lists what the gate knows of security).
+    pub ccc: bool,
+    /// MODE Z: where it is passed on, and the backend has it.
+    pub mode_z: bool,
 }
 
 /// What the gate answers itself, whatever stands behind it.
@@ -29,7 +33,9 @@ impl Features {
     pub fn own(offer: Offer) -> Self {
         let auth = offer.auth.then_some("AUTH TLS");
         let active = offer.active.then_some("EPRT");
-        let lines = auth.into_iter().chain(OWN.iter().copied()).chain(active);
+        let ccc = offer.ccc.then_some("CCC");
+        let lines = auth.into_iter().chain(OWN.iter().copied());
+        let lines = lines.chain(active).chain(ccc);
         Self(lines.map(str::to_owned).collect())
     }
 
@@ -43,7 +49,8 @@ impl Features {
                 .split(|byte| matches!(byte, b' ' | b';'))
                 .next()
                 .unwrap_or_default();
-            if passes(word) {
+            let is_mode_z = line.eq_ignore_ascii_case(b"MODE Z");
+            if passes(word) || (is_mode_z && offer.mode_z) {
                 features.0.push(escape(line));
             }
         }
@@ -87,6 +94,8 @@ mod tests {
             Offer {
                 auth: true,
                 active: false,
+                ccc: false,
+                mode_z: false,
             },
             backend,
         )

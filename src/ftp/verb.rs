@@ -95,7 +95,7 @@ verbs! {
     Cwd "CWD" Inside Required Backend, false, "RFC 959 4.1.1";
     Cdup "CDUP" Inside Without Backend, false, "RFC 959 4.1.1";
     Smnt "SMNT" Inside Required Backend, false, "RFC 959 4.1.1";
-    Rein "REIN" Any Without Refused, false, "RFC 959 4.1.1";
+    Rein "REIN" Any Without Gate, false, "RFC 959 4.1.1";
     Quit "QUIT" Any Without Gate, false, "RFC 959 4.1.1";
 
     // Transfer parameters (RFC 959 section 4.1.2).
@@ -139,7 +139,7 @@ verbs! {
     Adat "ADAT" Any Required Refused, true, "RFC 2228 3";
     Pbsz "PBSZ" Any Required Gate, false, "RFC 2228 3, RFC 4217 8";
     Prot "PROT" Any Required Gate, false, "RFC 2228 3, RFC 4217 9";
-    Ccc "CCC" Any Without Refused, false, "RFC 2228 3, RFC 4217 12";
+    Ccc "CCC" Any Without Gate, false, "RFC 2228 3, RFC 4217 12";
     Mic "MIC" Any Required Refused, true, "RFC 2228 3";
     Conf "CONF" Any Required Refused, true, "RFC 2228 3";
     Enc "ENC" Any Required Refused, true, "RFC 2228 3";

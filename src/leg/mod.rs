@@ -4,6 +4,7 @@
 
 mod control;
 mod fault;
+mod parting;
 mod secure;
 
 pub use control::{ControlLeg, Heard};
@@ -20,6 +21,7 @@ use rustls::{ClientConfig, ServerConfig};
 use crate::limits;
 use crate::net::{Buffer, Stream};
 use crate::tls::{Progress, Records, TlsFacts};
+use parting::Parting;
 use secure::Secure;
 
 /// One leg's connection.
@@ -31,6 +33,8 @@ pub struct Leg {
     /// Plain bytes for the peer on a plain leg; TLS has its own queue.
     queue: Buffer,
     tls: Option<Box<Secure>>,
+    /// TLS that was taken off, or is about to be.
+    parting: Option<Box<Parting>>,
     received_any: bool,
     /// Bytes that `poll_end` has read for nothing.
     dropped: usize,
@@ -64,6 +68,7 @@ impl Leg {
             stream,
             queue: Buffer::new(),
             tls: None,
+            parting: None,
             received_any: false,
             dropped: 0,
         }
@@ -90,7 +95,11 @@ impl Leg {
     }
 
     fn secure(&mut self, records: Records) -> Result<(), Fault> {
-        assert!(self.tls.is_none(), "a leg becomes private once");
+        assert!(self.tls.is_none(), "a leg is private already");
+        if self.is_parting() {
+            return Err(Fault::Injected);
+        }
+        self.parting = None;
         self.tls = Some(Box::new(Secure::new(records)));
         // From here on it tells whether the peer has begun TLS at all.
         self.received_any = false;
@@ -136,6 +145,9 @@ impl Leg {
         into: &mut Vec<u8>,
         max: usize,
     ) -> Poll<Result<Read, Fault>> {
+        if self.is_parting() {
+            return self.poll_parting(cx, into, max);
+        }
         let Some(tls) = &mut self.tls else {
             let got = ready!(self.stream.poll_receive(cx, into, max))?;
             self.received_any |= got > 0;
@@ -208,6 +220,7 @@ impl Leg {
         match &mut self.tls {
             Some(tls) => tls.seal(plain),
             None => {
+                self.end_parting()?;
                 self.queue.append(plain);
                 Ok(())
             }
@@ -256,8 +269,20 @@ impl Leg {
     pub fn queue_close_notify(&mut self) -> Result<(), Fault> {
         match &mut self.tls {
             Some(tls) => tls.seal_close_notify(),
+            None => self.end_parting(),
+        }
+    }
+
+    fn end_parting(&mut self) -> Result<(), Fault> {
+        match &mut self.parting {
+            Some(parting) => parting.end_ours(&mut self.queue),
             None => Ok(()),
         }
+    }
+
+    fn is_parting(&self) -> bool {
+        let parting = self.parting.as_ref();
+        parting.is_some_and(|parting| !parting.is_over())
     }
 
     /// Sends FIN. Flush first: what is still queued is not sent.
@@ -284,9 +309,10 @@ impl Leg {
     }
 
     fn renew_ticket(&mut self) -> Result<(), Fault> {
-        match &mut self.tls {
-            Some(tls) => tls.renew_ticket(),
-            None => Ok(()),
+        match (&mut self.tls, &mut self.parting) {
+            (Some(tls), _) => tls.renew_ticket(),
+            (None, Some(parting)) => parting.renew_ticket(),
+            (None, None) => Ok(()),
         }
     }
 

@@ -37,6 +37,35 @@ pub enum ClientProtection {
     Any,
 }
 
+/// Whether a client may take TLS off its control connection after login (CCC, RFC 4217 section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientCcc {
+    /// 534: what passes there stays private.
+    Refuse,
+    /// 200, and clear text from then on; data connections stay as PROT has made them.
+    Accept,
+}
+
+/// Whether the gate takes TLS off its own control connections to a pool after login, for a firewall that must read them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BackendCcc {
+    /// They stay private.
+    Off,
+    /// Where the backend takes CCC; with any other it stays private, and a warning is logged.
+    Try,
+    /// A backend that refuses CCC is not used.
+    Required,
+}
+
+/// Whether PROT needs a PBSZ before it (RFC 4217 section 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pbsz {
+    /// 503 without.
+    Expected,
+    /// Some clients leave it out (field note P25).
+    Optional,
+}
+
 /// What the gate asks of its own data connections to a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BackendProtection {
@@ -154,8 +183,12 @@ pub struct SiteRules {
     pub client_tls: ClientTls,
     /// On an implicit listener: 220 comes in clear text, before the handshake (z/OS expects it so; field note P23).
     pub banner_first: bool,
-    /// On an implicit listener: PBSZ 0 and PROT P count as given (field note P26).
-    pub implicit_private: bool,
+    /// PBSZ 0 and PROT P count as given once TLS is there (field notes P25 and P26).
+    pub assume_private: bool,
+    /// Whether PROT needs a PBSZ before it.
+    pub pbsz: Pbsz,
+    /// Whether the client may take TLS off its control connection.
+    pub client_ccc: ClientCcc,
     /// What the client's data connections must be.
     pub client_protection: ClientProtection,
     /// How the control connection to the backend is secured.
@@ -164,6 +197,10 @@ pub struct SiteRules {
     pub backend_banner_first: bool,
     /// How the data connections to the backend are secured.
     pub backend_protection: BackendProtection,
+    /// Whether the gate takes TLS off the control connection to the backend.
+    pub backend_ccc: BackendCcc,
+    /// Whether MODE Z is passed on.
+    pub mode_z: bool,
     /// What a success without a byte is.
     pub on_empty: OnEmpty,
     /// What an unfinished upload of a client is.

@@ -214,7 +214,7 @@ fn is_full(leg: &ControlLeg) -> bool {
     leg.queued() > CONTROL_QUEUE_BYTES_MAX
 }
 
-const fn loss(fault: &Fault) -> Loss {
+pub(super) const fn loss(fault: &Fault) -> Loss {
     match fault {
         Fault::Injected => Loss::Injection,
         Fault::Closed => Loss::Closed,

@@ -88,8 +88,15 @@ impl Session {
                 tracing::warn!(
                     session,
                     ?side,
-                    "injection: clear text behind the start of TLS"
+                    "injection: bytes behind the start or the end of TLS"
                 );
+            }
+            Note::Cleared(side) => {
+                tracing::info!(session, ?side, "TLS taken off the control connection");
+            }
+            Note::ClearRefused(code) => {
+                let code = code.number();
+                tracing::warn!(session, code, "the backend refuses CCC and stays private");
             }
             Note::Resynchronised => tracing::debug!(session, "backend's replies are in step again"),
             Note::Unsolicited(code) => {

@@ -2,18 +2,21 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::inputs::loss;
 use super::transfer::Transfer;
 use super::{Backend, Session};
 use crate::data::{Guard, Opening, Passive, Secure};
 use crate::dialog::{
-    Action, Actions, DataPlan, FromBackend, FromClient, Input, Loss, Protection, Side, Target,
+    Action, Actions, Close, DataPlan, FromBackend, FromClient, Input, Loss, Protection, Side,
+    Target,
 };
 use crate::ftp::Direction;
 use crate::leg::Fault;
-use crate::limits::LINGERING_LEGS_MAX;
+use crate::limits::{CLEAR_PAUSE, LINGERING_LEGS_MAX};
 use crate::metrics::{Counter, Phase};
 use crate::net::open_passive;
 use crate::policy::DataPeer;
+use crate::relay::Closing;
 use crate::upstream::Reach;
 
 impl Session {
@@ -23,6 +26,8 @@ impl Session {
                 Action::ToClient(bytes) => self.say_to_client(&bytes),
                 Action::ToBackend(bytes) => self.say_to_backend(&bytes),
                 Action::SecureClient => self.secure_client(),
+                Action::Clear(side) => self.clear(side),
+                Action::ReleaseBackend => self.release_backend(),
                 Action::ConnectBackend => self.connect_backend(),
                 Action::SecureBackend => self.secure_backend(),
                 Action::OpenPassive(side) => self.open_passive(side),
@@ -74,6 +79,36 @@ impl Session {
             Ok(()) => self.securing = true,
             Err(fault) => self.client_lost(&fault),
         }
+    }
+
+    /// Its TLS session stays known: data connections go on resuming it (field note P10).
+    fn clear(&mut self, side: Side) {
+        let (cleared, lost): (_, fn(Loss) -> Input) = match (side, &mut self.backend) {
+            (Side::Client, _) => (self.client.clear(Some(CLEAR_PAUSE)), |loss| {
+                Input::Client(FromClient::Lost(loss))
+            }),
+            (Side::Backend, Backend::There(there)) => (there.leg.clear(None), |loss| {
+                Input::Backend(FromBackend::Lost(loss))
+            }),
+            (Side::Backend, _) => return,
+        };
+        if let Err(fault) = cleared {
+            tracing::info!(session = self.id, ?side, %fault, "TLS did not end in order");
+            self.pending.push_back(lost(loss(&fault)));
+        }
+    }
+
+    /// What is still to be said to it goes out by itself, within its bounds; what it still says is nobody's business.
+    fn release_backend(&mut self) {
+        if let Backend::There(there) = std::mem::replace(&mut self.backend, Backend::Absent) {
+            let (flush, linger) = (self.site.completion, self.site.linger);
+            let leg = there.leg.into_leg();
+            let closing = Closing::new(leg, Close::Clean, flush, linger);
+            self.lingering.push(closing);
+            self.trim_lingering();
+        }
+        self.pending
+            .retain(|input| !matches!(input, Input::Backend(_)));
     }
 
     fn connect_backend(&mut self) {
@@ -222,10 +257,14 @@ impl Session {
                 .borrow_mut()
                 .add(Counter::StrangersRefused, strangers);
             transfer.leave(&mut self.lingering);
-            // The oldest have had the most time; their FIN has left.
-            let surplus = self.lingering.len().saturating_sub(LINGERING_LEGS_MAX);
-            self.lingering.drain(..surplus);
+            self.trim_lingering();
         }
+    }
+
+    /// The oldest have had the most time; their FIN has left.
+    fn trim_lingering(&mut self) {
+        let surplus = self.lingering.len().saturating_sub(LINGERING_LEGS_MAX);
+        self.lingering.drain(..surplus);
     }
 }
 

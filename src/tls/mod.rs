@@ -7,6 +7,7 @@ mod direct;
 mod facts;
 mod fault;
 mod keys;
+mod parting;
 mod records;
 mod resume;
 pub mod setup;

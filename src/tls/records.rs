@@ -20,7 +20,7 @@ use crate::net::Buffer;
 /// matters. After a fault `outgoing` holds the alert for the peer, and every later call gives the same fault.
 pub struct Records {
     side: Side,
-    incoming: Buffer,
+    pub(super) incoming: Buffer,
     outgoing: Buffer,
     /// What was decrypted while we were doing something else; `process` gives it out first.
     early: Vec<u8>,
@@ -203,7 +203,7 @@ impl Records {
     /// Whether the start of a record, and not the whole of it, has come.
     #[must_use]
     pub const fn is_amid_record(&self) -> bool {
-        !self.incoming.is_empty()
+        !self.peer_closed && !self.incoming.is_empty()
     }
 
     /// Ciphertext for the peer.
@@ -277,8 +277,9 @@ impl Records {
                 }
             }
         }
-        if self.peer_closed {
-            // TLS ignores what comes behind close_notify (RFC 8446 section 6.1), so nobody will ever take it out.
+        if self.peer_closed && self.is_handshaking() {
+            // TLS ignores what comes behind close_notify (RFC 8446 section 6.1), so nobody will ever take it out. Behind a
+            // handshake it may be clear text that goes on there (`part`).
             self.incoming.discard(self.incoming.len());
             if let Side::Shaking { shown, .. } = &mut self.side {
                 *shown = 0;
@@ -377,7 +378,7 @@ impl Records {
 }
 
 /// Length of the record at the front, 0 while it is not all there. What is no record is given whole, for rustls to refuse.
-fn next_record(bytes: &[u8]) -> usize {
+pub(super) fn next_record(bytes: &[u8]) -> usize {
     let &[kind, _, _, high, low, ..] = bytes else {
         return 0;
     };

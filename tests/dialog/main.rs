@@ -3,6 +3,7 @@
 //! A script says who speaks and what the gate must do about it (`script.rs`); the rules are numbered as in
 //! `docs/PROTOCOL.md`. What no list of cases finds is the business of `tests/sim`.
 
+mod clearing;
 mod control;
 mod downloads;
 mod modes;

@@ -17,6 +17,7 @@
 mod apar;
 mod binding;
 mod bounds;
+mod clearing;
 mod cores;
 mod direct;
 mod empties;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sluicegate::policy::{
-    BackendProtection, BackendTls, ClientProtection, ClientTls, OnEmpty, OnUnfinished,
-    PassiveStyle, PasvAddress, Patience, SiteRules,
+    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientProtection, ClientTls, OnEmpty,
+    OnUnfinished, PassiveStyle, PasvAddress, Patience, Pbsz, SiteRules,
 };
 use stateright::{Model, Property};
 
@@ -200,12 +200,16 @@ pub(crate) fn strict() -> SiteRules {
         client_protection: ClientProtection::Private,
         backend_tls: BackendTls::Explicit,
         backend_protection: BackendProtection::Private,
+        backend_ccc: BackendCcc::Off,
+        mode_z: false,
         on_empty: OnEmpty::Complete,
         client_unfinished: OnUnfinished::Mirror,
         backend_unfinished: OnUnfinished::Mirror,
         bare_uploads: false,
         banner_first: false,
-        implicit_private: true,
+        assume_private: false,
+        pbsz: Pbsz::Expected,
+        client_ccc: ClientCcc::Refuse,
         backend_banner_first: false,
         active: true,
         passive: PassiveStyle::Auto,

@@ -22,8 +22,8 @@ use std::time::Duration;
 use sluicegate::dialog::{Action, Actions, Close};
 use sluicegate::limits;
 use sluicegate::policy::{
-    BackendProtection, BackendTls, ClientProtection, ClientTls, OnEmpty, OnUnfinished,
-    PassiveStyle, PasvAddress, Patience, SiteRules,
+    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientProtection, ClientTls, OnEmpty,
+    OnUnfinished, PassiveStyle, PasvAddress, Patience, Pbsz, SiteRules,
 };
 
 use chance::Chance;
@@ -82,7 +82,9 @@ fn site(chance: &mut Chance) -> SiteRules {
             ClientTls::Optional
         },
         banner_first: chance.percent(50),
-        implicit_private: chance.percent(50),
+        assume_private: chance.percent(50),
+        pbsz: chance.pick(&[Pbsz::Expected, Pbsz::Optional]),
+        client_ccc: ClientCcc::Refuse,
         client_protection: if is_strict {
             ClientProtection::Private
         } else {
@@ -100,6 +102,8 @@ fn site(chance: &mut Chance) -> SiteRules {
             BackendProtection::Clear,
             BackendProtection::Match,
         ]),
+        backend_ccc: BackendCcc::Off,
+        mode_z: false,
         on_empty: chance.pick(&[
             OnEmpty::Complete,
             OnEmpty::Complete,

@@ -275,7 +275,7 @@ impl World {
         }
         let excuse = self.excuse.or(self.backend.excuse);
         let is_blameless = match ending.by {
-            Blame::Client => ending.why == "clear text behind AUTH" || excuse.is_some(),
+            Blame::Client => ending.why == "bytes at the border of TLS" || excuse.is_some(),
             _ => excuse.is_some(),
         };
         if !is_blameless && ending.why != "QUIT" && !self.client.is_gone {

@@ -36,6 +36,10 @@ impl World {
                 };
                 self.client_wires(news);
             }
+            // Nobody in this world says REIN, and no backend is cleared.
+            Action::Clear(_) | Action::ReleaseBackend => {
+                return Err(format!("nobody asked for {action:?}"));
+            }
             Action::ConnectBackend => {
                 let mut says = self.backend.reached(&mut self.chance);
                 let is_implicit = self.rules.backend_tls == BackendTls::Implicit;

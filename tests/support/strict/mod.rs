@@ -132,6 +132,11 @@ impl Strict {
         self.control.secure_as_client(&self.config, &self.name)
     }
 
+    /// The end of TLS behind CCC or REIN, and what comes right behind it in clear text.
+    pub(crate) fn clear(&mut self, behind: &[u8]) -> io::Result<()> {
+        self.control.clear(behind)
+    }
+
     pub(crate) fn login(&mut self) {
         let reply = self.say(&format!("USER {USER}")).expect(&[230, 331]);
         if reply.code == 331 {
