@@ -96,22 +96,25 @@ impl Desk<'_> {
         TlsVersions { v1_2, v1_3 }
     }
 
-    /// The index of the pool that a listener names.
-    pub(super) fn pool(&mut self, name: &Located<Name>, pools: &[Option<String>]) -> Option<usize> {
+    /// The index of the pool, or of the listener, that another section names.
+    pub(super) fn one_of(
+        &mut self,
+        kind: &str,
+        name: &Located<Name>,
+        all: &[Option<String>],
+    ) -> Option<usize> {
         let wanted = name.0.as_str();
-        let index = pools
-            .iter()
-            .position(|pool| pool.as_deref() == Some(wanted));
-        // Where a pool's own name cannot be read, it may be the one that is meant: that fault is already noted.
-        if index.is_none() && !pools.is_empty() && pools.iter().all(Option::is_some) {
-            let names: Vec<&str> = pools.iter().flatten().map(String::as_str).collect();
+        let index = all.iter().position(|one| one.as_deref() == Some(wanted));
+        // Where one's own name cannot be read, it may be the one that is meant: that fault is already noted.
+        if index.is_none() && !all.is_empty() && all.iter().all(Option::is_some) {
+            let names: Vec<&str> = all.iter().flatten().map(String::as_str).collect();
             let cure = match nearest(wanted, names.iter().copied()) {
                 Some(meant) => format!("did you mean {meant:?}?"),
-                None => format!("pools: {}", names.join(", ")),
+                None => format!("{kind}s: {}", names.join(", ")),
             };
             self.findings
                 .faults
-                .push(name.complaint(format!("there is no pool {wanted:?}"), cure));
+                .push(name.complaint(format!("there is no {kind} {wanted:?}"), cure));
         }
         index
     }

@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::fault::Findings;
+use super::host::HostName;
 use super::nearest::nearest;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
 use super::{
@@ -101,6 +102,7 @@ section! {
         tls: ClientTls,
         banner_first: bool,
         assume_private: bool,
+        strict_sni: bool,
         pbsz: Pbsz,
         ccc: ClientCcc,
         certificate: PathBuf,
@@ -143,6 +145,17 @@ section! {
     }
 }
 
+section! {
+    /// `[[host]]`
+    HostKeys {
+        name: HostName,
+        listener: Name,
+        pool: Name,
+        certificate: PathBuf,
+        key: PathBuf,
+    }
+}
+
 /// The whole file.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -153,6 +166,7 @@ pub(super) struct File {
     pub(super) timeouts: Option<Spanned<TimeoutsKeys>>,
     pub(super) listener: Vec<Spanned<ListenerKeys>>,
     pub(super) pool: Vec<Spanned<PoolKeys>>,
+    pub(super) host: Vec<Spanned<HostKeys>>,
 }
 
 /// How often a section may stand in the file.
@@ -172,6 +186,7 @@ const SECTIONS: &[(&str, Shape, &[&str])] = &[
     ("timeouts", Shape::Once, TimeoutsKeys::KEYS),
     ("listener", Shape::Many, ListenerKeys::KEYS),
     ("pool", Shape::Many, PoolKeys::KEYS),
+    ("host", Shape::Many, HostKeys::KEYS),
 ];
 
 /// Every key that can be written, with its section: for the tests that hold the documentation to it.

@@ -23,6 +23,8 @@ pub struct Listener {
     pub banner_first: bool,
     /// `assume_private`: whether PBSZ 0 and PROT P count as given once TLS is there.
     pub assume_private: bool,
+    /// `strict_sni`: whether a handshake that names a host unknown here is refused.
+    pub strict_sni: bool,
     /// `pbsz`
     pub pbsz: Pbsz,
     /// `ccc`

@@ -5,6 +5,7 @@
 mod desk;
 mod fault;
 mod file;
+mod host;
 mod listener;
 mod nearest;
 mod pool;
@@ -16,15 +17,17 @@ mod value;
 mod word;
 
 use std::path::Path;
+use std::sync::Arc;
 
 pub use fault::{Complaint, Located, Place, in_order};
 pub use file::known_keys;
+pub use host::Host;
 pub use listener::{Listener, PortSpan, Steering};
 pub use pool::{HostPort, Pin, Pool, Verify};
 pub use process::{Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts};
 pub use tls::{KeyExchange, TlsVersion, TlsVersions};
 
-use crate::policy::{Patience, SiteRules};
+use crate::policy::{HostRules, Patience, SiteRules};
 
 /// Reads a configuration, or says everything that is wrong with it, in the order of the text.
 pub fn read(text: &str) -> Result<Config, Vec<Complaint>> {
@@ -74,6 +77,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// `[[pool]]`, at least one, in the order of the file.
     pub pools: Vec<Pool>,
+    /// `[[host]]`, in the order of the file.
+    pub hosts: Vec<Host>,
     /// What is allowed and yet should be known: to be shown at start and by the check.
     pub warnings: Vec<Complaint>,
 }
@@ -87,7 +92,12 @@ impl Config {
             .iter_mut()
             .flat_map(|listener| [&mut listener.certificate, &mut listener.key]);
         let inside = self.pools.iter_mut().filter_map(|pool| pool.ca.as_mut());
-        for path in own.chain(inside) {
+        let hosts = self
+            .hosts
+            .iter_mut()
+            .filter_map(|host| host.identity.as_mut());
+        let hosts = hosts.flat_map(|(certificate, key)| [certificate, key]);
+        for path in own.chain(inside).chain(hosts) {
             path.value = directory.join(&path.value);
         }
         self
@@ -95,9 +105,24 @@ impl Config {
 }
 
 impl Config {
-    /// The rules by which sessions of a listener are led.
-    pub fn rules(&self, listener: &Listener) -> SiteRules {
-        let pool = &self.pools[listener.pool];
+    /// The hosts of the listener at this place, in the order of the file.
+    pub fn hosts_of(&self, listener: usize) -> impl Iterator<Item = &Host> {
+        self.hosts
+            .iter()
+            .filter(move |host| host.listener == listener)
+    }
+
+    /// The rules by which sessions of the listener at this place are led.
+    pub fn rules(&self, at: usize) -> SiteRules {
+        let listener = &self.listeners[at];
+        let hosts = self.hosts_of(at).map(|host| HostRules {
+            name: host.name.value.clone(),
+            rules: Arc::new(self.rules_with(listener, &self.pools[host.pool], Vec::new())),
+        });
+        self.rules_with(listener, &self.pools[listener.pool], hosts.collect())
+    }
+
+    fn rules_with(&self, listener: &Listener, pool: &Pool, hosts: Vec<HostRules>) -> SiteRules {
         let timeouts = &self.timeouts;
         SiteRules {
             banner: listener.banner.clone(),
@@ -130,6 +155,7 @@ impl Config {
                 data_completion: timeouts.data_completion,
                 linger: timeouts.linger,
             },
+            hosts,
         }
     }
 }

@@ -8,8 +8,9 @@ use super::fault::{Findings, Located};
 use super::file::{
     File, Key, LimitsKeys, ListenerKeys, LogKeys, PoolKeys, ProcessKeys, TimeoutsKeys,
 };
+use super::host::host;
 use super::relations::{self, ListenerDraft, PoolDraft};
-use super::value::OneLine;
+use super::value::{Name, OneLine};
 use super::{
     Config, Cores, KeyExchange, Limits, Listener, Log, LogFormat, LogLevel, Pool, PortSpan,
     Process, Steering, Timeouts, Verify,
@@ -33,11 +34,8 @@ pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
         }
     }
     // Names of all pools, also of those with faults, so that a listener is not blamed for its pool.
-    let pool_names: Vec<Option<String>> = file
-        .pool
-        .iter()
-        .map(|keys| written_name(keys.get_ref()))
-        .collect();
+    let pool_names = names(file.pool.iter().map(|keys| &keys.get_ref().name));
+    let listener_names = names(file.listener.iter().map(|keys| &keys.get_ref().name));
     let pools: Vec<PoolDraft> = (0..)
         .zip(file.pool)
         .map(|(index, keys)| pool(index, keys, findings))
@@ -46,7 +44,15 @@ pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
         .zip(file.listener)
         .filter_map(|(index, keys)| listener(index, keys, &pool_names, findings))
         .collect();
-    relations::check(&listeners, &pools, limits, findings);
+    let owners: Vec<usize> = listeners.iter().map(|draft| draft.listener.pool).collect();
+    let hosts: Vec<_> = (0..)
+        .zip(file.host)
+        .filter_map(|(index, keys)| {
+            let listeners = (listener_names.as_slice(), owners.as_slice());
+            host(index, keys, listeners, &pool_names, findings)
+        })
+        .collect();
+    relations::check(&listeners, &pools, &hosts, limits, findings);
     Config {
         process,
         log,
@@ -54,13 +60,18 @@ pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
         timeouts,
         listeners: listeners.into_iter().map(|draft| draft.listener).collect(),
         pools: pools.into_iter().map(|draft| draft.pool).collect(),
+        hosts,
         warnings: Vec::new(),
     }
 }
 
-fn written_name(keys: &PoolKeys) -> Option<String> {
-    let (_, name) = keys.name.0.as_ref()?;
-    name.as_ref().ok().map(|name| name.0.clone())
+/// The names of all sections of one kind, as far as they can be read.
+fn names<'a>(keys: impl Iterator<Item = &'a Key<Name>>) -> Vec<Option<String>> {
+    let name = |key: &Key<Name>| {
+        let (_, name) = key.0.as_ref()?;
+        name.as_ref().ok().map(|name| name.0.clone())
+    };
+    keys.map(name).collect()
 }
 
 fn process(section: Option<Spanned<ProcessKeys>>, findings: &mut Findings) -> Process {
@@ -167,11 +178,13 @@ fn listener(
     let address = desk.need("address", keys.address, "\"0.0.0.0:21\"");
     let pool = desk
         .need("pool", keys.pool, "\"inside\"")
-        .and_then(|name| desk.pool(&name, pools));
+        .and_then(|name| desk.one_of("pool", &name, pools));
     let tls = desk.or("tls", keys.tls, ClientTls::Required);
     let is_implicit = tls == ClientTls::Implicit;
     let banner_first = desk.implicit_only("banner_first", keys.banner_first, is_implicit, false);
     let assume_private = desk.or("assume_private", keys.assume_private, is_implicit);
+    let strict_sni = desk.located("strict_sni", keys.strict_sni);
+    let strict_sni = strict_sni.filter(|written| written.value);
     let pbsz = desk.or("pbsz", keys.pbsz, Pbsz::Expected);
     let ccc = desk.or("ccc", keys.ccc, ClientCcc::Refuse);
     let certificate = desk.need("certificate", keys.certificate, "\"gate.pem\"");
@@ -200,6 +213,7 @@ fn listener(
         tls,
         banner_first,
         assume_private,
+        strict_sni: strict_sni.is_some(),
         pbsz,
         ccc,
         certificate: certificate?,
@@ -221,6 +235,7 @@ fn listener(
         listener,
         name,
         ports,
+        strict_sni,
     })
 }
 

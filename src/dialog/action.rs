@@ -174,6 +174,8 @@ pub enum FromClient {
     Line(Vec<u8>),
     /// A line beyond the bound.
     TooLong,
+    /// The name of a host that stood in its TLS handshake (SNI); told before `Secured`, where the listener has hosts.
+    Named(String),
     /// The TLS handshake is complete.
     Secured,
     /// The connection is no more.
@@ -228,6 +230,8 @@ pub enum Action {
     Clear(Side),
     /// Part from the backend; another one may be reached.
     ReleaseBackend,
+    /// The client has chosen this one of the listener's hosts, or none: its certificate and its pool are meant from now on.
+    Choose(Option<usize>),
     /// Reach a member of the pool.
     ConnectBackend,
     /// Start TLS on the backend's control connection.

@@ -15,6 +15,7 @@ impl Dialog {
             Verb::Auth => self.auth(turn, &command.argument),
             Verb::Pbsz => self.pbsz(turn),
             Verb::Prot => self.prot(turn, &command.argument),
+            Verb::Host => self.host(turn, &command.argument),
             Verb::Ccc => self.ccc(turn),
             Verb::Rein => self.rein(turn),
             Verb::User => self.user(turn, command),
@@ -57,6 +58,7 @@ impl Dialog {
             auth: self.rules.client_tls != ClientTls::Implicit,
             active: self.rules.active,
             ccc: self.rules.client_ccc == ClientCcc::Accept,
+            host: !self.site.hosts.is_empty(),
             mode_z: self.rules.mode_z,
         }
     }

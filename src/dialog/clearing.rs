@@ -1,7 +1,7 @@
 //! TLS taken off control connections again: CCC on either leg, and REIN, which begins the session anew.
 
 use super::action::{Action, Blame, Note, Protection, Side};
-use super::phase::{Backend, BackendStage, ClearStep as Step, Work};
+use super::phase::{Backend, BackendStage, Chosen, ClearStep as Step, Work};
 use super::timers::Timer;
 use super::{Dialog, Turn};
 use crate::ftp::{Class, Command, Reply, ReplyLine, Verb, occasion};
@@ -48,11 +48,10 @@ impl Dialog {
             turn.push(Action::ClosePassive(Side::Client));
             turn.push(Action::ClosePassive(Side::Backend));
         }
-        if self.backend.stage == BackendStage::There {
-            turn.ask(&Command::new(Verb::Quit, ""));
-            turn.push(Action::ReleaseBackend);
+        match self.client.host {
+            Chosen::Nobody => self.release_backend(turn),
+            Chosen::Said(_) | Chosen::Shown(_) => self.choose(turn, None),
         }
-        self.backend = Backend::default();
         self.client = self.client.anew();
         self.timers
             .arm_once(Timer::Login, turn.now + self.rules.patience.login);
@@ -60,6 +59,15 @@ impl Dialog {
         if is_private {
             self.clear(turn, Side::Client);
         }
+    }
+
+    /// Lets the backend go; another one may be reached.
+    pub(super) fn release_backend(&mut self, turn: &mut Turn) {
+        if self.backend.stage == BackendStage::There {
+            turn.ask(&Command::new(Verb::Quit, ""));
+            turn.push(Action::ReleaseBackend);
+        }
+        self.backend = Backend::default();
     }
 
     fn clear(&self, turn: &mut Turn, side: Side) {

@@ -8,6 +8,7 @@ mod answers;
 mod clearing;
 mod commands;
 mod facts;
+mod host;
 mod leaving;
 mod login;
 mod phase;
@@ -39,6 +40,9 @@ pub type Actions = Vec<Action>;
 /// One session's protocol, both legs; copied and hashed where all its states are gone through (`tests/model`).
 #[derive(Debug, Clone, Hash)]
 pub struct Dialog {
+    /// Of the listener, whatever host is chosen.
+    site: Arc<SiteRules>,
+    /// Of the host that the client has chosen, or of the listener.
     rules: Arc<SiteRules>,
     timers: Timers,
     client: Client,
@@ -92,6 +96,7 @@ impl Dialog {
             plan: None,
             draining: false,
             ending: None,
+            site: Arc::clone(&rules),
             rules,
         };
         let mut turn = Turn {
@@ -156,6 +161,7 @@ impl Dialog {
                 let reply = Reply::new(occasion::NOT_UNDERSTOOD, "Line too long");
                 self.leave(turn, Some(&reply), Blame::Client, "command line too long");
             }
+            FromClient::Named(name) => self.client_named(turn, &name),
             FromClient::Secured => self.client_secured(turn),
             FromClient::Lost(Loss::Injection) => {
                 turn.note(Note::Injected(Side::Client));

@@ -14,6 +14,8 @@ pub(super) struct Client {
     pub(super) peer: IpAddr,
     /// TLS is on the control connection, or was until CCC.
     pub(super) secure: bool,
+    /// Whom it has named, in its TLS handshake or by HOST.
+    pub(super) host: Chosen,
     /// CCC was taken: what comes is clear text.
     pub(super) cleared: bool,
     /// PBSZ was given (RFC 4217 section 8: it comes before PROT).
@@ -40,6 +42,7 @@ impl Default for Client {
         Self {
             peer: Ipv4Addr::UNSPECIFIED.into(),
             secure: false,
+            host: Chosen::Nobody,
             cleared: false,
             pbsz: false,
             protection: Protection::Clear,
@@ -70,6 +73,17 @@ impl Client {
     pub(super) const fn is_v6(&self) -> bool {
         self.peer.is_ipv6()
     }
+}
+
+/// Which host a client has named, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Chosen {
+    /// None.
+    Nobody,
+    /// By HOST: another HOST may name another one.
+    Said(usize),
+    /// By SNI, which HOST must agree with (RFC 7151 section 3.2.2); nothing is known of the name where there is no place.
+    Shown(Option<usize>),
 }
 
 /// How far the backend's control connection is.

@@ -17,6 +17,8 @@ pub struct Offer {
     pub active: bool,
     /// CCC: where it is taken (RFC 4217 section 6 lists what the gate knows of security).
     pub ccc: bool,
+    /// HOST: where there are several (RFC 7151 section 3).
+    pub host: bool,
     /// MODE Z: where it is passed on, and the backend has it.
     pub mode_z: bool,
 }
@@ -35,7 +37,8 @@ impl Features {
         let active = offer.active.then_some("EPRT");
         let ccc = offer.ccc.then_some("CCC");
         let lines = auth.into_iter().chain(OWN.iter().copied());
-        let lines = lines.chain(active).chain(ccc);
+        let host = offer.host.then_some("HOST");
+        let lines = lines.chain(active).chain(ccc).chain(host);
         Self(lines.map(str::to_owned).collect())
     }
 
@@ -95,6 +98,7 @@ mod tests {
                 auth: true,
                 active: false,
                 ccc: false,
+                host: false,
                 mode_z: false,
             },
             backend,

@@ -148,7 +148,7 @@ verbs! {
     Feat "FEAT" Any Without Gate, false, "RFC 2389 3";
     Opts "OPTS" Inside Required Backend, false, "RFC 2389 4";
     Lang "LANG" Inside Optional Backend, false, "RFC 2640 4";
-    Host "HOST" Any Required Refused, false, "RFC 7151 3";
+    Host "HOST" Any Required Gate, false, "RFC 7151 3";
 
     // Addresses beyond IPv4 (RFC 2428, RFC 1639).
     Eprt "EPRT" Inside Required Gate, false, "RFC 2428 2";

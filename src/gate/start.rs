@@ -14,7 +14,7 @@ use crate::config::{Complaint, Cores, Listener, Pool, Steering};
 use crate::limits::{MAILBOX_MESSAGES_MAX, RING_MEMORY_BYTES, SESSIONS, SHARDS_MAX};
 use crate::net;
 use crate::relay::Budget;
-use crate::shard::{self, BindFault, Plan, SitePlan};
+use crate::shard::{self, BindFault, InsidePlan, Plan, SitePlan};
 use crate::sys::{cpus, rlimits};
 
 /// Why the gate does not start; each with its cure.
@@ -154,15 +154,19 @@ fn resolve_all(pools: &[Pool]) -> Result<Vec<Vec<SocketAddr>>, Vec<Fault>> {
 fn sites(prepared: &Prepared, members: &[Vec<SocketAddr>]) -> Vec<SitePlan> {
     let config = &prepared.config;
     let times = &config.timeouts;
+    let inside = |pool: usize| InsidePlan {
+        pool: config.pools[pool].name.clone(),
+        members: members[pool].clone(),
+        tls: prepared.pools[pool].clone(),
+    };
     let site = |(at, listener): (usize, &Listener)| SitePlan {
         name: listener.name.clone(),
         addresses: listener.address.value.clone(),
         steer: listener.steering == Steering::Cpu,
-        rules: Arc::new(config.rules(listener)),
+        rules: Arc::new(config.rules(at)),
         tls: prepared.listeners[at].clone(),
-        pool: config.pools[listener.pool].name.clone(),
-        members: members[listener.pool].clone(),
-        pool_tls: prepared.pools[listener.pool].clone(),
+        inside: inside(listener.pool),
+        hosts: config.hosts_of(at).map(|host| inside(host.pool)).collect(),
         passive_ports: listener.passive_ports.first..=listener.passive_ports.last,
         advertise: listener.advertise,
         data_peer: listener.data_peer,

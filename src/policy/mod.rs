@@ -3,6 +3,7 @@
 //! It never reads configuration, never looks at a connection, and knows no defaults but the names of the choices.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 /// Whether clients of a listener must secure their control connection (RFC 4217 section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -217,9 +218,28 @@ pub struct SiteRules {
     pub pasv_address: PasvAddress,
     /// The bounds on time.
     pub patience: Patience,
+    /// The virtual hosts of the listener (RFC 7151), each with what it leads to; a host has none itself.
+    pub hosts: Vec<HostRules>,
+}
+
+/// One virtual host of a listener.
+#[derive(Clone, Debug, Hash)]
+pub struct HostRules {
+    /// Its name, in lower case.
+    pub name: String,
+    /// What sessions with it are led by.
+    pub rules: Arc<SiteRules>,
 }
 
 impl SiteRules {
+    /// The place of a host among those of this listener; names are the same in any case.
+    #[must_use]
+    pub fn host(&self, name: &str) -> Option<usize> {
+        self.hosts
+            .iter()
+            .position(|host| host.name.eq_ignore_ascii_case(name))
+    }
+
     /// Whether clients await words in clear text before anything else.
     #[must_use]
     pub fn speaks_first(&self) -> bool {

@@ -103,9 +103,15 @@ impl Session {
             };
             self.securing = false;
             self.observe(Phase::ClientHandshake);
-            return Poll::Ready(match outcome {
-                Ok(()) => FromClient::Secured,
-                Err(fault) => {
+            let shown = self.client_tls.as_ref().and_then(|tls| tls.host_shown());
+            return Poll::Ready(match (outcome, shown) {
+                (Ok(()), None) => FromClient::Secured,
+                (Ok(()), Some(name)) => {
+                    let secured = Input::Client(FromClient::Secured);
+                    self.pending.push_back(secured);
+                    FromClient::Named(name.to_owned())
+                }
+                (Err(fault), _) => {
                     tracing::info!(session = self.id, %fault, "TLS handshake of the client failed");
                     FromClient::Lost(Loss::Handshake)
                 }

@@ -16,6 +16,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+
 use crate::data::Passive;
 use crate::dialog::{Actions, Dialog, Ending, Input};
 use crate::ftp::Telnet;
@@ -43,10 +45,10 @@ pub struct Site {
     pub rules: Arc<SiteRules>,
     /// TLS towards clients.
     pub tls: ListenerTls,
-    /// Where sessions lead.
-    pub pool: Rc<Pool>,
-    /// TLS towards the pool's members, where it may be needed.
-    pub pool_tls: Option<PoolTls>,
+    /// Where sessions lead that name no host.
+    pub inside: Inside,
+    /// Where its hosts lead, in their order.
+    pub hosts: Vec<Inside>,
     /// This core's slice of the passive ports.
     pub ports: Rc<PortRange>,
     /// The address for PASV replies, where it is not the one that the client has reached.
@@ -59,6 +61,14 @@ pub struct Site {
     pub completion: Duration,
     /// How long a peer may take for its own end after ours.
     pub linger: Duration,
+}
+
+/// A pool and the way to it.
+pub struct Inside {
+    /// Its members, as this core sees them.
+    pub pool: Rc<Pool>,
+    /// TLS towards them, where it may be needed.
+    pub tls: Option<PoolTls>,
 }
 
 /// What all sessions of one core share.
@@ -94,6 +104,8 @@ pub struct Session {
     securing: bool,
     /// Made at AUTH: a session in the clear needs none.
     client_tls: Option<ServerResume>,
+    /// Which of the listener's hosts the client has chosen.
+    host: Option<usize>,
     backend: Backend,
     /// Where the client's data connection is awaited.
     passive: Option<Passive>,
@@ -123,8 +135,8 @@ struct There {
     securing: bool,
     /// Its end has been told, once: a transfer may still be under way.
     lost: bool,
-    /// Made at AUTH; its data connections resume it.
-    tls: Option<ClientResume>,
+    /// Made at AUTH, with the name expected of it; its data connections resume it.
+    tls: Option<(ClientResume, ServerName<'static>)>,
 }
 
 impl Session {
@@ -144,6 +156,7 @@ impl Session {
             client,
             securing: false,
             client_tls: None,
+            host: None,
             backend: Backend::Absent,
             passive: None,
             passive_inside: None,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::inputs::loss;
 use super::transfer::Transfer;
-use super::{Backend, Session};
+use super::{Backend, Inside, Session};
 use crate::data::{Guard, Opening, Passive, Secure};
 use crate::dialog::{
     Action, Actions, Close, DataPlan, FromBackend, FromClient, Input, Loss, Protection, Side,
@@ -27,6 +27,7 @@ impl Session {
                 Action::ToBackend(bytes) => self.say_to_backend(&bytes),
                 Action::SecureClient => self.secure_client(),
                 Action::Clear(side) => self.clear(side),
+                Action::Choose(host) => self.choose(host),
                 Action::ReleaseBackend => self.release_backend(),
                 Action::ConnectBackend => self.connect_backend(),
                 Action::SecureBackend => self.secure_backend(),
@@ -74,7 +75,7 @@ impl Session {
 
     fn secure_client(&mut self) {
         self.stamps.start(Phase::ClientHandshake);
-        let resume = self.client_tls.insert(self.site.tls.session());
+        let resume = self.client_tls.insert(self.site.tls.session_for(self.host));
         match self.client.secure_as_server(resume.control()) {
             Ok(()) => self.securing = true,
             Err(fault) => self.client_lost(&fault),
@@ -115,18 +116,34 @@ impl Session {
         self.stamps.start(Phase::BackendConnect);
         self.stamps.start(Phase::Login);
         let whole = self.site.rules.patience.backend_connect;
-        self.backend = Backend::Reaching(Box::new(Reach::start(&self.site.pool, whole)));
+        let reach = Reach::start(&self.inside().pool, whole);
+        self.backend = Backend::Reaching(Box::new(reach));
+    }
+
+    fn choose(&mut self, host: Option<usize>) {
+        self.host = host;
+        if let Some(host) = host.and_then(|at| self.site.rules.hosts.get(at)) {
+            let (session, host) = (self.id, &host.name);
+            tracing::debug!(session, host, "host chosen");
+        }
+    }
+
+    /// Where the host that the client has chosen leads to.
+    fn inside(&self) -> &Inside {
+        let host = self.host.and_then(|at| self.site.hosts.get(at));
+        host.unwrap_or(&self.site.inside)
     }
 
     fn secure_backend(&mut self) {
+        let tls = self.inside().tls.clone();
         let Backend::There(there) = &mut self.backend else {
             return;
         };
-        let outcome = match &self.site.pool_tls {
+        let outcome = match &tls {
             Some(tls) => {
-                let resume = there.tls.insert(tls.session());
                 let name = tls.names[there.member.0].clone();
-                there.leg.secure_as_client(resume.control(), name)
+                let (resume, name) = there.tls.insert((tls.session(), name));
+                there.leg.secure_as_client(resume.control(), name.clone())
             }
             // The configuration gives TLS to every pool whose sessions may ask for it.
             None => Err(Fault::Closed),
@@ -220,15 +237,14 @@ impl Session {
         let Backend::There(there) = &mut self.backend else {
             return None;
         };
-        let secure = match (plan.backend, &there.tls, &self.site.pool_tls) {
-            (Protection::Private, Some(resume), Some(tls)) => {
+        let secure = match (plan.backend, &there.tls) {
+            (Protection::Private, Some((resume, name))) => {
                 if resume.is_dry()
                     && let Err(fault) = there.leg.renew_ticket()
                 {
                     tracing::debug!(session = self.id, %fault, "nothing to resume for the data connection");
                 }
-                let name = tls.names[there.member.0].clone();
-                Secure::AsClient(resume.data(), name, resume.demand())
+                Secure::AsClient(resume.data(), name.clone(), resume.demand())
             }
             (Protection::Private, ..) => return None,
             (Protection::Clear, ..) => Secure::Clear,

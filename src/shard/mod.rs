@@ -25,7 +25,7 @@ use crate::net::{Alarm, Listener, PortRange};
 use crate::policy::{DataPeer, SiteRules};
 use crate::pool::Pool;
 use crate::relay::Budget;
-use crate::session::{Core, Site};
+use crate::session::{Core, Inside, Site};
 use crate::sys::clock;
 use crate::tls::setup::{ListenerTls, PoolTls};
 use permits::Permits;
@@ -62,12 +62,10 @@ pub struct SitePlan {
     pub rules: Arc<SiteRules>,
     /// TLS towards clients.
     pub tls: ListenerTls,
-    /// The pool's name.
-    pub pool: String,
-    /// The pool's members.
-    pub members: Vec<SocketAddr>,
-    /// TLS towards them.
-    pub pool_tls: Option<PoolTls>,
+    /// Where sessions lead that name no host.
+    pub inside: InsidePlan,
+    /// Where its hosts lead, in their order.
+    pub hosts: Vec<InsidePlan>,
     /// The passive ports of all shards together.
     pub passive_ports: RangeInclusive<u16>,
     /// The address for PASV replies, where it is not the one that the client has reached.
@@ -80,6 +78,17 @@ pub struct SitePlan {
     pub completion: Duration,
     /// How long a peer may take for its own end after ours.
     pub linger: Duration,
+}
+
+/// A pool as a listener or one of its hosts leads to it.
+#[derive(Clone)]
+pub struct InsidePlan {
+    /// The pool's name.
+    pub pool: String,
+    /// The pool's members.
+    pub members: Vec<SocketAddr>,
+    /// TLS towards them.
+    pub tls: Option<PoolTls>,
 }
 
 /// What the gate may tell a shard.
@@ -182,14 +191,21 @@ fn open_site(plan: &Plan, site: &SitePlan) -> Site {
         name: site.name.clone(),
         rules: Arc::clone(&site.rules),
         tls: site.tls.clone(),
-        pool: Rc::new(Pool::new(site.pool.clone(), site.members.clone())),
-        pool_tls: site.pool_tls.clone(),
+        inside: open_inside(&site.inside),
+        hosts: site.hosts.iter().map(open_inside).collect(),
         ports: Rc::new(ports),
         advertise: site.advertise,
         data_peer: site.data_peer,
         budget: site.budget,
         completion: site.completion,
         linger: site.linger,
+    }
+}
+
+fn open_inside(plan: &InsidePlan) -> Inside {
+    Inside {
+        pool: Rc::new(Pool::new(plan.pool.clone(), plan.members.clone())),
+        tls: plan.tls.clone(),
     }
 }
 

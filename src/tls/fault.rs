@@ -13,6 +13,8 @@ pub enum Fault {
     Certificate(Box<str>),
     /// When neither side is wrong but they share no version, suite or group.
     NoCommonGround(Box<str>),
+    /// When the peer named a host that is not here.
+    UnknownHost,
     /// When what came is not TLS at all: the peer speaks in the clear.
     NotTls,
     /// When a record was changed on the way, or was made with other keys.
@@ -34,6 +36,8 @@ impl From<Error> for Fault {
             Error::PeerIncompatible(_) | Error::NoApplicationProtocol => {
                 Self::NoCommonGround(text(&error))
             }
+            // All that a certificate resolver can say against a name is to give nothing.
+            Error::General(why) if why.starts_with("no server certificate") => Self::UnknownHost,
             // What a plain "USER anonymous" looks like to a record layer.
             Error::InvalidMessage(
                 InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
@@ -56,6 +60,7 @@ impl fmt::Display for Fault {
             Self::Alert(alert) => write!(out, "the peer refused TLS with the alert {alert:?}"),
             Self::Certificate(why) => write!(out, "the peer's certificate was refused: {why}"),
             Self::NoCommonGround(why) => write!(out, "no common TLS parameters: {why}"),
+            Self::UnknownHost => out.write_str("the peer named a host (SNI) that is not here"),
             Self::NotTls => out.write_str("the peer does not speak TLS here"),
             Self::BadRecord => {
                 out.write_str("a TLS record did not decrypt: changed on the way, or wrong keys")

@@ -6,6 +6,7 @@ mod certs;
 mod direct;
 mod facts;
 mod fault;
+mod hosts;
 mod keys;
 mod parting;
 mod records;

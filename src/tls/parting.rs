@@ -1,5 +1,7 @@
 //! The border between TLS and clear text on one connection: which bytes are the peer's last records, and which are not.
 
+use rustls::AlertDescription;
+
 use super::records::next_record;
 use super::{Fault, Records};
 
@@ -37,6 +39,13 @@ impl Records {
                 return Err(Fault::Misbehaved("half a message at the end".into()));
             }
             self.incoming.append(&behind);
+        }
+    }
+
+    /// rustls says access_denied where it is given no certificate; RFC 6066 section 3 has a better word.
+    pub(super) fn name_alert(&mut self) {
+        if let Some(word) = self.outgoing.filled_mut().last_mut() {
+            *word = AlertDescription::UnrecognisedName.into();
         }
     }
 

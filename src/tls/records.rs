@@ -21,7 +21,7 @@ use crate::net::Buffer;
 pub struct Records {
     side: Side,
     pub(super) incoming: Buffer,
-    outgoing: Buffer,
+    pub(super) outgoing: Buffer,
     /// What was decrypted while we were doing something else; `process` gives it out first.
     early: Vec<u8>,
     peer_closed: bool,
@@ -273,6 +273,9 @@ impl Records {
                 Err(fault) => {
                     self.broken = Some(fault.clone());
                     self.fetch_alert(plain);
+                    if fault == Fault::UnknownHost {
+                        self.name_alert();
+                    }
                     return Err(fault);
                 }
             }

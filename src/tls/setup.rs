@@ -17,6 +17,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion, version};
 
 use super::certs;
+use super::hosts::{Chooser, HostCerts};
 use super::verify::Lenient;
 use super::{ClientResume, ServerResume};
 use crate::config::{Complaint, KeyExchange, Listener, Located, Pool, TlsVersions, Verify};
@@ -32,6 +33,8 @@ pub struct ListenerTls {
     data: Arc<ServerConfig>,
     /// Data connections must resume.
     is_bound: bool,
+    /// The certificates of its virtual hosts, where it has some (`with_hosts`).
+    pub(super) hosts: Option<Arc<HostCerts>>,
 }
 
 /// How the legs to one pool are secured.
@@ -51,7 +54,17 @@ impl ListenerTls {
     /// The configurations of one session.
     #[must_use]
     pub fn session(&self) -> ServerResume {
-        ServerResume::of(&self.control, &self.data, self.is_bound)
+        self.session_for(None)
+    }
+
+    /// As `session`, for a client that has chosen this one of the hosts already.
+    #[must_use]
+    pub fn session_for(&self, host: Option<usize>) -> ServerResume {
+        let resume = ServerResume::of(&self.control, &self.data, self.is_bound);
+        match &self.hosts {
+            Some(hosts) => resume.choosing(Chooser::new(Arc::clone(hosts), host)),
+            None => resume,
+        }
     }
 }
 
@@ -66,7 +79,8 @@ impl PoolTls {
 /// How a listener's legs are secured. `now` is the time at which its certificates must be valid.
 pub fn server(listener: &Listener, now: SystemTime) -> Result<ListenerTls, Vec<Complaint>> {
     let control = provider(groups(listener.key_exchange));
-    let identity = Arc::new(SingleCertAndKey::from(identity(listener, &control, now)?));
+    let identity = identity(&listener.certificate, &listener.key, &control, now)?;
+    let identity = Arc::new(SingleCertAndKey::from(identity));
     let make = |provider| {
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions(listener.tls_versions))
@@ -89,6 +103,7 @@ pub fn server(listener: &Listener, now: SystemTime) -> Result<ListenerTls, Vec<C
         control,
         data,
         is_bound,
+        hosts: None,
     })
 }
 
@@ -136,7 +151,7 @@ pub fn pool(pool: &Pool) -> Result<Option<PoolTls>, Vec<Complaint>> {
 const CLASSICAL: [&dyn SupportedKxGroup; 3] = [X25519, SECP256R1, SECP384R1];
 
 /// The groups of a full handshake.
-fn groups(key_exchange: KeyExchange) -> Vec<&'static dyn SupportedKxGroup> {
+pub(super) fn groups(key_exchange: KeyExchange) -> Vec<&'static dyn SupportedKxGroup> {
     let hybrid = [X25519MLKEM768];
     match key_exchange {
         KeyExchange::Preferred => hybrid.into_iter().chain(CLASSICAL).collect(),
@@ -146,7 +161,7 @@ fn groups(key_exchange: KeyExchange) -> Vec<&'static dyn SupportedKxGroup> {
 }
 
 /// AWS-LC with the suites in the order of what they cost here: AES-128, AES-256, and ChaCha20 at eight times that.
-fn provider(groups: Vec<&'static dyn SupportedKxGroup>) -> Arc<CryptoProvider> {
+pub(super) fn provider(groups: Vec<&'static dyn SupportedKxGroup>) -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
     provider.kx_groups = groups;
     provider.cipher_suites.sort_by_key(|suite| {
@@ -172,29 +187,28 @@ fn versions(allowed: TlsVersions) -> Vec<&'static SupportedProtocolVersion> {
         .collect()
 }
 
-/// The listener's certificate and key; the faults of both at once.
-fn identity(
-    listener: &Listener,
+/// A certificate and its key; the faults of both at once.
+pub(super) fn identity(
+    certificate: &Located<PathBuf>,
+    key: &Located<PathBuf>,
     provider: &CryptoProvider,
     now: SystemTime,
 ) -> Result<CertifiedKey, Vec<Complaint>> {
-    let chain = certs::read(&listener.certificate).and_then(|bytes| certs::certificates(&bytes));
+    let chain = certs::read(certificate).and_then(|bytes| certs::certificates(&bytes));
     let chain = chain.and_then(|chain| certs::valid(&chain, now).map(|()| chain));
-    let key = certs::read(&listener.key).and_then(|bytes| certs::private_key(&bytes));
-    match (chain, key) {
-        (Ok(chain), Ok(key)) => certs::identity(chain, key, provider).map_err(|fault| {
+    let signer = certs::read(key).and_then(|bytes| certs::private_key(&bytes));
+    match (chain, signer) {
+        (Ok(chain), Ok(signer)) => certs::identity(chain, signer, provider).map_err(|fault| {
             let at = match fault {
-                certs::CertFault::BrokenCertificate(..) => &listener.certificate,
-                _ => &listener.key,
+                certs::CertFault::BrokenCertificate(..) => certificate,
+                _ => key,
             };
             vec![complaint(at, &fault)]
         }),
-        (chain, key) => {
-            let chain = chain
-                .err()
-                .map(|fault| complaint(&listener.certificate, &fault));
-            let key = key.err().map(|fault| complaint(&listener.key, &fault));
-            Err(chain.into_iter().chain(key).collect())
+        (chain, signer) => {
+            let chain = chain.err().map(|fault| complaint(certificate, &fault));
+            let signer = signer.err().map(|fault| complaint(key, &fault));
+            Err(chain.into_iter().chain(signer).collect())
         }
     }
 }

@@ -6,6 +6,7 @@
 mod clearing;
 mod control;
 mod downloads;
+mod hosts;
 mod modes;
 mod replies;
 mod script;

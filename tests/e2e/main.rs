@@ -21,6 +21,7 @@ mod clearing;
 mod cores;
 mod direct;
 mod empties;
+mod hosts;
 mod limits;
 mod login;
 mod modes;

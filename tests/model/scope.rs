@@ -202,6 +202,7 @@ pub(crate) fn strict() -> SiteRules {
         backend_protection: BackendProtection::Private,
         backend_ccc: BackendCcc::Off,
         mode_z: false,
+        hosts: Vec::new(),
         on_empty: OnEmpty::Complete,
         client_unfinished: OnUnfinished::Mirror,
         backend_unfinished: OnUnfinished::Mirror,

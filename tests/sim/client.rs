@@ -142,7 +142,7 @@ impl Client {
                     "EPRT |2|::1|6000|",
                     "EPSV ALL",
                     "EPSV 2",
-                    "REIN",
+                    "CPSV",
                     "REST -1",
                     "MODE Z",
                     "ABOR",

@@ -104,6 +104,7 @@ fn site(chance: &mut Chance) -> SiteRules {
         ]),
         backend_ccc: BackendCcc::Off,
         mode_z: false,
+        hosts: Vec::new(),
         on_empty: chance.pick(&[
             OnEmpty::Complete,
             OnEmpty::Complete,

@@ -36,8 +36,8 @@ impl World {
                 };
                 self.client_wires(news);
             }
-            // Nobody in this world says REIN, and no backend is cleared.
-            Action::Clear(_) | Action::ReleaseBackend => {
+            // Nobody in this world says REIN or HOST, and no backend is cleared.
+            Action::Clear(_) | Action::Choose(_) | Action::ReleaseBackend => {
                 return Err(format!("nobody asked for {action:?}"));
             }
             Action::ConnectBackend => {
