@@ -404,26 +404,22 @@ fn protection_may_go_without_saying() {
 /// Field note P31: refused by default, and opaque where it is not.
 #[test]
 fn mode_z_is_the_pools_to_pass() {
-    let script = || {
-        Script::new()
-            .file("file", &stored(b"payload"))
-            .on(
-                "FEAT",
-                Act::Say("211-Features:\r\n EPSV\r\n MODE Z\r\n211 End\r\n"),
-            )
-            .on("OPTS", Act::Say("501 What options?\r\n"))
+    let backend = || {
+        Script::new().file("file", &stored(b"payload")).on(
+            "FEAT",
+            Act::Say("211-Features:\r\n EPSV\r\n MODE Z\r\n211 End\r\n"),
+        )
     };
-    let (scene, _rude, gate) = start(script(), Setup::new().pool("mode_z", "true"));
+    let (scene, _rude, gate) = start(backend(), Setup::new().pool("mode_z", "true"));
     let target = Target::new(&scene, gate.address());
-    target
-        .lftp("set ftp:use-mode-z yes; set ftp:use-size no; get file")
-        .ok();
-    assert_eq!(target.read("file"), b"payload");
+    let script = "import zlib\nassert 'MODE Z' in ftp.sendcmd('FEAT')\nftp.voidcmd('MODE Z')\nparts = []\n\
+                  ftp.retrbinary('RETR file', parts.append)\nprint(zlib.decompress(b''.join(parts)).decode())";
+    assert_eq!(target.ftplib(script).ok().text().trim(), "payload");
     let log = gate.wait_for_log("\"RETR\"");
     let bytes = format!("\"bytes\":{}", stored(b"payload").len());
     assert!(log.contains(&bytes), "compressed bytes are counted: {log}");
 
-    let (scene, _rude, gate) = start(script(), Setup::new());
+    let (scene, _rude, gate) = start(backend(), Setup::new());
     let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
     assert!(!client.say("FEAT").expect(&[211]).text.contains("MODE"));
     for mode in ["Z", "B", "C"] {
