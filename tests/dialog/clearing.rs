@@ -132,6 +132,25 @@ fn a_backend_that_refuses_to_be_cleared() {
 }
 
 #[test]
+fn a_protection_that_was_refused_is_not_asked_for_behind_ccc() {
+    let mut script = logged_in(SiteRules {
+        backend_ccc: BackendCcc::Required,
+        ..rules()
+    });
+    script.backend("230 In").gives(&["C 230", "B PBSZ 0"]);
+    script.backend("200 Zero").gives(&["B PROT P"]);
+    script.backend("536 No").gives(&["B CCC"]);
+    script.backend("200 Clear").gives(&["clear backend"]);
+    script.client("PBSZ 0").gives(&["C 200"]);
+    script.client("PROT P").gives(&["C 200"]);
+    script.client("EPSV").gives(&["listen"]);
+    script.passive().gives(&["C 229"]);
+    script
+        .client("RETR a")
+        .gives(&["stop listening", "C 425 No data connection"]);
+}
+
+#[test]
 fn rein_begins_anew() {
     let mut script = Script::ready(accepting());
     script.client("EPSV ALL").gives(&["C 200"]);

@@ -132,6 +132,10 @@ impl Client {
                 let small = (0..lines).map(|at| Self::small(chance, number + at));
                 moves.push_back(Move::Say(small.collect()));
             }
+            95..=96 => {
+                moves.push_back(say("REIN"));
+                moves.extend(["AUTH TLS", "USER u", "PASS p", "PBSZ 0", "PROT P"].map(say));
+            }
             _ => {
                 let odd = [
                     "XFOO",

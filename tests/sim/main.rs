@@ -38,6 +38,9 @@ const EXPECTED: &[&str] = &[
     "QUIT",
     "aborted",
     "awaited from the backend",
+    "backend cleared",
+    "begun anew",
+    "client cleared",
     "connected to the client",
     "download 425",
     "download 426",
@@ -70,7 +73,7 @@ fn site(chance: &mut Chance) -> SiteRules {
         OnUnfinished::Repair,
         OnUnfinished::Reject,
     ];
-    SiteRules {
+    let mut rules = SiteRules {
         banner: "Ready".to_owned(),
         client_tls: if is_strict {
             chance.pick(&[
@@ -84,7 +87,7 @@ fn site(chance: &mut Chance) -> SiteRules {
         banner_first: chance.percent(50),
         assume_private: chance.percent(50),
         pbsz: chance.pick(&[Pbsz::Expected, Pbsz::Optional]),
-        client_ccc: ClientCcc::Refuse,
+        client_ccc: chance.pick(&[ClientCcc::Refuse, ClientCcc::Accept]),
         client_protection: if is_strict {
             ClientProtection::Private
         } else {
@@ -125,7 +128,11 @@ fn site(chance: &mut Chance) -> SiteRules {
         ]),
         pasv_address: chance.pick(&[PasvAddress::Ignore, PasvAddress::Use]),
         patience: patience(),
+    };
+    if rules.backend_protection != BackendProtection::Match {
+        rules.backend_ccc = chance.pick(&[BackendCcc::Off, BackendCcc::Try, BackendCcc::Required]);
     }
+    rules
 }
 
 fn patience() -> Patience {

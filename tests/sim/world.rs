@@ -93,10 +93,7 @@ pub(crate) fn run(
     let (dialog, greeting) = Dialog::open(Arc::clone(&rules), peer, base);
     let mut client = Client::new(&mut chance);
     client.is_securing = rules.client_tls == ClientTls::Implicit;
-    let mut backend = Backend::new(&mut chance);
-    if rules.backend_tls == BackendTls::Implicit {
-        backend.protection = chance.pick(&[Protection::Clear, Protection::Private]);
-    }
+    let backend = backend(&mut chance, &rules);
     let mut world = World {
         client,
         backend,
@@ -129,6 +126,15 @@ pub(crate) fn run(
         Ok(()) => Ok(world.checks.tally),
         Err(fault) => Err((fault, world.trace.unwrap_or_default())),
     }
+}
+
+/// What a gate that reaches for it finds.
+fn backend(chance: &mut Chance, rules: &SiteRules) -> Backend {
+    let mut backend = Backend::new(chance);
+    if rules.backend_tls == BackendTls::Implicit {
+        backend.protection = chance.pick(&[Protection::Clear, Protection::Private]);
+    }
+    backend
 }
 
 /// Any instant will do: the run counts from it.
