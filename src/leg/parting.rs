@@ -11,7 +11,7 @@ use crate::sys::clock;
 
 /// TLS that is being taken off a leg, or has been.
 pub(super) struct Parting {
-    /// Its tickets stay good for data connections.
+    /// Kept where its tickets can be renewed for data connections.
     tls: Box<Secure>,
     /// Our own close_notify is still to be said, and when it is at the latest.
     owed: Option<Alarm>,
@@ -84,6 +84,9 @@ impl Leg {
                 } else {
                     // A peer that has done with TLS without a word would read ours as clear text.
                     parting.owed = None;
+                }
+                if !parting.tls.renews_tickets() {
+                    self.parting = None;
                 }
                 // An error shows in the reads to come.
                 let _told_by_reads = Self::flush(&mut self.stream, &mut self.queue, None, cx);

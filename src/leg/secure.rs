@@ -93,6 +93,10 @@ impl Secure {
         self.records.advance(self.records.outgoing().len());
     }
 
+    pub(super) const fn renews_tickets(&self) -> bool {
+        self.records.renews_tickets()
+    }
+
     pub(super) const fn peer_closed(&self) -> bool {
         self.records.peer_closed()
     }

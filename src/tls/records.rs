@@ -168,6 +168,10 @@ impl Records {
         }
     }
 
+    pub(super) const fn is_direct(&self) -> bool {
+        matches!(self.side, Side::Direct(_))
+    }
+
     /// Whether application data cannot flow yet. When this turns false there may be a last flight in `outgoing`.
     #[must_use]
     pub fn is_handshaking(&self) -> bool {
