@@ -125,20 +125,22 @@ fn the_backend_is_cleared_for_a_firewall_inside() {
 
 #[test]
 fn a_backend_that_keeps_tls_is_warned_of_or_not_used() {
-    let scene = Scene::new();
-    let server = FtpServer::start(Kind::Proftpd, &scene);
-    server.put("file", b"payload");
-    let setup = |ccc| Setup::new().pool("ccc", ccc);
-    let gate = Gate::start(&scene, server.address(), setup("\"try\""));
-    let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
-    client.download("RETR file").assert_complete(b"payload");
-    gate.wait_for_log("refuses CCC");
+    for kind in Kind::ALL {
+        let scene = Scene::new();
+        let server = FtpServer::start(kind, &scene);
+        server.put("file", b"payload");
+        let setup = |ccc| Setup::new().pool("ccc", ccc);
+        let gate = Gate::start(&scene, server.address(), setup("\"try\""));
+        let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+        client.download("RETR file").assert_complete(b"payload");
+        gate.wait_for_log("refuses CCC");
 
-    let gate = Gate::start(&scene, server.address(), setup("\"required\""));
-    let mut client = Strict::greet(gate.address(), scene.authority.client(Versions::Both));
-    client.auth();
-    client.login();
-    client.hear().expect(&[421]);
+        let gate = Gate::start(&scene, server.address(), setup("\"required\""));
+        let mut client = Strict::greet(gate.address(), scene.authority.client(Versions::Both));
+        client.auth();
+        client.login();
+        client.hear().expect(&[421]);
+    }
 }
 
 #[test]
