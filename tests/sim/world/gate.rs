@@ -42,15 +42,7 @@ impl World {
                 self.checks.count("backend cleared");
                 self.backend.is_cleared = true;
             }
-            // What the old one still says nobody hears, and what it owed nobody is owed.
-            Action::ReleaseBackend => {
-                self.checks.count("begun anew");
-                self.backend = super::backend(&mut self.chance, &self.rules);
-                self.backend_wire.clear();
-                self.greeting.clear();
-                self.replies = ReplyReader::default();
-                (self.owed, self.offset) = (0, 0);
-            }
+            Action::ReleaseBackend => self.release_backend(),
             // There is one host in this world.
             Action::Choose(host) => return Err(format!("host {host:?} is chosen")),
             Action::ConnectBackend => {
@@ -100,6 +92,16 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// What the old one still says nobody hears, and what it owed nobody is owed.
+    fn release_backend(&mut self) {
+        self.checks.count("begun anew");
+        self.backend = super::backend(&mut self.chance, &self.rules);
+        self.backend_wire.clear();
+        self.greeting.clear();
+        self.replies = ReplyReader::default();
+        (self.owed, self.offset) = (0, 0);
     }
 
     fn noted(&mut self, note: &Note) {
