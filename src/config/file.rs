@@ -14,11 +14,12 @@ use super::host::HostName;
 use super::nearest::nearest;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
 use super::{
-    Cores, HostPort, KeyExchange, LogFormat, LogLevel, Pin, PortSpan, Steering, TlsVersion, Verify,
+    ClientCertificates, Cores, HostPort, KeyExchange, LogFormat, LogLevel, Pin, PortSpan, Steering,
+    TlsVersion, Verify,
 };
 use crate::policy::{
-    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientProtection, ClientTls, DataPeer,
-    DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, Pbsz,
+    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientIdentity, ClientProtection,
+    ClientTls, DataPeer, DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, Pbsz,
 };
 
 /// One key of the file. A value that cannot be read is kept as its flaw, so that it does not hide the rest.
@@ -109,6 +110,10 @@ section! {
         key: PathBuf,
         tls_versions: List<TlsVersion>,
         key_exchange: KeyExchange,
+        client_certificates: ClientCertificates,
+        client_ca: PathBuf,
+        client_crl: PathBuf,
+        client_identity: ClientIdentity,
         data_protection: ClientProtection,
         passive_ports: PortSpan,
         advertise: Ipv4Addr,
@@ -135,6 +140,9 @@ section! {
         ca: PathBuf,
         pins: List<Pin>,
         server_name: String,
+        client_certificate: PathBuf,
+        client_key: PathBuf,
+        alpn: bool,
         data_protection: BackendProtection,
         ccc: BackendCcc,
         mode_z: bool,

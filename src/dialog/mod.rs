@@ -162,6 +162,7 @@ impl Dialog {
                 self.leave(turn, Some(&reply), Blame::Client, "command line too long");
             }
             FromClient::Named(name) => self.client_named(turn, &name),
+            FromClient::Identified(identity) => self.client.identity = Some(identity),
             FromClient::Secured => self.client_secured(turn),
             FromClient::Lost(Loss::Injection) => {
                 turn.note(Note::Injected(Side::Client));

@@ -47,7 +47,7 @@ pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
     let pools: Vec<_> = config
         .pools
         .iter()
-        .filter_map(|pool| setup::pool(pool).map_err(&mut keep).ok())
+        .filter_map(|pool| setup::pool(pool, now).map_err(&mut keep).ok())
         .collect();
     match complaints.is_empty() {
         true => Ok(Prepared {
@@ -185,6 +185,7 @@ fn pool_line(pool: &Pool) -> String {
     let members: Vec<String> = pool.members.iter().map(ToString::to_string).collect();
     let verified = match (pool.verify, &pool.ca) {
         (Verify::Ca, Some(ca)) => format!("verified by {}", ca.display()),
+        (Verify::Chain, Some(ca)) => format!("verified by {}, whatever the name", ca.display()),
         (Verify::Pin, _) => "verified by pins".to_owned(),
         _ => "not verified".to_owned(),
     };

@@ -20,6 +20,7 @@ use rustls::{ClientConfig, ServerConfig};
 
 use crate::limits;
 use crate::net::{Buffer, Stream};
+use crate::policy::PeerIdentity;
 use crate::tls::{Progress, Records, TlsFacts};
 use parting::Parting;
 use secure::Secure;
@@ -193,7 +194,20 @@ impl Leg {
         let mut scrap = Vec::new();
         while self.dropped <= limits::DRAIN_BYTES_MAX {
             scrap.clear();
-            match ready!(self.poll_read(cx, &mut scrap, limits::TLS_RECORD_BYTES_MAX))? {
+            let read = match ready!(self.poll_read(cx, &mut scrap, limits::TLS_RECORD_BYTES_MAX)) {
+                // The alert must arrive, and a client of TLS 1.3 may have said its first words before it hears that its
+                // certificate will not do: they are left to nobody, as a reset could overtake the alert.
+                Err(fault @ Fault::Tls(_)) if self.facts().is_none() => {
+                    let max = limits::TLS_RECORD_BYTES_MAX;
+                    match ready!(self.stream.poll_receive(cx, &mut scrap, max))? {
+                        0 => return Poll::Ready(Err(fault)),
+                        len => self.dropped += len,
+                    }
+                    continue;
+                }
+                read => read?,
+            };
+            match read {
                 Read::Bytes(len) => self.dropped += len,
                 Read::Fin if self.is_private() => return Poll::Ready(Ok(Ended::Unfinished)),
                 Read::Fin => return Poll::Ready(Ok(Ended::Clean)),
@@ -273,18 +287,6 @@ impl Leg {
         }
     }
 
-    fn end_parting(&mut self) -> Result<(), Fault> {
-        match &mut self.parting {
-            Some(parting) => parting.end_ours(&mut self.queue),
-            None => Ok(()),
-        }
-    }
-
-    fn is_parting(&self) -> bool {
-        let parting = self.parting.as_ref();
-        parting.is_some_and(|parting| !parting.is_over())
-    }
-
     /// Sends FIN. Flush first: what is still queued is not sent.
     ///
     /// # Errors
@@ -352,10 +354,20 @@ impl Leg {
         self.tls.is_some()
     }
 
-    /// What the handshake has agreed on, once it is complete.
+    /// What the handshake has agreed on, once it is complete; also behind the end of TLS.
     #[must_use]
     pub fn facts(&self) -> Option<TlsFacts> {
-        self.tls.as_ref().and_then(|tls| tls.facts())
+        match (&self.tls, &self.parting) {
+            (Some(tls), _) => tls.facts(),
+            (None, Some(parting)) => parting.facts(),
+            (None, None) => None,
+        }
+    }
+
+    /// Who a client is by the certificate it has shown, if it has.
+    #[must_use]
+    pub fn identity(&self) -> Option<PeerIdentity> {
+        self.tls.as_ref().and_then(|tls| tls.identity())
     }
 
     /// Whether any byte at all has come, on a private leg since TLS was to begin: a close without one is bare.

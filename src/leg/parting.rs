@@ -8,10 +8,11 @@ use super::{Fault, Leg, Read};
 use crate::limits;
 use crate::net::{Alarm, Buffer};
 use crate::sys::clock;
+use crate::tls::TlsFacts;
 
 /// TLS that is being taken off a leg, or has been.
 pub(super) struct Parting {
-    /// Kept where its tickets can be renewed for data connections.
+    /// Kept: its tickets stay good for data connections, which are measured by what it was.
     tls: Box<Secure>,
     /// Our own close_notify is still to be said, and when it is at the latest.
     owed: Option<Alarm>,
@@ -28,8 +29,8 @@ impl Parting {
         }
     }
 
-    pub(super) const fn is_over(&self) -> bool {
-        self.is_over
+    pub(super) fn facts(&self) -> Option<TlsFacts> {
+        self.tls.facts()
     }
 
     pub(super) fn renew_ticket(&mut self) -> Result<(), Fault> {
@@ -66,6 +67,18 @@ impl Leg {
         Ok(())
     }
 
+    pub(super) fn end_parting(&mut self) -> Result<(), Fault> {
+        match &mut self.parting {
+            Some(parting) => parting.end_ours(&mut self.queue),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn is_parting(&self) -> bool {
+        let parting = self.parting.as_ref();
+        parting.is_some_and(|parting| !parting.is_over)
+    }
+
     /// Reads over the border.
     pub(super) fn poll_parting(
         &mut self,
@@ -84,9 +97,6 @@ impl Leg {
                 } else {
                     // A peer that has done with TLS without a word would read ours as clear text.
                     parting.owed = None;
-                }
-                if !parting.tls.renews_tickets() {
-                    self.parting = None;
                 }
                 // An error shows in the reads to come.
                 let _told_by_reads = Self::flush(&mut self.stream, &mut self.queue, None, cx);

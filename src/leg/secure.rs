@@ -4,6 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use super::Fault;
 use crate::net::{Buffer, Stream};
+use crate::policy::PeerIdentity;
 use crate::tls::{Progress, Records, TlsFacts};
 
 /// A record layer, and the plain bytes that came with the end of its handshake.
@@ -93,10 +94,6 @@ impl Secure {
         self.records.advance(self.records.outgoing().len());
     }
 
-    pub(super) const fn renews_tickets(&self) -> bool {
-        self.records.renews_tickets()
-    }
-
     pub(super) const fn peer_closed(&self) -> bool {
         self.records.peer_closed()
     }
@@ -137,6 +134,10 @@ impl Secure {
 
     pub(super) fn queued(&self) -> usize {
         self.records.outgoing().len()
+    }
+
+    pub(super) fn identity(&self) -> Option<PeerIdentity> {
+        self.records.identity()
     }
 
     pub(super) fn facts(&self) -> Option<TlsFacts> {

@@ -25,7 +25,7 @@ use crate::leg::{ControlLeg, Leg};
 use crate::limits::COMMAND_LINE_BYTES_MAX;
 use crate::metrics::Recorder;
 use crate::net::{Alarm, PortRange, Stream};
-use crate::policy::{DataPeer, SiteRules};
+use crate::policy::{DataPeer, PeerIdentity, SiteRules};
 use crate::pool::{MemberId, Pool};
 use crate::relay::{Budget, Closing};
 use crate::sys::clock;
@@ -106,6 +106,8 @@ pub struct Session {
     client_tls: Option<ServerResume>,
     /// Which of the listener's hosts the client has chosen.
     host: Option<usize>,
+    /// Who the client has proven to be with TLS, if it has.
+    identity: Option<Arc<PeerIdentity>>,
     backend: Backend,
     /// Where the client's data connection is awaited.
     passive: Option<Passive>,
@@ -157,6 +159,7 @@ impl Session {
             securing: false,
             client_tls: None,
             host: None,
+            identity: None,
             backend: Backend::Absent,
             passive: None,
             passive_inside: None,

@@ -129,7 +129,7 @@ impl Session {
     }
 
     /// Where the host that the client has chosen leads to.
-    fn inside(&self) -> &Inside {
+    pub(super) fn inside(&self) -> &Inside {
         let host = self.host.and_then(|at| self.site.hosts.get(at));
         host.unwrap_or(&self.site.inside)
     }
@@ -213,7 +213,7 @@ impl Session {
                     Direction::Download => resume.download(),
                     Direction::Upload => resume.upload(),
                 };
-                Secure::AsServer(config, resume.demand())
+                Secure::AsServer(config, resume.demand(self.client.leg().facts().as_ref()))
             }
             // PROT P needs TLS on the control connection, so there is something to resume.
             (Protection::Private, None) => return None,
@@ -244,7 +244,8 @@ impl Session {
                 {
                     tracing::debug!(session = self.id, %fault, "nothing to resume for the data connection");
                 }
-                Secure::AsClient(resume.data(), name.clone(), resume.demand())
+                let demand = resume.demand(there.leg.leg().facts().as_ref());
+                Secure::AsClient(resume.data(), name.clone(), demand)
             }
             (Protection::Private, ..) => return None,
             (Protection::Clear, ..) => Secure::Clear,

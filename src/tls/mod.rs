@@ -3,12 +3,15 @@
 //! It never touches a socket, never waits, and never decides whether a peer's resumption is demanded.
 
 mod certs;
+mod clients;
 mod direct;
 mod facts;
 mod fault;
 mod hosts;
+mod identity;
 mod keys;
 mod parting;
+mod reason;
 mod records;
 mod resume;
 pub mod setup;

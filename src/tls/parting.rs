@@ -42,15 +42,11 @@ impl Records {
         }
     }
 
-    /// Whether `renew_ticket` may do something.
-    #[must_use]
-    pub const fn renews_tickets(&self) -> bool {
-        self.is_direct()
-    }
-
     /// rustls says access_denied where it is given no certificate; RFC 6066 section 3 has a better word.
-    pub(super) fn name_alert(&mut self) {
-        if let Some(word) = self.outgoing.filled_mut().last_mut() {
+    pub(super) fn name_alert(&mut self, fault: &Fault) {
+        if *fault == Fault::UnknownHost
+            && let Some(word) = self.outgoing.filled_mut().last_mut()
+        {
             *word = AlertDescription::UnrecognisedName.into();
         }
     }

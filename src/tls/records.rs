@@ -10,9 +10,10 @@ use rustls::{ClientConfig, CommonState, ProtocolVersion, ServerConfig};
 use super::direct::Direct;
 use super::keys::HEADER_BYTES;
 use super::turn::{Order, Turn, settle};
-use super::{Fault, TlsFacts};
+use super::{Fault, TlsFacts, identity};
 use crate::limits;
 use crate::net::Buffer;
+use crate::policy::PeerIdentity;
 
 /// One TLS connection without its socket.
 ///
@@ -168,10 +169,6 @@ impl Records {
         }
     }
 
-    pub(super) const fn is_direct(&self) -> bool {
-        matches!(self.side, Side::Direct(_))
-    }
-
     /// Whether application data cannot flow yet. When this turns false there may be a last flight in `outgoing`.
     #[must_use]
     pub fn is_handshaking(&self) -> bool {
@@ -230,6 +227,13 @@ impl Records {
         }
     }
 
+    /// Who the peer is by the certificate it has shown, on a connection that is rustls'.
+    #[must_use]
+    pub fn identity(&self) -> Option<PeerIdentity> {
+        let chain = self.common()?.peer_certificates()?;
+        chain.first().map(identity::of)
+    }
+
     #[cfg(test)]
     pub(super) fn direct(&mut self) -> Option<&mut Direct> {
         match &mut self.side {
@@ -277,9 +281,7 @@ impl Records {
                 Err(fault) => {
                     self.broken = Some(fault.clone());
                     self.fetch_alert(plain);
-                    if fault == Fault::UnknownHost {
-                        self.name_alert();
-                    }
+                    self.name_alert(&fault);
                     return Err(fault);
                 }
             }

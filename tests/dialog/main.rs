@@ -7,6 +7,7 @@ mod clearing;
 mod control;
 mod downloads;
 mod hosts;
+mod identity;
 mod modes;
 mod replies;
 mod script;

@@ -9,8 +9,8 @@ use sluicegate::dialog::{
 };
 use sluicegate::limits;
 use sluicegate::policy::{
-    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientProtection, ClientTls, OnEmpty,
-    OnUnfinished, PassiveStyle, PasvAddress, Patience, Pbsz, SiteRules,
+    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientIdentity, ClientProtection,
+    ClientTls, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, Patience, Pbsz, SiteRules,
 };
 
 /// One session under test.
@@ -30,6 +30,7 @@ pub(crate) fn rules() -> SiteRules {
         assume_private: false,
         pbsz: Pbsz::Expected,
         client_ccc: ClientCcc::Refuse,
+        client_identity: ClientIdentity::Ignore,
         client_protection: ClientProtection::Private,
         backend_tls: BackendTls::Explicit,
         backend_banner_first: false,

@@ -15,6 +15,7 @@
 )]
 
 mod apar;
+mod backends;
 mod binding;
 mod bounds;
 mod clearing;
@@ -22,6 +23,7 @@ mod cores;
 mod direct;
 mod empties;
 mod hosts;
+mod identity;
 mod limits;
 mod login;
 mod modes;

@@ -60,6 +60,7 @@ const IMPLICIT: Ways = Ways {
     implicit: true,
     clear_data: false,
     may_clear: false,
+    certificates: false,
 };
 
 #[test]
@@ -183,6 +184,7 @@ fn active_clients(kind: Kind) {
             implicit: false,
             clear_data: is_clear,
             may_clear: false,
+            certificates: false,
         };
         let server = furnished(kind, &scene, ways);
         let setup = version(tls)

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sluicegate::policy::{
-    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientProtection, ClientTls, OnEmpty,
-    OnUnfinished, PassiveStyle, PasvAddress, Patience, Pbsz, SiteRules,
+    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientIdentity, ClientProtection,
+    ClientTls, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, Patience, Pbsz, SiteRules,
 };
 use stateright::{Model, Property};
 
@@ -211,6 +211,7 @@ pub(crate) fn strict() -> SiteRules {
         assume_private: false,
         pbsz: Pbsz::Expected,
         client_ccc: ClientCcc::Refuse,
+        client_identity: ClientIdentity::Ignore,
         backend_banner_first: false,
         active: true,
         passive: PassiveStyle::Auto,

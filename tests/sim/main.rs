@@ -22,8 +22,8 @@ use std::time::Duration;
 use sluicegate::dialog::{Action, Actions, Close};
 use sluicegate::limits;
 use sluicegate::policy::{
-    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientProtection, ClientTls, OnEmpty,
-    OnUnfinished, PassiveStyle, PasvAddress, Patience, Pbsz, SiteRules,
+    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientIdentity, ClientProtection,
+    ClientTls, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, Patience, Pbsz, SiteRules,
 };
 
 use chance::Chance;
@@ -88,6 +88,7 @@ fn site(chance: &mut Chance) -> SiteRules {
         assume_private: chance.percent(50),
         pbsz: chance.pick(&[Pbsz::Expected, Pbsz::Optional]),
         client_ccc: chance.pick(&[ClientCcc::Refuse, ClientCcc::Accept]),
+        client_identity: ClientIdentity::Ignore,
         client_protection: if is_strict {
             ClientProtection::Private
         } else {

@@ -14,6 +14,9 @@ use super::{PASSWORD, Scene, USER};
 /// Where `scripts/install-peers` unpacks the servers.
 const PEERS: &str = "/opt/sluicegate-peers";
 
+/// Where the authority of `Ways::certificates` is, within the scene.
+const INSIDE_CA: &str = "certificates/inside/ca.pem";
+
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -34,6 +37,8 @@ pub(crate) struct Ways {
     pub(crate) clear_data: bool,
     /// The control connection may be cleared (CCC); ProFTPD.
     pub(crate) may_clear: bool,
+    /// Clients show a certificate of the scene's authority `inside`, on every connection.
+    pub(crate) certificates: bool,
 }
 
 impl Ways {
@@ -109,6 +114,12 @@ impl FtpServer {
 fn vsftpd(scene: &Scene, ports: &Ports, root: &Path, ways: Ways) -> Server {
     let yes = |is: bool| if is { "YES" } else { "NO" };
     let log = scene.path("vsftpd.log");
+    let asked = yes(ways.certificates);
+    // It reads the file even where it asks nobody.
+    let trusted = match ways.certificates {
+        true => scene.path(INSIDE_CA),
+        false => scene.authority.ca_file().to_owned(),
+    };
     let mut config = String::new();
     for (key, value) in [
         ("listen", "YES"),
@@ -126,6 +137,9 @@ fn vsftpd(scene: &Scene, ports: &Ports, root: &Path, ways: Ways) -> Server {
         ("force_local_data_ssl", yes(!ways.clear_data)),
         ("implicit_ssl", yes(ways.implicit)),
         ("require_ssl_reuse", "YES"),
+        ("require_cert", asked),
+        ("validate_cert", asked),
+        ("ca_certs_file", trusted.to_str().unwrap()),
         ("ssl_ciphers", "HIGH"),
         ("xferlog_enable", "YES"),
         ("log_ftp_protocol", "YES"),
@@ -155,17 +169,7 @@ fn vsftpd(scene: &Scene, ports: &Ports, root: &Path, ways: Ways) -> Server {
 }
 
 fn proftpd(scene: &Scene, ports: &Ports, root: &Path, ways: Ways) -> Server {
-    let mut users = run(Command::new("openssl").args(["passwd", "-6", PASSWORD]))
-        .ok()
-        .text();
-    users = format!(
-        "{USER}:{}:{}::/nonexistent:/usr/sbin/nologin\n",
-        users.trim(),
-        account_ids()
-    );
-    let users = scene.file("proftpd.users", users);
-    std::os::unix::fs::chown(&users, Some(0), Some(0)).unwrap();
-    std::fs::set_permissions(&users, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let users = proftpd_users(scene);
     let state = scene.folder("proftpd");
     let tls_log = scene.path("proftpd-tls.log");
     let config = format!(
@@ -201,7 +205,17 @@ TLSOptions {options}
 TLSLog {tls_log}
 TLSECCertificateFile {certificate}
 TLSECCertificateKeyFile {key}
+{asked}
 "#,
+        asked = if ways.certificates {
+            let inside = scene.path(INSIDE_CA);
+            format!(
+                "TLSVerifyClient on\nTLSCACertificateFile {}",
+                inside.display()
+            )
+        } else {
+            String::new()
+        },
         required = ways.tls_required(),
         options = if ways.implicit {
             "UseImplicitSSL"
@@ -224,6 +238,22 @@ TLSECCertificateKeyFile {key}
         .args(["--nodaemon", "--quiet", "--config"])
         .arg(config);
     Server::start("proftpd", &mut command, vec![state.join("log"), tls_log])
+}
+
+/// ProFTPD's file of accounts.
+fn proftpd_users(scene: &Scene) -> PathBuf {
+    let mut users = run(Command::new("openssl").args(["passwd", "-6", PASSWORD]))
+        .ok()
+        .text();
+    users = format!(
+        "{USER}:{}:{}::/nonexistent:/usr/sbin/nologin\n",
+        users.trim(),
+        account_ids()
+    );
+    let users = scene.file("proftpd.users", users);
+    std::os::unix::fs::chown(&users, Some(0), Some(0)).unwrap();
+    std::fs::set_permissions(&users, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    users
 }
 
 /// The account's numbers, as a line of passwd has them.
