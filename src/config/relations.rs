@@ -13,7 +13,7 @@ pub(super) struct ListenerDraft {
     pub(super) listener: Listener,
     pub(super) name: Option<Located<String>>,
     pub(super) ports: Option<Located<PortSpan>>,
-    /// `strict_sni`, where it is true.
+    /// `strict_sni`, if it was written.
     pub(super) strict_sni: Option<Located<bool>>,
 }
 
@@ -57,7 +57,8 @@ pub(super) fn check(
 fn strangers(listeners: &[ListenerDraft], hosts: &[Host], findings: &mut Findings) {
     for (at, draft) in listeners.iter().enumerate() {
         let has_hosts = hosts.iter().any(|host| host.listener == at);
-        if let (Some(written), false) = (&draft.strict_sni, has_hosts) {
+        let wanted = draft.strict_sni.as_ref().filter(|written| written.value);
+        if let (Some(written), false) = (wanted, has_hosts) {
             let problem = "has no effect: there is no [[host]] of this listener";
             let cure = "a [[host]] for each name, that of the gate included";
             findings.warnings.push(written.complaint(problem, cure));

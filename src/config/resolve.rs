@@ -184,7 +184,6 @@ fn listener(
     let banner_first = desk.implicit_only("banner_first", keys.banner_first, is_implicit, false);
     let assume_private = desk.or("assume_private", keys.assume_private, is_implicit);
     let strict_sni = desk.located("strict_sni", keys.strict_sni);
-    let strict_sni = strict_sni.filter(|written| written.value);
     let pbsz = desk.or("pbsz", keys.pbsz, Pbsz::Expected);
     let ccc = desk.or("ccc", keys.ccc, ClientCcc::Refuse);
     let certificate = desk.need("certificate", keys.certificate, "\"gate.pem\"");
@@ -204,11 +203,8 @@ fn listener(
     let active = desk.or("active", keys.active, true);
     let unfinished = desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror);
     let bare_uploads = desk.or("bare_uploads", keys.bare_uploads, false);
-    let banner = desk.or(
-        "banner",
-        keys.banner,
-        OneLine("FTP gateway ready".to_owned()),
-    );
+    let ready = OneLine("FTP gateway ready".to_owned());
+    let banner = desk.or("banner", keys.banner, ready);
     let steering = desk.or("steering", keys.steering, Steering::Cpu);
     let name = name.map(|name| name.map(|name| name.0));
     let listener = Listener {
@@ -218,7 +214,7 @@ fn listener(
         tls,
         banner_first,
         assume_private,
-        strict_sni: strict_sni.is_some(),
+        strict_sni: value_or(&strict_sni, false),
         pbsz,
         ccc,
         certificate: certificate?,
