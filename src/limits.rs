@@ -16,6 +16,12 @@ pub const REPLY_LINE_BYTES_MAX: usize = 16 * 1024;
 /// Most lines of one reply of a backend: replies of 500 lines occur (STAT, SITE HELP), so sixteen times that.
 pub const REPLY_LINES_MAX: usize = 8192;
 
+/// Longest name of a host (RFC 1035 section 2.3.4, as text).
+pub const HOST_BYTES_MAX: usize = 253;
+
+/// Longest part of it between dots.
+pub const LABEL_BYTES_MAX: usize = 63;
+
 /// Most commands of a client that wait for their turn; beyond it the client is not read until one is done.
 pub const PIPELINE_COMMANDS_MAX: usize = 32;
 
@@ -34,6 +40,10 @@ pub const CONTROL_READ_BYTES: usize = 4 * 1024;
 
 /// Bytes queued towards a control peer that does not read; beyond it the other side is not read either.
 pub const CONTROL_QUEUE_BYTES_MAX: usize = 64 * 1024;
+
+/// What a client that says CCC or REIN has for ending TLS itself before we do. lftp ends it at once, and takes our end in one
+/// read with the answer for the end of the connection; curl ends nothing and waits for ours, by default for ten seconds.
+pub const CLEAR_PAUSE: Duration = Duration::from_millis(200);
 
 // --- sessions ------------------------------------------------------------------------------------------------
 

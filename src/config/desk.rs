@@ -10,7 +10,9 @@ use super::nearest::nearest;
 use super::profile::{Applied, PROFILES, Profile, Setting};
 use super::value::{Leaf, List, Name};
 use super::{KeyExchange, Pin, TlsVersion, TlsVersions, Verify};
-use crate::policy::{BackendTls, ClientProtection, ClientTls, Networks, ProxyProtocol};
+use crate::policy::{
+    BackendCcc, BackendProtection, BackendTls, ClientProtection, ClientTls, Networks, ProxyProtocol,
+};
 
 /// The section that is being read: where its keys are, and where complaints about it go.
 pub(super) struct Desk<'a> {
@@ -128,22 +130,25 @@ impl Desk<'_> {
         TlsVersions { v1_2, v1_3 }
     }
 
-    /// The index of the pool that a listener names.
-    pub(super) fn pool(&mut self, name: &Located<Name>, pools: &[Option<String>]) -> Option<usize> {
+    /// The index of the pool, or of the listener, that another section names.
+    pub(super) fn one_of(
+        &mut self,
+        kind: &str,
+        name: &Located<Name>,
+        all: &[Option<String>],
+    ) -> Option<usize> {
         let wanted = name.0.as_str();
-        let index = pools
-            .iter()
-            .position(|pool| pool.as_deref() == Some(wanted));
-        // Where a pool's own name cannot be read, it may be the one that is meant: that fault is already noted.
-        if index.is_none() && !pools.is_empty() && pools.iter().all(Option::is_some) {
-            let names: Vec<&str> = pools.iter().flatten().map(String::as_str).collect();
+        let index = all.iter().position(|one| one.as_deref() == Some(wanted));
+        // Where one's own name cannot be read, it may be the one that is meant: that fault is already noted.
+        if index.is_none() && !all.is_empty() && all.iter().all(Option::is_some) {
+            let names: Vec<&str> = all.iter().flatten().map(String::as_str).collect();
             let cure = match nearest(wanted, names.iter().copied()) {
                 Some(meant) => format!("did you mean {meant:?}?"),
-                None => format!("pools: {}", names.join(", ")),
+                None => format!("{kind}s: {}", names.join(", ")),
             };
             self.findings
                 .faults
-                .push(name.complaint(format!("there is no pool {wanted:?}"), cure));
+                .push(name.complaint(format!("there is no {kind} {wanted:?}"), cure));
         }
         index
     }
@@ -229,6 +234,34 @@ impl Desk<'_> {
             self.findings.faults.push(written.complaint(problem, cure));
         }
         (None, data)
+    }
+
+    /// Whether a pool's control connections are cleared; behind CCC there is no PROT any more (RFC 4217 section 5), so what
+    /// data connections are must be known by then.
+    pub(super) fn backend_ccc(
+        &mut self,
+        key: Key<BackendCcc>,
+        tls: BackendTls,
+        protection: BackendProtection,
+    ) -> BackendCcc {
+        let Some(written) = self.located("ccc", key) else {
+            return BackendCcc::Off;
+        };
+        if written.value == BackendCcc::Off {
+            return BackendCcc::Off;
+        }
+        if tls == BackendTls::Off {
+            let problem = "has no effect: tls is \"off\" in this pool";
+            let complaint = written.complaint(problem, "leave this key out");
+            self.findings.warnings.push(complaint);
+            return BackendCcc::Off;
+        }
+        if protection == BackendProtection::Match {
+            let problem = "data_protection is \"match\", and after CCC no PROT can follow the client's any more";
+            let cure = "data_protection = \"private\" or \"clear\", or leave ccc out";
+            self.findings.faults.push(written.complaint(problem, cure));
+        }
+        written.value
     }
 
     /// Whether a pool can know its backends' certificates, and whether it wants to; `told` if there is nothing to add.

@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::fault::Findings;
+use super::host::HostName;
 use super::nearest::nearest;
 use super::profile::Profile;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
@@ -18,9 +19,9 @@ use super::{
     LogLevel, Pin, PortSpan, Steering, TlsVersion, Verify,
 };
 use crate::policy::{
-    BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, DataPeer,
-    DataResumption, NetMap, Networks, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
-    ProxyProtocol, SendProxy,
+    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientIdentity, ClientProtection,
+    ClientTls, DataPeer, DataResumption, NetMap, Networks, OnEmpty, OnUnfinished, PassiveStyle,
+    PasvAddress, Pbsz, ProxyProtocol, SendProxy,
 };
 
 /// One key of the file. A value that cannot be read is kept as its flaw, so that it does not hide the rest.
@@ -129,7 +130,10 @@ section! {
         pool: Name,
         tls: ClientTls,
         banner_first: bool,
-        implicit_private: bool,
+        assume_private: bool,
+        strict_sni: bool,
+        pbsz: Pbsz,
+        ccc: ClientCcc,
         certificate: PathBuf,
         key: PathBuf,
         tls_versions: List<TlsVersion>,
@@ -179,12 +183,25 @@ section! {
         client_key: PathBuf,
         alpn: bool,
         data_protection: BackendProtection,
+        ccc: BackendCcc,
+        mode_z: bool,
         passive: PassiveStyle,
         pasv_address: PasvAddress,
         empty: OnEmpty,
         unfinished: OnUnfinished,
         send_proxy: SendProxy,
         send_proxy_data: bool,
+    }
+}
+
+section! {
+    /// `[[host]]`
+    HostKeys {
+        name: HostName,
+        listener: Name,
+        pool: Name,
+        certificate: PathBuf,
+        key: PathBuf,
     }
 }
 
@@ -199,6 +216,7 @@ pub(super) struct File {
     pub(super) admin: Option<Spanned<AdminKeys>>,
     pub(super) listener: Vec<Spanned<ListenerKeys>>,
     pub(super) pool: Vec<Spanned<PoolKeys>>,
+    pub(super) host: Vec<Spanned<HostKeys>>,
 }
 
 /// How often a section may stand in the file.
@@ -219,6 +237,7 @@ const SECTIONS: &[(&str, Shape, &[&str])] = &[
     ("admin", Shape::Once, AdminKeys::KEYS),
     ("listener", Shape::Many, ListenerKeys::KEYS),
     ("pool", Shape::Many, PoolKeys::KEYS),
+    ("host", Shape::Many, HostKeys::KEYS),
 ];
 
 /// Every key that can be written, with its section: for the tests that hold the documentation to it.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::{Applied, ClientCertificates, KeyExchange, Located, TlsVersions};
 use crate::policy::{
-    ClientIdentity, ClientProtection, ClientTls, DataPeer, DataResumption, NetMap, Networks,
-    OnUnfinished,
+    ClientCcc, ClientIdentity, ClientProtection, ClientTls, DataPeer, DataResumption, NetMap,
+    Networks, OnUnfinished, Pbsz,
 };
 
 /// `[[listener]]`: where clients come in, and what is asked of them.
@@ -24,8 +24,14 @@ pub struct Listener {
     pub tls: ClientTls,
     /// `banner_first`: whether 220 comes in clear text before an implicit handshake.
     pub banner_first: bool,
-    /// `implicit_private`: whether implicit TLS implies PROT P.
-    pub implicit_private: bool,
+    /// `assume_private`: whether PBSZ 0 and PROT P count as given once TLS is there.
+    pub assume_private: bool,
+    /// `strict_sni`: whether a handshake that names a host unknown here is refused.
+    pub strict_sni: bool,
+    /// `pbsz`
+    pub pbsz: Pbsz,
+    /// `ccc`
+    pub ccc: ClientCcc,
     /// `certificate`: a PEM chain, the gate's own certificate first.
     pub certificate: Located<PathBuf>,
     /// `key`: the PEM key of that certificate.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::{Applied, KeyExchange, Located, TlsVersions};
 use crate::policy::{
-    BackendProtection, BackendTls, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, SendProxy,
+    BackendCcc, BackendProtection, BackendTls, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
+    SendProxy,
 };
 
 /// `[[pool]]`: the backends behind listeners, and how they are spoken to.
@@ -40,6 +41,10 @@ pub struct Pool {
     pub alpn: bool,
     /// `data_protection`: clear whenever `tls` is off.
     pub data_protection: BackendProtection,
+    /// `ccc`: off whenever `tls` is.
+    pub ccc: BackendCcc,
+    /// `mode_z`: whether MODE Z is passed on.
+    pub mode_z: bool,
     /// `passive`
     pub passive: PassiveStyle,
     /// `pasv_address`

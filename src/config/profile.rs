@@ -136,7 +136,7 @@ pub const PROFILES: &[Profile] = &[
             Setting {
                 section: "listener",
                 implicit: true,
-                key: "implicit_private",
+                key: "assume_private",
                 value: Written::Flag(true),
                 source: "P26; IBM N1015192",
                 reason: "on port 990 it takes PROT P for granted; data in clear text fails with TCP3D2C",
@@ -196,5 +196,27 @@ pub const PROFILES: &[Profile] = &[
             source: "P1; FileZilla wiki, SSL/TLS",
             reason: "it wants data connections that resume the control session, and where PROT P is enforced it rejects PROT C",
         }],
+    },
+    Profile {
+        name: "tumbleweed",
+        partner: "Tumbleweed SecureTransport, and other clients that leave PBSZ or PROT out",
+        settings: &[
+            Setting {
+                section: "listener",
+                implicit: false,
+                key: "assume_private",
+                value: Written::Flag(true),
+                source: "P25; IBM Sterling Secure Proxy ftp.ssl.pbsz.required",
+                reason: "they say neither PBSZ nor PROT after AUTH TLS and expect data connections to be private",
+            },
+            Setting {
+                section: "listener",
+                implicit: false,
+                key: "pbsz",
+                value: Written::Word("optional"),
+                source: "P25; IBM Sterling Secure Proxy ftp.ssl.pbsz.required",
+                reason: "some of them say PROT without PBSZ",
+            },
+        ],
     },
 ];

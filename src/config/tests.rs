@@ -12,10 +12,10 @@ fn written_keys(text: &str, section: &str) -> Vec<String> {
     let mut inside = false;
     let mut keys = Vec::new();
     for line in text.lines() {
-        if line.starts_with('[') {
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        if line.starts_with('[') && line.ends_with(']') {
             inside = line.trim_matches(['[', ']']) == section;
         }
-        let line = line.strip_prefix("# ").unwrap_or(line);
         if let (true, Some((key, _))) = (inside, line.split_once(" = ")) {
             keys.push(key.to_owned());
         }
@@ -245,7 +245,7 @@ fn implicit_tls_is_private_on_either_leg() {
     assert_eq!(config.warnings, []);
     let listener = &config.listeners[0];
     assert_eq!(listener.data_protection, ClientProtection::Private);
-    assert!(listener.banner_first && listener.implicit_private);
+    assert!(listener.banner_first && listener.assume_private);
     assert_eq!(config.pools[0].tls, BackendTls::Implicit);
     assert!(config.pools[0].banner_first);
     assert_eq!(config.pools[0].data_protection, BackendProtection::Private);
@@ -280,11 +280,8 @@ fn what_is_allowed_and_unwise_is_a_warning() {
         ["pool[0].data_protection"]
     );
     assert_eq!(
-        warnings(&with(
-            "certificate",
-            "banner_first = true\nimplicit_private = false\ncertificate"
-        )),
-        ["listener[0].banner_first", "listener[0].implicit_private"]
+        warnings(&with("certificate", "banner_first = true\ncertificate")),
+        ["listener[0].banner_first"]
     );
     assert_eq!(
         warnings(&with("ca =", "banner_first = true\nca =")),
@@ -477,7 +474,7 @@ fn each_profile_fills_what_the_file_leaves_to_it() {
         for section in ["listener", "pool"] {
             let is_for = profile.settings.iter().any(|one| one.section == section);
             let text = REFERENCE
-                .rsplit("[[")
+                .split("\n[[")
                 .find(|text| text.starts_with(section));
             let lists = text.unwrap().split("# profile =").next().unwrap();
             let is_listed = lists.contains(&format!(" {},", profile.name))
@@ -565,4 +562,72 @@ proptest::proptest! {
             proptest::prop_assert!(!fault.problem.is_empty() && !fault.cure.is_empty());
         }
     }
+}
+
+#[test]
+fn hosts_have_what_their_listener_has_or_their_own() {
+    let text = format!(
+        "{MINIMAL}\n[[pool]]\nname = \"other\"\nmembers = \"a.b:21\"\ntls = \"off\"\n\
+         [[host]]\nname = \"One.Example\"\nlistener = \"partners\"\n\
+         [[host]]\nname = \"[::1]\"\nlistener = \"partners\"\npool = \"other\"\n\
+         certificate = \"own.pem\"\nkey = \"own.key\"\n"
+    );
+    let config = read(&text)
+        .expect("it loads")
+        .relative_to(Path::new("/etc"));
+    assert_eq!(config.warnings, [], "a host uses its pool");
+    let [one, two] = config.hosts.as_slice() else {
+        panic!("two hosts: {:?}", config.hosts);
+    };
+    assert_eq!((one.name.as_str(), one.pool), ("one.example", 0));
+    assert!(one.identity.is_none());
+    assert_eq!((two.name.as_str(), two.pool), ("[::1]", 1));
+    let (certificate, _) = two.identity.as_ref().expect("it is written");
+    assert_eq!(certificate.value, Path::new("/etc/own.pem"));
+    let rules = config.rules(0);
+    assert_eq!(rules.host("ONE.example"), Some(0));
+    assert_eq!(rules.host("three.example"), None);
+    assert_eq!(rules.backend_tls, BackendTls::Explicit);
+    assert_eq!(rules.hosts[1].rules.backend_tls, BackendTls::Off);
+}
+
+#[test]
+fn hosts_that_lead_nowhere_or_twice_are_told() {
+    let text = format!(
+        "{MINIMAL}\n[[host]]\nname = \"a.example:21\"\nlistener = \"partner\"\ncertificate = \"a.pem\"\n\
+         [[host]]\nname = \"a.example\"\nlistener = \"partners\"\n\
+         [[host]]\nname = \"A.example\"\nlistener = \"partners\"\n"
+    );
+    let told = complaints(&text);
+    for (key, problem) in [
+        ("host[0].name", "no name of a host"),
+        ("host[0].listener", "no listener \"partner\""),
+        ("host[0].key", "is missing"),
+        ("host[2].name", "already in host[1].name"),
+    ] {
+        assert!(
+            told.iter()
+                .any(|line| line.contains(key) && line.contains(problem)),
+            "{key}: {told:#?}"
+        );
+    }
+    assert_eq!(told.len(), 4, "{told:#?}");
+}
+
+#[test]
+fn ccc_and_strict_names_need_their_ground() {
+    let told = complaints(&with(
+        "ca =",
+        "ccc = \"try\"\ndata_protection = \"match\"\nca =",
+    ));
+    assert!(told[0].contains("pool[0].ccc"), "{told:?}");
+    let warned = |text: &str| read(text).expect("it loads").warnings[0].key.clone();
+    assert_eq!(
+        warned(&with("ca =", "ccc = \"try\"\ntls = \"off\"\nca =")),
+        "pool[0].ccc"
+    );
+    assert_eq!(
+        warned(&with("certificate", "strict_sni = true\ncertificate")),
+        "listener[0].strict_sni"
+    );
 }

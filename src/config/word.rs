@@ -3,8 +3,9 @@
 use super::value::Choice;
 use super::{ClientCertificates, KeyExchange, LogFormat, LogLevel, Steering, TlsVersion, Verify};
 use crate::policy::{
-    BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, DataPeer,
-    DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, ProxyProtocol, SendProxy,
+    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientIdentity, ClientProtection,
+    ClientTls, DataPeer, DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, Pbsz,
+    ProxyProtocol, SendProxy,
 };
 
 impl Choice for LogLevel {
@@ -140,4 +141,22 @@ impl Choice for ProxyProtocol {
 impl Choice for SendProxy {
     const WORDS: &'static [(&'static str, Self)] =
         &[("off", Self::Off), ("v1", Self::V1), ("v2", Self::V2)];
+}
+
+impl Choice for ClientCcc {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("refuse", Self::Refuse), ("accept", Self::Accept)];
+}
+
+impl Choice for BackendCcc {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("try", Self::Try),
+        ("required", Self::Required),
+    ];
+}
+
+impl Choice for Pbsz {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("expected", Self::Expected), ("optional", Self::Optional)];
 }

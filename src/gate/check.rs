@@ -39,7 +39,12 @@ pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
     let listeners: Vec<_> = config
         .listeners
         .iter()
-        .filter_map(|listener| setup::server(listener, now).map_err(&mut keep).ok())
+        .enumerate()
+        .filter_map(|(at, listener)| {
+            let own = setup::server(listener, now);
+            let with_hosts = own.and_then(|own| own.with_hosts(listener, config.hosts_of(at), now));
+            with_hosts.map_err(&mut keep).ok()
+        })
         .collect();
     let pools: Vec<_> = config
         .pools
@@ -147,6 +152,11 @@ fn summarize(file: &Path, config: &Config, to: &mut impl Write) -> io::Result<()
     for listener in &config.listeners {
         writeln!(to, "  {}", listener_line(listener, &config.pools))?;
         explain(listener.profile.as_ref(), to)?;
+    }
+    for host in &config.hosts {
+        let (listener, pool) = (&config.listeners[host.listener], &config.pools[host.pool]);
+        let (name, listener, pool) = (&*host.name, &listener.name, &pool.name);
+        writeln!(to, "  host {name} of listener {listener}: to pool {pool}")?;
     }
     for pool in &config.pools {
         writeln!(to, "  {}", pool_line(pool))?;

@@ -20,7 +20,7 @@ use crate::limits::{
 use crate::net;
 use crate::policy::Advertise;
 use crate::relay::Budget;
-use crate::shard::{self, BindFault, Plan, SitePlan};
+use crate::shard::{self, BindFault, InsidePlan, Plan, SitePlan};
 use crate::sys::{cpus, rlimits};
 
 /// Why the gate does not start; each with its cure.
@@ -216,21 +216,25 @@ fn sites(
 ) -> Vec<SitePlan> {
     let config = &prepared.config;
     let times = &config.timeouts;
+    let inside = |pool: usize| InsidePlan {
+        pool: config.pools[pool].name.clone(),
+        members: members[pool].clone(),
+        tls: prepared.pools[pool].clone(),
+        send_proxy: config.pools[pool].send_proxy,
+        send_proxy_data: config.pools[pool].send_proxy_data,
+    };
     let site = |(at, listener): (usize, &Listener)| SitePlan {
         name: listener.name.clone(),
         addresses: listener.address.value.clone(),
         steer: listener.steering == Steering::Cpu,
-        rules: Arc::new(config.rules(listener)),
+        rules: Arc::new(config.rules(at)),
         tls: prepared.listeners[at].clone(),
-        pool: config.pools[listener.pool].name.clone(),
-        members: members[listener.pool].clone(),
-        pool_tls: prepared.pools[listener.pool].clone(),
+        inside: inside(listener.pool),
+        hosts: config.hosts_of(at).map(|host| inside(host.pool)).collect(),
         passive_ports: listener.passive_ports.first..=listener.passive_ports.last,
         advertise: Arc::clone(&advertise[at]),
         proxies: listener.proxy_from.clone().map(Arc::new),
         proxied_data: listener.proxy_protocol_data,
-        send_proxy: config.pools[listener.pool].send_proxy,
-        send_proxy_data: config.pools[listener.pool].send_proxy_data,
         data_peer: listener.data_peer,
         budget: Budget {
             first_byte: times.data_first_byte,

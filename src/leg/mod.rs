@@ -4,6 +4,7 @@
 
 mod control;
 mod fault;
+mod parting;
 mod secure;
 
 pub use control::{ControlLeg, Heard};
@@ -21,6 +22,7 @@ use crate::limits;
 use crate::net::{Buffer, Stream};
 use crate::policy::PeerIdentity;
 use crate::tls::{Progress, Records, TlsFacts};
+use parting::Parting;
 use secure::Secure;
 
 /// One leg's connection.
@@ -32,6 +34,8 @@ pub struct Leg {
     /// Plain bytes for the peer on a plain leg; TLS has its own queue.
     queue: Buffer,
     tls: Option<Box<Secure>>,
+    /// TLS that was taken off, or is about to be.
+    parting: Option<Box<Parting>>,
     received_any: bool,
     /// Bytes that `poll_end` has read for nothing.
     dropped: usize,
@@ -65,6 +69,7 @@ impl Leg {
             stream,
             queue: Buffer::new(),
             tls: None,
+            parting: None,
             received_any: false,
             dropped: 0,
         }
@@ -91,7 +96,11 @@ impl Leg {
     }
 
     fn secure(&mut self, records: Records) -> Result<(), Fault> {
-        assert!(self.tls.is_none(), "a leg becomes private once");
+        assert!(self.tls.is_none(), "a leg is private already");
+        if self.is_parting() {
+            return Err(Fault::Injected);
+        }
+        self.parting = None;
         self.tls = Some(Box::new(Secure::new(records)));
         // From here on it tells whether the peer has begun TLS at all.
         self.received_any = false;
@@ -137,6 +146,9 @@ impl Leg {
         into: &mut Vec<u8>,
         max: usize,
     ) -> Poll<Result<Read, Fault>> {
+        if self.is_parting() {
+            return self.poll_parting(cx, into, max);
+        }
         let Some(tls) = &mut self.tls else {
             let got = ready!(self.stream.poll_receive(cx, into, max))?;
             self.received_any |= got > 0;
@@ -222,6 +234,7 @@ impl Leg {
         match &mut self.tls {
             Some(tls) => tls.seal(plain),
             None => {
+                self.end_parting()?;
                 self.queue.append(plain);
                 Ok(())
             }
@@ -270,7 +283,7 @@ impl Leg {
     pub fn queue_close_notify(&mut self) -> Result<(), Fault> {
         match &mut self.tls {
             Some(tls) => tls.seal_close_notify(),
-            None => Ok(()),
+            None => self.end_parting(),
         }
     }
 
@@ -298,9 +311,10 @@ impl Leg {
     }
 
     fn renew_ticket(&mut self) -> Result<(), Fault> {
-        match &mut self.tls {
-            Some(tls) => tls.renew_ticket(),
-            None => Ok(()),
+        match (&mut self.tls, &mut self.parting) {
+            (Some(tls), _) => tls.renew_ticket(),
+            (None, Some(parting)) => parting.renew_ticket(),
+            (None, None) => Ok(()),
         }
     }
 
@@ -340,10 +354,14 @@ impl Leg {
         self.tls.is_some()
     }
 
-    /// What the handshake has agreed on, once it is complete.
+    /// What the handshake has agreed on, once it is complete; also behind the end of TLS.
     #[must_use]
     pub fn facts(&self) -> Option<TlsFacts> {
-        self.tls.as_ref().and_then(|tls| tls.facts())
+        match (&self.tls, &self.parting) {
+            (Some(tls), _) => tls.facts(),
+            (None, Some(parting)) => parting.facts(),
+            (None, None) => None,
+        }
     }
 
     /// Who a client is by the certificate it has shown, if it has.

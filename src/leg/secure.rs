@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, ready};
 
 use super::Fault;
-use crate::net::Stream;
+use crate::net::{Buffer, Stream};
 use crate::policy::PeerIdentity;
 use crate::tls::{Progress, Records, TlsFacts};
 
@@ -79,6 +79,35 @@ impl Secure {
     pub(super) fn seal(&mut self, plain: &[u8]) -> Result<(), Fault> {
         self.tickets_wait = false;
         Ok(self.records.seal(plain)?)
+    }
+
+    /// Seals our close_notify, and hands over all that is still to be sent, for clear text to follow.
+    pub(super) fn seal_last(&mut self, into: &mut Buffer) -> Result<(), Fault> {
+        self.records.seal_close_notify()?;
+        self.hand_over(into);
+        Ok(())
+    }
+
+    /// Hands over all that is still to be sent.
+    pub(super) fn hand_over(&mut self, into: &mut Buffer) {
+        into.append(self.records.outgoing());
+        self.records.advance(self.records.outgoing().len());
+    }
+
+    pub(super) const fn peer_closed(&self) -> bool {
+        self.records.peer_closed()
+    }
+
+    /// Goes on to the peer's end of TLS as far as the bytes that have come reach; then gives those behind it.
+    pub(super) fn part(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+        let mut late = std::mem::take(&mut self.early);
+        let clear = self.records.part(&mut late)?;
+        // Whose line would it be that began in TLS and ended outside of it?
+        if late.is_empty() {
+            Ok(clear)
+        } else {
+            Err(Fault::Injected)
+        }
     }
 
     pub(super) fn seal_close_notify(&mut self) -> Result<(), Fault> {

@@ -91,6 +91,12 @@ impl Buffer {
         assert!(self.start <= self.end, "more was taken than there was");
     }
 
+    /// Keeps `len` bytes at the front and drops those behind.
+    pub fn truncate(&mut self, len: usize) {
+        assert!(len <= self.len(), "more is to be kept than there is");
+        self.end = self.start + len;
+    }
+
     /// Bytes of memory that this holds now.
     #[must_use]
     pub const fn held(&self) -> usize {

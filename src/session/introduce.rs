@@ -26,7 +26,7 @@ impl Session {
             Target::Address(address) => address.port(),
             Target::Awaited => return Vec::new(),
         };
-        if !self.site.send_proxy_data {
+        if !self.inside().send_proxy_data {
             return Vec::new();
         }
         let mut ends = self.ends;
@@ -46,7 +46,7 @@ impl Session {
                 name.map(String::as_str)
             }),
         });
-        match self.site.send_proxy {
+        match self.inside().send_proxy {
             SendProxy::Off => Vec::new(),
             SendProxy::V1 => proxy_header_v1(ends),
             SendProxy::V2 => {

@@ -17,6 +17,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+
 use crate::data::Passive;
 use crate::dialog::{Actions, Dialog, Ending, Input};
 use crate::ftp::Telnet;
@@ -45,10 +47,10 @@ pub struct Site {
     pub rules: Arc<SiteRules>,
     /// TLS towards clients.
     pub tls: ListenerTls,
-    /// Where sessions lead.
-    pub pool: Rc<Pool>,
-    /// TLS towards the pool's members, where it may be needed.
-    pub pool_tls: Option<PoolTls>,
+    /// Where sessions lead that name no host.
+    pub inside: Inside,
+    /// Where its hosts lead, in their order.
+    pub hosts: Vec<Inside>,
     /// This core's slice of the passive ports.
     pub ports: Rc<PortRange>,
     /// The addresses for PASV replies; the gate sends new ones when a name has moved.
@@ -57,10 +59,6 @@ pub struct Site {
     pub proxies: Option<Arc<Networks>>,
     /// Whether data connections come so too.
     pub proxied_data: bool,
-    /// Whether control connections to the pool begin with a PROXY header.
-    pub send_proxy: SendProxy,
-    /// Whether data connections to it do.
-    pub send_proxy_data: bool,
     /// Whose data connections are taken.
     pub data_peer: DataPeer,
     /// Bounds of a running stream.
@@ -69,6 +67,18 @@ pub struct Site {
     pub completion: Duration,
     /// How long a peer may take for its own end after ours.
     pub linger: Duration,
+}
+
+/// A pool and the way to it.
+pub struct Inside {
+    /// Its members, as this core sees them.
+    pub pool: Rc<Pool>,
+    /// TLS towards them, where it may be needed.
+    pub tls: Option<PoolTls>,
+    /// Whether control connections to them begin with a PROXY header.
+    pub send_proxy: SendProxy,
+    /// Whether data connections to them do.
+    pub send_proxy_data: bool,
 }
 
 /// What all sessions of one core share.
@@ -110,6 +120,8 @@ pub struct Session {
     securing: bool,
     /// Made at AUTH: a session in the clear needs none.
     client_tls: Option<ServerResume>,
+    /// Which of the listener's hosts the client has chosen.
+    host: Option<usize>,
     /// Who the client has proven to be with TLS, if it has.
     identity: Option<Arc<PeerIdentity>>,
     backend: Backend,
@@ -141,8 +153,8 @@ struct There {
     securing: bool,
     /// Its end has been told, once: a transfer may still be under way.
     lost: bool,
-    /// Made at AUTH; its data connections resume it.
-    tls: Option<ClientResume>,
+    /// Made at AUTH, with the name expected of it; its data connections resume it.
+    tls: Option<(ClientResume, ServerName<'static>)>,
 }
 
 impl Session {
@@ -177,6 +189,7 @@ impl Session {
             ends,
             securing: false,
             client_tls: None,
+            host: None,
             identity: None,
             backend: Backend::Absent,
             passive: None,

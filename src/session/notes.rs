@@ -98,8 +98,15 @@ impl Session {
                 tracing::warn!(
                     session,
                     ?side,
-                    "injection: clear text behind the start of TLS"
+                    "injection: bytes behind the start or the end of TLS"
                 );
+            }
+            Note::Cleared(side) => {
+                tracing::info!(session, ?side, "TLS taken off the control connection");
+            }
+            Note::ClearRefused(code) => {
+                let code = code.number();
+                tracing::warn!(session, code, "the backend refuses CCC and stays private");
             }
             Note::Resynchronised => tracing::debug!(session, "backend's replies are in step again"),
             Note::Unsolicited(code) => {
@@ -142,7 +149,7 @@ impl Session {
             (Side::Backend, TlsVersion::V12) => Counter::BackendTls12,
             (Side::Backend, TlsVersion::V13) => Counter::BackendTls13,
         });
-        let pool_tls = self.site.pool_tls.as_ref();
+        let pool_tls = self.inside().tls.as_ref();
         if side == Side::Backend && pool_tls.is_some_and(|tls| !tls.is_verified) {
             self.count(Counter::BackendsUnverified);
         }

@@ -144,7 +144,7 @@ impl Desk {
         let state = |site: &Rc<Site>| SiteState {
             ports_in_use: site.ports.in_use(),
             ports: site.ports.len(),
-            members: site.pool.states(now),
+            members: site.inside.pool.states(now),
         };
         Report {
             shard: self.shard,

@@ -21,8 +21,8 @@ use crate::policy::PeerIdentity;
 /// matters. After a fault `outgoing` holds the alert for the peer, and every later call gives the same fault.
 pub struct Records {
     side: Side,
-    incoming: Buffer,
-    outgoing: Buffer,
+    pub(super) incoming: Buffer,
+    pub(super) outgoing: Buffer,
     /// What was decrypted while we were doing something else; `process` gives it out first.
     early: Vec<u8>,
     peer_closed: bool,
@@ -204,7 +204,7 @@ impl Records {
     /// Whether the start of a record, and not the whole of it, has come.
     #[must_use]
     pub const fn is_amid_record(&self) -> bool {
-        !self.incoming.is_empty()
+        !self.peer_closed && !self.incoming.is_empty()
     }
 
     /// Ciphertext for the peer.
@@ -281,12 +281,14 @@ impl Records {
                 Err(fault) => {
                     self.broken = Some(fault.clone());
                     self.fetch_alert(plain);
+                    self.name_alert(&fault);
                     return Err(fault);
                 }
             }
         }
-        if self.peer_closed {
-            // TLS ignores what comes behind close_notify (RFC 8446 section 6.1), so nobody will ever take it out.
+        if self.peer_closed && self.is_handshaking() {
+            // TLS ignores what comes behind close_notify (RFC 8446 section 6.1), so nobody will ever take it out. Behind a
+            // handshake it may be clear text that goes on there (`part`).
             self.incoming.discard(self.incoming.len());
             if let Side::Shaking { shown, .. } = &mut self.side {
                 *shown = 0;
@@ -385,7 +387,7 @@ impl Records {
 }
 
 /// Length of the record at the front, 0 while it is not all there. What is no record is given whole, for rustls to refuse.
-fn next_record(bytes: &[u8]) -> usize {
+pub(super) fn next_record(bytes: &[u8]) -> usize {
     let &[kind, _, _, high, low, ..] = bytes else {
         return 0;
     };

@@ -59,6 +59,7 @@ fn furnished(kind: Kind, scene: &Scene, ways: Ways) -> FtpServer {
 const IMPLICIT: Ways = Ways {
     implicit: true,
     clear_data: false,
+    may_clear: false,
     certificates: false,
 };
 
@@ -109,7 +110,7 @@ fn implicit_tls_implies_prot_p_unless_it_is_told_not_to() {
     assert_eq!(rude.stored("up").unwrap(), b"");
     drop(gate);
 
-    let setup = implicit().listener("implicit_private", "false");
+    let setup = implicit().listener("assume_private", "false");
     let gate = Gate::start(&scene, rude.address(), setup);
     let mut client = Strict::open_implicit(gate.address(), &scene.authority, Versions::Both);
     client.passive();
@@ -223,6 +224,7 @@ fn active_clients(kind: Kind) {
         let ways = Ways {
             implicit: false,
             clear_data: is_clear,
+            may_clear: false,
             certificates: false,
         };
         let server = furnished(kind, &scene, ways);

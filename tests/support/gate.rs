@@ -21,6 +21,8 @@ pub(crate) struct Setup {
     /// Exactly so many passive ports, where a test is about their number.
     narrow: Option<u16>,
     ipv6: bool,
+    /// Sections that stand behind the others.
+    more: String,
 }
 
 impl Setup {
@@ -71,6 +73,12 @@ impl Setup {
         self.with("[pool]", key, value)
     }
 
+    /// Sections behind the others, as they are.
+    pub(crate) fn more(mut self, sections: &str) -> Self {
+        self.more.push_str(sections);
+        self
+    }
+
     /// An environment variable of the process.
     pub(crate) fn environment(mut self, name: &'static str, value: &'static str) -> Self {
         self.environment.push((name, value));
@@ -111,6 +119,7 @@ impl Setup {
                 writeln!(text, "{key} = {value}").unwrap();
             }
         }
+        text.push_str(&self.more);
         text
     }
 }

@@ -42,8 +42,21 @@ pub(crate) struct Ways {
     pub(crate) implicit: bool,
     /// Data connections may be clear; by default they must not.
     pub(crate) clear_data: bool,
+    /// The control connection may be cleared (CCC); ProFTPD.
+    pub(crate) may_clear: bool,
     /// Clients show a certificate of the scene's authority `inside`, on every connection.
     pub(crate) certificates: bool,
+}
+
+impl Ways {
+    /// ProFTPD's word for what must be private.
+    const fn tls_required(self) -> &'static str {
+        match (self.clear_data, self.may_clear) {
+            (true, _) => "ctrl",
+            (false, true) => "auth+data",
+            (false, false) => "on",
+        }
+    }
 }
 
 /// A running FTP server and the directory it serves.
@@ -222,7 +235,7 @@ TLSECCertificateKeyFile {key}
         } else {
             String::new()
         },
-        required = if ways.clear_data { "ctrl" } else { "on" },
+        required = ways.tls_required(),
         options = if ways.implicit {
             "UseImplicitSSL"
         } else {

@@ -82,6 +82,12 @@ impl Strict {
         }
     }
 
+    /// Calls the server by a name, which its certificate must bear; `shown` says whether in its handshakes, too.
+    pub(crate) fn call(&mut self, name: &'static str, shown: bool) {
+        self.name = ServerName::try_from(name).unwrap();
+        Arc::make_mut(&mut self.config).enable_sni = shown;
+    }
+
     /// As `open`, and it would rather have its keys exchanged by X25519MLKEM768.
     pub(crate) fn open_hybrid(address: SocketAddr, authority: &Authority) -> Self {
         let mut client = Self::greet(address, authority.hybrid_client());
@@ -155,6 +161,11 @@ impl Strict {
         self.control.secure_as_client(&self.config, &self.name)
     }
 
+    /// The end of TLS behind CCC or REIN, and what comes right behind it in clear text.
+    pub(crate) fn clear(&mut self, behind: &[u8]) -> io::Result<()> {
+        self.control.clear(behind)
+    }
+
     pub(crate) fn login(&mut self) {
         let reply = self.say(&format!("USER {USER}")).expect(&[230, 331]);
         if reply.code == 331 {
@@ -167,6 +178,11 @@ impl Strict {
         self.say("PBSZ 0").expect(&[200]);
         self.say(&format!("PROT {level}")).expect(&[200]);
         self.private = level == 'P';
+    }
+
+    /// Takes data connections for private without a word of PBSZ or PROT.
+    pub(crate) const fn assume_private(&mut self) {
+        self.private = true;
     }
 
     pub(crate) fn tell(&mut self, line: &str) {
