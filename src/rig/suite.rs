@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, X25519};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
@@ -131,7 +132,10 @@ pub(super) fn client(
         }
         let builder = ClientConfig::builder_with_provider(cipher.provider())
             .with_protocol_versions(&version.allowed())?;
-        Ok(builder.with_root_certificates(roots).with_no_client_auth())
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        // A session has a memory of its own (`tls::ClientResume`); a stream begins with a full handshake.
+        config.resumption = Resumption::disabled();
+        Ok(config)
     };
     config()
         .map(Arc::new)

@@ -50,11 +50,6 @@ impl Guest {
             guest.secure(core, begun).await?;
         }
         let begun = clock::now();
-        if plan.tls.is_some() {
-            guest.command("PBSZ 0", "PBSZ", Class::Completion).await?;
-            let protection = if plan.is_private { "PROT P" } else { "PROT C" };
-            guest.command(protection, "PROT", Class::Completion).await?;
-        }
         guest
             .command(&format!("USER {}", plan.user), "USER", Class::Intermediate)
             .await?;
@@ -65,6 +60,12 @@ impl Guest {
                 Class::Completion,
             )
             .await?;
+        // Behind the login, as curl has it: mod_proxy knows no backend before, and refuses.
+        if plan.tls.is_some() {
+            guest.command("PBSZ 0", "PBSZ", Class::Completion).await?;
+            let protection = if plan.is_private { "PROT P" } else { "PROT C" };
+            guest.command(protection, "PROT", Class::Completion).await?;
+        }
         if plan.scenario.moves_files() {
             guest.command("TYPE I", "TYPE", Class::Completion).await?;
         }
