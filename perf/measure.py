@@ -40,7 +40,7 @@ UNITS = [
      lambda f: f["copy_s_per_gb"] + f["aead_s_per_gb"]),
     ("GB by STOR, PROT P", "ftp", "1.3", ["put", "--concurrency", "1"], "cpu_seconds_per_gigabyte",
      lambda f: f["copy_s_per_gb"] + f["aead_s_per_gb"]),
-    ("GB by RETR, PROT C", "ftp", "1.3", ["get", "--concurrency", "1", "--clear-data"], "cpu_seconds_per_gigabyte",
+    ("GB by RETR, PROT C", "ftp", "1.3-clear", ["get", "--concurrency", "1", "--clear-data"], "cpu_seconds_per_gigabyte",
      lambda f: f["splice_s_per_gb"]),
     ("stream connection, TLS, full handshakes", "stream", "echo-tls", ["stream-connect", "--concurrency", "8"],
      "cpu_us_per_unit", lambda f: f["full_1.3_us"] + f["connection_us"] + f["message_us"]),
@@ -136,7 +136,8 @@ def start(arguments, setting, running):
     """Every subject with what it serves. One that does not start, or that curl gets no file from, is left out and told."""
     makers = {
         "sluicegate": [lambda: peers.sluicegate(setting)],
-        "mod_proxy": [lambda: peers.mod_proxy(setting, "1.3"), lambda: peers.mod_proxy(setting, "1.2")],
+        "mod_proxy": [lambda: peers.mod_proxy(setting, "1.3"), lambda: peers.mod_proxy(setting, "1.2"),
+                      lambda: peers.mod_proxy(setting, "1.3", "clear")],
         "haproxy": [lambda: peers.haproxy(setting)],
         "nginx": [lambda: peers.nginx(setting)],
     }
@@ -207,7 +208,7 @@ def load(arguments, setting, flags, port, kind, key, pid, seconds=None):
     if kind == "stream":
         command += ["--tls", "implicit" if key.endswith("-tls") else "off", "--tls-version", "1.3"]
     else:
-        command += ["--tls-version", key]
+        command += ["--tls-version", key.removesuffix("-clear")]
     if pid:
         command += ["--meter", pid]
     try:

@@ -35,6 +35,7 @@ def free_ports(many):
 
 
 PORTS = itertools.count(11000 + os.getpid() % 7000)
+INSTANCES = itertools.count()
 
 
 class Process:
@@ -129,7 +130,7 @@ def sluicegate(setting, name="sluicegate"):
         raise Broken(f"sluicegate's configuration: {check.stderr}")
     process = Process(name, [setting.binary, "run", "--config", file], setting.core, setting.work,
                       [*ftps.values(), *known.values()])
-    return process, {**ftps, **known}, file
+    return process, {**ftps, "1.3-clear": ftps["1.3"], **known}, file
 
 
 FTPS_LISTENER = """
@@ -173,17 +174,24 @@ tls = "{tls}"
 """
 
 
-def mod_proxy(setting, version):
-    """ProFTPD with mod_proxy, for one version of TLS on both legs."""
-    name = f"mod_proxy-{version}"
+def mod_proxy(setting, version, policy="required"):
+    """ProFTPD with mod_proxy, for one version of TLS on both legs.
+
+    PROT P and PROT C take an instance each: with the policy `client` it passes PROT P on to the backend and then sends
+    the file to the client in the clear.
+    """
+    key = version if policy == "required" else f"{version}-{policy}"
+    name = f"mod_proxy-{key}"
     port, = free_ports(1)
     (setting.work / name).mkdir(mode=0o700, exist_ok=True)
+    first = 24000 + 1500 * (next(INSTANCES) % 4)
     file = fill("mod_proxy.conf", setting.work, {
         "NAME": name, "PEERS": PEERS, "PORT": port, "USER": setting.user(), "GROUP": setting.user(),
-        "WORK": setting.work, "TLS_PROTOCOL": f"TLSv{version}", "BACKEND": setting.backend_ports["explicit"]})
+        "WORK": setting.work, "TLS_PROTOCOL": f"TLSv{version}", "POLICY": policy, "FIRST": first, "LAST": first + 1499,
+        "BACKEND": setting.backend_ports["explicit"]})
     process = Process(name, [f"{PEERS}/usr/sbin/proftpd", "--nodaemon", "--quiet", "--config", file],
                       setting.core, setting.work, [port])
-    return process, {version: port}, file
+    return process, {key: port}, file
 
 
 def haproxy(setting):

@@ -206,10 +206,11 @@ impl Session {
                 });
                 let taken = taken.await;
                 verdict = match &taken {
-                    Ok((_, false)) => Err("426 There was no close_notify."),
                     Ok((len, _)) if !equal || goods.is_some_and(|goods| goods.len() != *len) => {
                         Err("451 That is not the file of that name.")
                     }
+                    // A file that is all there may end so, as servers have it by default; how long another one is, nobody knows.
+                    Ok((_, false)) if goods.is_none() => Err("426 There was no close_notify."),
                     _ => Ok(()),
                 };
                 taken.map(|_| ())

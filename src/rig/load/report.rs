@@ -57,6 +57,9 @@ pub fn human(plan: &Plan, outcome: &Outcome) -> String {
             tally.resumed, tally.full
         ));
     }
+    if tally.unfinished > 0 {
+        line(format!("{} ended without close_notify", tally.unfinished));
+    }
     if let Some([before, first, last]) = outcome.meter {
         let cpu = last.cpu.saturating_sub(first.cpu).as_secs_f64();
         let each = outcome
@@ -122,6 +125,7 @@ pub fn json(plan: &Plan, outcome: &Outcome) -> Value {
         "bytes_per_second": outcome.per_second(tally.bytes),
         "resumed": tally.resumed,
         "full": tally.full,
+        "unfinished": tally.unfinished,
         "failed": tally.failed(),
         "failures": tally.failures,
         "cpu_seconds": outcome.cpu().map(|cpu| cpu.as_secs_f64()),

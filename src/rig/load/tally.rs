@@ -59,6 +59,8 @@ pub struct Tally {
     pub resumed: u64,
     /// Private data connections that did not.
     pub full: u64,
+    /// Streams in TLS whose other end closed without close_notify.
+    pub unfinished: u64,
     /// Sessions or connections that were open when it began.
     pub links: u64,
     /// What went wrong at any time, and how often.
@@ -97,6 +99,7 @@ impl Tally {
         self.bytes += other.bytes;
         self.resumed += other.resumed;
         self.full += other.full;
+        self.unfinished += other.unfinished;
         self.links += other.links;
         for (reason, many) in other.failures {
             *self.failures.entry(reason).or_default() += many;
