@@ -3,12 +3,14 @@
 //! `cargo bench --bench floors -- [--cores OWN,PEERS] [--seconds S]` prints one JSON object. perf/run adds them up to the
 //! floor of each unit. CPU time is the kernel's own count for the thread (`/proc/thread-self/schedstat`), waits excluded.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 #[expect(clippy::disallowed_types, reason = "a floor is one thread that blocks")]
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -196,12 +198,9 @@ fn message(peers: usize, span: Duration) -> io::Result<f64> {
             .and_then(|(stream, _)| without_delay(stream))
     };
     let dial = move |address| Stream::connect(address).and_then(without_delay);
-    let all = |open: &mut dyn FnMut() -> io::Result<Stream>| -> io::Result<Vec<Stream>> {
-        (0..CLIENTS).map(|_| open()).collect()
-    };
     let client = thread::spawn(move || -> io::Result<()> {
         pin(peers);
-        let mut streams = all(&mut || dial(own_at))?;
+        let mut streams = several(|| dial(own_at))?;
         let mut line = [7; LINE_BYTES];
         for stream in &mut streams {
             stream.write_all(&line)?;
@@ -213,10 +212,10 @@ fn message(peers: usize, span: Duration) -> io::Result<f64> {
             }
         }
     });
-    let mut client_legs = all(&mut || accept(&own))?;
+    let mut client_legs = several(|| accept(&own))?;
     let echo = thread::spawn(move || -> io::Result<()> {
         pin(peers);
-        let mut streams = all(&mut || accept(&backend))?;
+        let mut streams = several(|| accept(&backend))?;
         let mut line = [0; LINE_BYTES];
         loop {
             for stream in &mut streams {
@@ -225,7 +224,7 @@ fn message(peers: usize, span: Duration) -> io::Result<f64> {
             }
         }
     });
-    let mut backend_legs = all(&mut || dial(backend_at))?;
+    let mut backend_legs = several(|| dial(backend_at))?;
     let mut line = [0; LINE_BYTES];
     let mut carry = |from: &mut [Stream], to: &mut [Stream]| -> io::Result<()> {
         for (from, to) in from.iter_mut().zip(to) {
@@ -251,61 +250,87 @@ const CLIENTS: usize = 8;
 const LINE_BYTES: usize = 64;
 
 /// A connection taken, one made behind it, a byte each way, both ends of both, closed: what a plain relay does at least.
+/// As many at once as there are clients, step by step, so that a step seldom has to wait.
 fn connection(peers: usize, span: Duration) -> io::Result<f64> {
     let ((own, own_at), (backend, backend_at)) = (listen()?, listen()?);
-    let one_byte = |mut stream: Stream| -> io::Result<bool> {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        stream.write_all(&byte)?;
-        stream
-            .read(&mut byte)
-            .map(|more| byte[0] == LAST && more == 0)
-    };
-    let echo = thread::spawn(move || -> io::Result<()> {
-        pin(peers);
-        while !one_byte(backend.accept()?.0)? {}
-        Ok(())
-    });
-    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let echo = thread::spawn(move || echo_bytes(&backend, peers));
+    let done = Arc::new(AtomicBool::new(false));
     let is_done = Arc::clone(&done);
     let client = thread::spawn(move || -> io::Result<()> {
         pin(peers);
         loop {
-            let last = is_done.load(std::sync::atomic::Ordering::Relaxed);
-            let mut stream = Stream::connect(own_at)?;
-            let mut byte = [if last { LAST } else { 7 }];
-            stream.write_all(&byte)?;
-            stream.read_exact(&mut byte)?;
-            stream.shutdown(Shutdown::Write)?;
-            end(&mut stream)?;
-            if last {
+            let mut byte = [if is_done.load(Ordering::Relaxed) {
+                LAST
+            } else {
+                7
+            }];
+            let mut legs = several(|| {
+                let mut leg = Stream::connect(own_at)?;
+                leg.write_all(&byte).map(|()| leg)
+            })?;
+            for leg in &mut legs {
+                leg.read_exact(&mut byte)?;
+                leg.shutdown(Shutdown::Write)?;
+            }
+            legs.iter_mut().try_for_each(end)?;
+            if byte[0] == LAST {
                 return Ok(());
             }
         }
     });
-    let ended = std::cell::Cell::new(false);
+    let is_last = Cell::new(false);
     let mut turn = || -> io::Result<()> {
-        let (mut client_leg, _) = own.accept()?;
-        let mut backend_leg = Stream::connect(backend_at)?;
+        let mut clients = several(|| Ok(own.accept()?.0))?;
+        let mut backends = several(|| Stream::connect(backend_at))?;
         let mut byte = [0];
-        client_leg.read_exact(&mut byte)?;
-        ended.set(byte[0] == LAST);
-        backend_leg.write_all(&byte)?;
-        backend_leg.read_exact(&mut byte)?;
-        client_leg.write_all(&byte)?;
-        end(&mut client_leg)?;
-        backend_leg.shutdown(Shutdown::Write)?;
-        end(&mut backend_leg)?;
-        client_leg.shutdown(Shutdown::Write)
+        for (client, backend) in clients.iter_mut().zip(&mut backends) {
+            client.read_exact(&mut byte)?;
+            backend.write_all(&byte)?;
+        }
+        is_last.set(byte[0] == LAST);
+        for (client, backend) in clients.iter_mut().zip(&mut backends) {
+            backend.read_exact(&mut byte)?;
+            client.write_all(&byte)?;
+        }
+        for (client, backend) in clients.iter_mut().zip(&mut backends) {
+            end(client)?;
+            backend.shutdown(Shutdown::Write)?;
+        }
+        backends.iter_mut().try_for_each(end)?;
+        clients
+            .iter()
+            .try_for_each(|client| client.shutdown(Shutdown::Write))
     };
     let cost = cost(span, &mut turn);
-    done.store(true, std::sync::atomic::Ordering::Relaxed);
-    while cost.is_ok() && !ended.get() {
+    done.store(true, Ordering::Relaxed);
+    while cost.is_ok() && !is_last.get() {
         turn()?;
     }
     join(client)?;
     join(echo)?;
-    cost
+    cost.map(|cost| cost / CLIENTS as f64)
+}
+
+/// Gives back the byte of each connection, until the last ones.
+fn echo_bytes(listener: &Listener, peers: usize) -> io::Result<()> {
+    pin(peers);
+    loop {
+        let mut legs = several(|| Ok(listener.accept()?.0))?;
+        let mut byte = [0];
+        for leg in &mut legs {
+            leg.read_exact(&mut byte)?;
+            leg.write_all(&byte)?;
+        }
+        legs.iter_mut().try_for_each(end)?;
+        if byte[0] == LAST {
+            return Ok(());
+        }
+    }
+}
+
+/// As many as there are clients.
+fn several(mut open: impl FnMut() -> io::Result<Stream>) -> io::Result<Vec<Stream>> {
+    (0..CLIENTS).map(|_| open()).collect()
 }
 
 /// Takes the other end's FIN.

@@ -217,9 +217,13 @@ impl Session {
             }
         }
         .map_err(|_| BROKEN)?;
-        // What is refused was still heard to its end: it is the reply that says so.
-        wire.part().await.map_err(|_| BROKEN)?;
-        wire.linger(limits::LINGER_TIMEOUT);
+        // What is refused was still heard to its end: it is the reply that says so. An upload that has come stays, whether
+        // or not its client waits for our end: mod_proxy and lftp do not.
+        match wire.part().await {
+            Ok(()) => wire.linger(limits::LINGER_TIMEOUT),
+            Err(_) if direction == Direction::Upload => {}
+            Err(_) => return Err(BROKEN),
+        }
         verdict
     }
 
