@@ -5,6 +5,7 @@
 mod control;
 mod fault;
 mod secure;
+mod splice;
 
 pub use control::{ControlLeg, Heard};
 pub use fault::Fault;
@@ -32,6 +33,8 @@ pub struct Leg {
     queue: Buffer,
     tls: Option<Box<Secure>>,
     received_any: bool,
+    /// The last read has filled what it was given.
+    has_filled: bool,
     /// Bytes that `poll_end` has read for nothing.
     dropped: usize,
 }
@@ -65,6 +68,7 @@ impl Leg {
             queue: Buffer::new(),
             tls: None,
             received_any: false,
+            has_filled: false,
             dropped: 0,
         }
     }
@@ -119,14 +123,14 @@ impl Leg {
                 return Poll::Ready(Err(fault));
             }
             self.stream.acknowledge_at_once();
-            if ready!(tls.poll_fill(&mut self.stream, cx, limits::TLS_RECORD_BYTES_MAX))? == 0 {
+            if ready!(tls.poll_fill(&mut self.stream, cx, limits::TLS_RECORD_BYTES_MAX))?.0 == 0 {
                 return Poll::Ready(Err(Fault::Closed));
             }
             self.received_any = true;
         }
     }
 
-    /// Reads once, at most `max` bytes off the socket, and appends what they say to `into`.
+    /// Reads once, into a buffer of `max` bytes, and appends what they say to `into`.
     ///
     /// # Errors
     /// Whatever is not an end: a reset, a bad record. The same fault again and again.
@@ -139,6 +143,7 @@ impl Leg {
         let Some(tls) = &mut self.tls else {
             let got = ready!(self.stream.poll_receive(cx, into, max))?;
             self.received_any |= got > 0;
+            self.has_filled = got == max;
             return Poll::Ready(Ok(if got == 0 {
                 Read::Fin
             } else {
@@ -159,7 +164,9 @@ impl Leg {
                 Progress::Closed => return Poll::Ready(Ok(Read::CloseNotify)),
                 Progress::Open => {}
             }
-            if ready!(tls.poll_fill(&mut self.stream, cx, max))? == 0 {
+            let (got, has_filled) = ready!(tls.poll_fill(&mut self.stream, cx, max))?;
+            self.has_filled = has_filled;
+            if got == 0 {
                 // Within a record it is no end, not even a careless one: bytes are missing for certain.
                 return Poll::Ready(match tls.is_amid_record() {
                     true => Err(Fault::CutOff),
@@ -336,6 +343,12 @@ impl Leg {
     #[must_use]
     pub const fn received_any(&self) -> bool {
         self.received_any
+    }
+
+    /// Whether the last read has filled its buffer, so that there may be more at once.
+    #[must_use]
+    pub const fn has_filled(&self) -> bool {
+        self.has_filled
     }
 
     /// Whether our FIN is sent.

@@ -3,6 +3,7 @@
 use std::task::{Context, Poll, ready};
 
 use super::Fault;
+use crate::limits;
 use crate::net::Stream;
 use crate::tls::{Progress, Records, TlsFacts};
 
@@ -38,22 +39,25 @@ impl Secure {
         Ok(self.records.process(into)?)
     }
 
-    /// Reads ciphertext once, at most `max` bytes; 0 is the FIN. Memory is taken only when there is something.
+    /// Reads ciphertext once, into a buffer of `size` bytes in which the start of a record may stand already; 0 is the FIN.
+    /// Says also whether the buffer is full now. Memory is taken only when there is something.
     pub(super) fn poll_fill(
         &mut self,
         stream: &mut Stream,
         cx: &mut Context<'_>,
-        max: usize,
-    ) -> Poll<Result<usize, Fault>> {
+        size: usize,
+    ) -> Poll<Result<(usize, bool), Fault>> {
         if stream.is_waiting() {
             ready!(stream.poll_readable(cx))?;
         }
+        let least = size.min(limits::TLS_RECORD_BYTES_MAX);
+        let max = size.saturating_sub(self.records.waiting()).max(least);
         let got = stream.poll_read(cx, &mut self.records.space(max)[..max]);
         match got {
             Poll::Ready(Ok(len)) => {
                 self.records.fill(len);
                 self.records.unfill(); // a FIN has brought nothing
-                Poll::Ready(Ok(len))
+                Poll::Ready(Ok((len, len == max)))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
             Poll::Pending => {

@@ -10,6 +10,7 @@ mod alarm;
 mod buffer;
 mod dial;
 mod listen;
+mod pool;
 mod ports;
 mod stream;
 
@@ -17,6 +18,7 @@ pub use alarm::Alarm;
 pub use buffer::Buffer;
 pub use dial::Dial;
 pub use listen::Listener;
+pub use pool::is_ample;
 pub use ports::{PortLease, PortRange, open_passive};
 pub use stream::Stream;
 

@@ -103,9 +103,15 @@ impl Records {
         self.incoming.fill(len);
     }
 
-    /// Nothing came after all: gives back the room, if nothing else is in it.
+    /// Nothing came after all: gives back the room.
     pub fn unfill(&mut self) {
-        self.incoming.release_if_empty();
+        self.incoming.shrink();
+    }
+
+    /// Bytes of ciphertext that have come and are not done with: the start of a record.
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        self.incoming.len()
     }
 
     /// Copies ciphertext in: for tests and for bytes that were read elsewhere.
