@@ -4,11 +4,13 @@
 
 mod control;
 mod fault;
+mod pass;
 mod secure;
 mod splice;
 
 pub use control::{ControlLeg, Heard};
 pub use fault::Fault;
+pub use pass::Broken;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -140,25 +142,41 @@ impl Leg {
         into: &mut Vec<u8>,
         max: usize,
     ) -> Poll<Result<Read, Fault>> {
+        if self.tls.is_some() {
+            return self.poll_records(cx, max, |tls| {
+                let before = into.len();
+                let progress = tls.process(into);
+                (into.len() - before, progress)
+            });
+        }
+        let got = ready!(self.stream.poll_receive(cx, into, max))?;
+        self.received_any |= got > 0;
+        self.has_filled = got == max;
+        Poll::Ready(Ok(if got == 0 {
+            Read::Fin
+        } else {
+            Read::Bytes(got)
+        }))
+    }
+
+    /// Reads off a private leg until `process` has found plain bytes, of which it tells how many, or their end.
+    fn poll_records<E: From<Fault>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        max: usize,
+        mut process: impl FnMut(&mut Secure) -> (usize, Result<Progress, E>),
+    ) -> Poll<Result<Read, E>> {
         let Some(tls) = &mut self.tls else {
-            let got = ready!(self.stream.poll_receive(cx, into, max))?;
-            self.received_any |= got > 0;
-            self.has_filled = got == max;
-            return Poll::Ready(Ok(if got == 0 {
-                Read::Fin
-            } else {
-                Read::Bytes(got)
-            }));
+            return Poll::Ready(Err(Fault::Closed.into()));
         };
-        let before = into.len();
         for _ in 0..limits::SILENT_READS_PER_TURN_MAX {
-            let progress = tls.process(into);
+            let (plain, progress) = process(tls);
             if tls.is_urgent() {
                 // An answer to a key update, or the alert of a fault. An error shows in the reads to come.
                 let _told_by_reads = Self::flush(&mut self.stream, &mut self.queue, Some(tls), cx);
             }
-            if into.len() > before {
-                return Poll::Ready(Ok(Read::Bytes(into.len() - before)));
+            if plain > 0 {
+                return Poll::Ready(Ok(Read::Bytes(plain)));
             }
             match progress? {
                 Progress::Closed => return Poll::Ready(Ok(Read::CloseNotify)),
@@ -169,7 +187,7 @@ impl Leg {
             if got == 0 {
                 // Within a record it is no end, not even a careless one: bytes are missing for certain.
                 return Poll::Ready(match tls.is_amid_record() {
-                    true => Err(Fault::CutOff),
+                    true => Err(Fault::CutOff.into()),
                     false => Ok(Read::Fin),
                 });
             }

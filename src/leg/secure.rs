@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use super::Fault;
 use crate::limits;
 use crate::net::Stream;
-use crate::tls::{Progress, Records, TlsFacts};
+use crate::tls::{self, Progress, Records, TlsFacts};
 
 /// A record layer, and the plain bytes that came with the end of its handshake.
 pub(super) struct Secure {
@@ -37,6 +37,22 @@ impl Secure {
         into.append(&mut self.early);
         self.early = Vec::new();
         Ok(self.records.process(into)?)
+    }
+
+    pub(super) const fn passes_to(&self, sink: &Self) -> bool {
+        self.records.passes_to(&sink.records)
+    }
+
+    /// As `process`, and `seal` at the sink; says how many plain bytes there were.
+    pub(super) fn pass(&mut self, sink: &mut Self) -> (usize, Result<Progress, tls::Broken>) {
+        let early = std::mem::take(&mut self.early);
+        if let Err(fault) = sink.records.seal(&early) {
+            return (0, Err(tls::Broken::Sink(fault)));
+        }
+        let (moved, progress) = self.records.pass(&mut sink.records);
+        let moved = early.len() + moved;
+        sink.tickets_wait &= moved == 0;
+        (moved, progress)
     }
 
     /// Reads ciphertext once, into a buffer of `size` bytes in which the start of a record may stand already; 0 is the FIN.

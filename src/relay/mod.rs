@@ -3,7 +3,9 @@
 //! It never decides how a sink may end, never calls an error an end of file, and never keeps the core beyond its turn.
 
 mod buffers;
+mod chunk;
 mod closing;
+mod in_place;
 mod pipes;
 mod sealed;
 mod spliced;
@@ -18,6 +20,7 @@ use crate::leg::{Fault, Leg, Read};
 use crate::limits::{DRAIN_BYTES_MAX, RELAY_TURN_BYTES, TLS_RECORD_BYTES_MAX};
 use crate::net::Alarm;
 use crate::sys::clock;
+use in_place::InPlace;
 use sealed::Sealed;
 use spliced::Spliced;
 
@@ -45,6 +48,17 @@ pub struct Report {
     pub first_byte: Option<Duration>,
 }
 
+/// How the bytes of one stream go; chosen once, by the legs it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// Both legs in the clear: within the kernel.
+    Spliced,
+    /// TLS on a leg or both: opened, and sealed for the other.
+    Sealed,
+    /// TLS 1.3 on both: opened and sealed in the buffer they came in.
+    InPlace,
+}
+
 /// Bytes under way between two legs.
 pub struct Relay {
     source: Leg,
@@ -65,10 +79,11 @@ pub struct Relay {
     alarm: Alarm,
 }
 
-/// How the bytes go; chosen once.
+/// A path with what it needs.
 enum Way {
     Spliced(Spliced),
     Sealed(Sealed),
+    InPlace(InPlace),
 }
 
 /// What one read has come to.
@@ -111,10 +126,12 @@ impl Relay {
             Direction::Download => (backend, client),
             Direction::Upload => (client, backend),
         };
-        let way = if source.is_private() || sink.is_private() {
-            Way::Sealed(Sealed::default())
-        } else {
+        let way = if !source.is_private() && !sink.is_private() {
             Way::Spliced(Spliced::default())
+        } else if source.passes_to(&sink) {
+            Way::InPlace(InPlace::default())
+        } else {
+            Way::Sealed(Sealed::default())
         };
         let began = clock::now();
         let mut alarm = Alarm::new();
@@ -155,6 +172,16 @@ impl Relay {
         }
     }
 
+    /// How the bytes go.
+    #[must_use]
+    pub const fn path(&self) -> Path {
+        match self.way {
+            Way::Spliced(_) => Path::Spliced,
+            Way::Sealed(_) => Path::Sealed,
+            Way::InPlace(_) => Path::InPlace,
+        }
+    }
+
     /// Gives the legs back as (source, sink), when the bytes have stopped or are to be stopped.
     #[must_use]
     pub fn into_legs(mut self) -> (Leg, Leg) {
@@ -175,7 +202,7 @@ impl Relay {
             let waiting = self.waiting();
             let flushed = match &mut self.way {
                 Way::Spliced(spliced) => spliced.poll_flush(&mut self.sink, cx),
-                Way::Sealed(_) => self.sink.poll_flush(cx),
+                Way::Sealed(_) | Way::InPlace(_) => self.sink.poll_flush(cx),
             };
             match flushed {
                 Poll::Ready(Ok(())) => {
@@ -202,6 +229,7 @@ impl Relay {
         let Poll::Ready(step) = (match &mut self.way {
             Way::Spliced(spliced) => spliced.poll_read(source, sink, cx),
             Way::Sealed(sealed) => sealed.poll_read(source, sink, cx),
+            Way::InPlace(in_place) => in_place.poll_read(source, sink, cx),
         }) else {
             return Pace::Blocked;
         };
@@ -230,7 +258,7 @@ impl Relay {
     fn waiting(&self) -> usize {
         let held = match &self.way {
             Way::Spliced(spliced) => spliced.held(),
-            Way::Sealed(_) => 0,
+            Way::Sealed(_) | Way::InPlace(_) => 0,
         };
         held + self.sink.queued()
     }

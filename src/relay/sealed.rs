@@ -2,23 +2,13 @@
 
 use std::task::{Context, Poll, ready};
 
-use super::{Step, buffers};
+use super::{Step, buffers, chunk::Chunk};
 use crate::leg::{Leg, Read};
-use crate::limits::{RELAY_CHUNK_BYTES_MAX, RELAY_CHUNK_BYTES_MIN};
-use crate::net::is_ample;
 
 /// The way of a stream whose bytes come into the process.
+#[derive(Default)]
 pub(super) struct Sealed {
-    /// Bytes to be read next: few at first, more when there are more.
-    chunk: usize,
-}
-
-impl Default for Sealed {
-    fn default() -> Self {
-        Self {
-            chunk: RELAY_CHUNK_BYTES_MIN,
-        }
-    }
+    chunk: Chunk,
 }
 
 impl Sealed {
@@ -30,21 +20,12 @@ impl Sealed {
         cx: &mut Context<'_>,
     ) -> Poll<Step> {
         let mut plain = buffers::take();
-        let read = ready!(source.poll_read(cx, &mut plain, self.chunk));
-        self.learn(source);
+        let read = ready!(source.poll_read(cx, &mut plain, self.chunk.bytes()));
+        self.chunk.learn(source);
         Poll::Ready(match read {
             Ok(Read::Bytes(_)) if sink.queue(&plain).is_err() => Step::SinkBroken,
             Ok(read) => read.into(),
             Err(fault) => fault.into(),
         })
-    }
-
-    /// A read that filled its buffer has left something behind: the next one may be larger.
-    fn learn(&mut self, source: &Leg) {
-        if !is_ample() {
-            self.chunk = RELAY_CHUNK_BYTES_MIN;
-        } else if source.has_filled() {
-            self.chunk = (2 * self.chunk).min(RELAY_CHUNK_BYTES_MAX);
-        }
     }
 }

@@ -24,9 +24,16 @@ enum Legs {
     FromClear,
     ToClear,
     Private,
+    InPlace,
 }
 
-const ALL: [Legs; 4] = [Legs::Clear, Legs::FromClear, Legs::ToClear, Legs::Private];
+const ALL: [Legs; 5] = [
+    Legs::Clear,
+    Legs::FromClear,
+    Legs::ToClear,
+    Legs::Private,
+    Legs::InPlace,
+];
 
 const BUDGET: Budget = Budget {
     first_byte: Duration::from_secs(30),
@@ -44,9 +51,12 @@ async fn clear_pair() -> (Leg, Leg) {
     (Leg::new(server), Leg::new(client))
 }
 
-async fn private_pair() -> (Leg, Leg) {
+/// TLS 1.3 between two legs; the records of one of them may be our own.
+async fn private_pair(server_direct: bool, client_direct: bool) -> (Leg, Leg) {
     let (mut server, mut client) = clear_pair().await;
-    let (for_server, for_client) = configs(&[&rustls::version::TLS13]);
+    let (mut for_server, mut for_client) = configs(&[&rustls::version::TLS13]);
+    for_server.enable_secret_extraction = server_direct;
+    for_client.enable_secret_extraction = client_direct;
     server.secure_as_server(Arc::new(for_server)).unwrap();
     client
         .secure_as_client(Arc::new(for_client), name())
@@ -70,13 +80,21 @@ async fn private_pair() -> (Leg, Leg) {
 async fn download(legs: Legs) -> (Leg, Relay, Leg) {
     let (sender, source) = match legs {
         Legs::Clear | Legs::FromClear => clear_pair().await,
-        Legs::ToClear | Legs::Private => private_pair().await,
+        Legs::ToClear | Legs::Private => private_pair(false, false).await,
+        Legs::InPlace => private_pair(false, true).await,
     };
     let (sink, receiver) = match legs {
         Legs::Clear | Legs::ToClear => clear_pair().await,
-        Legs::FromClear | Legs::Private => private_pair().await,
+        Legs::FromClear | Legs::Private => private_pair(false, false).await,
+        Legs::InPlace => private_pair(true, false).await,
     };
     let relay = Relay::new(sink, source, Direction::Download, BUDGET);
+    let path = match legs {
+        Legs::Clear => Path::Spliced,
+        Legs::InPlace => Path::InPlace,
+        _ => Path::Sealed,
+    };
+    assert_eq!(relay.path(), path);
     (sender, relay, receiver)
 }
 
@@ -423,7 +441,7 @@ fn a_pipe_is_held_only_while_bytes_are_in_it() {
         let (mut sender, mut relay, mut receiver) = download(Legs::Clear).await;
         let is_holding = |relay: &Relay| match &relay.way {
             Way::Spliced(spliced) => spliced.held() > 0,
-            Way::Sealed(_) => false,
+            _ => false,
         };
         let mut got = Vec::new();
         for round in 0..10 {

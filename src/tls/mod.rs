@@ -7,6 +7,7 @@ mod direct;
 mod facts;
 mod fault;
 mod keys;
+mod library;
 mod records;
 mod resume;
 pub mod setup;
@@ -16,7 +17,7 @@ mod verify;
 
 pub use facts::{TlsFacts, TlsVersion};
 pub use fault::Fault;
-pub use records::{Progress, Records};
+pub use records::{Broken, Progress, Records};
 pub use resume::{ClientResume, Demand, ServerResume, Unmet};
 
 #[cfg(test)]

@@ -159,7 +159,6 @@ impl ClientResume {
         let for_data = |base: &ClientConfig| {
             let mut data = base.clone();
             data.resumption = Resumption::store(Arc::clone(&store) as Arc<_>);
-            data.enable_secret_extraction = false;
             data
         };
         let anew = for_data(base);

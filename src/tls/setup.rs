@@ -53,6 +53,13 @@ impl ListenerTls {
     pub fn session(&self) -> ServerResume {
         ServerResume::of(&self.control, &self.data, self.is_bound)
     }
+
+    /// With records of our own on data connections in TLS 1.3, so that they can be passed on in place.
+    #[must_use]
+    pub fn in_place(mut self) -> Self {
+        Arc::make_mut(&mut self.data).enable_secret_extraction = true;
+        self
+    }
 }
 
 impl PoolTls {
@@ -60,6 +67,14 @@ impl PoolTls {
     #[must_use]
     pub fn session(&self) -> ClientResume {
         ClientResume::of(&self.config, &self.resuming, self.is_hybrid)
+    }
+
+    /// As `ListenerTls::in_place`.
+    #[must_use]
+    pub fn in_place(mut self) -> Self {
+        Arc::make_mut(&mut self.config).enable_secret_extraction = true;
+        Arc::make_mut(&mut self.resuming).enable_secret_extraction = true;
+        self
     }
 }
 
