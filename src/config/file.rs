@@ -56,6 +56,7 @@ section! {
     /// `[process]`
     ProcessKeys {
         cores: Cores,
+        in_place: bool,
     }
 }
 

@@ -33,16 +33,25 @@ pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
         return Err(complaints);
     };
     let config = config.relative_to(directory);
+    let in_place = config.process.in_place;
     let mut keep = |mut faults: Vec<Complaint>| complaints.append(&mut faults);
     let listeners: Vec<_> = config
         .listeners
         .iter()
         .filter_map(|listener| setup::server(listener, now).map_err(&mut keep).ok())
+        .map(|tls| if in_place { tls.in_place() } else { tls })
         .collect();
     let pools: Vec<_> = config
         .pools
         .iter()
         .filter_map(|pool| setup::pool(pool).map_err(&mut keep).ok())
+        .map(|tls| {
+            if in_place {
+                tls.map(PoolTls::in_place)
+            } else {
+                tls
+            }
+        })
         .collect();
     match complaints.is_empty() {
         true => Ok(Prepared {
