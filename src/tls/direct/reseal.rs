@@ -94,3 +94,7 @@ impl Lump {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "reseal_tests.rs"]
+mod tests;
