@@ -24,6 +24,7 @@ mod limits;
 mod login;
 mod modes;
 mod panics;
+mod paths;
 mod pressure;
 mod servers;
 mod stop;
