@@ -115,6 +115,9 @@ pub const RELAY_CHUNK_BYTES_MAX: usize = 1024 * 1024;
 /// that with ChaCha20. A turn costs a few microseconds, so a shorter one would gain little.
 pub const RELAY_TURN_BYTES: usize = 1024 * 1024;
 
+/// What a read costs beside its bytes, in bytes: a source that sends crumbs must not make its turns longer.
+pub const RELAY_READ_BYTES: usize = 16 * 1024;
+
 /// Memory of the buffers that one core has lent to its streams, beyond which none of them gets a larger one: peers that
 /// do not take what was read for them hold buffers for as long as they like.
 pub const BUFFERS_LENT_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use crate::dialog::{End, Phase, Side};
 use crate::ftp::Direction;
 use crate::leg::{Fault, Leg, Read};
-use crate::limits::{DRAIN_BYTES_MAX, RELAY_TURN_BYTES, TLS_RECORD_BYTES_MAX};
+use crate::limits::{DRAIN_BYTES_MAX, RELAY_READ_BYTES, RELAY_TURN_BYTES, TLS_RECORD_BYTES_MAX};
 use crate::net::Alarm;
 use crate::sys::clock;
 use in_place::InPlace;
@@ -160,7 +160,7 @@ impl Relay {
             match self.step(cx) {
                 Pace::Done(report) => return Poll::Ready(report),
                 Pace::Moved(bytes) => {
-                    turn += bytes;
+                    turn += bytes + RELAY_READ_BYTES;
                     if turn >= RELAY_TURN_BYTES {
                         // The neighbours' turn; ours comes again at once.
                         cx.waker().wake_by_ref();
