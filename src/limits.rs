@@ -57,6 +57,12 @@ pub const UNKNOWN_COMMANDS_MAX: u32 = 20;
 /// Strangers a passive listener turns away before the transfer is given up.
 pub const STRANGERS_PER_LISTENER_MAX: u32 = 64;
 
+/// Most names of a certificate that are looked at, and most bytes of each text in it: partners have a handful, and an
+/// authority that certifies long ones must not fill the log with them.
+pub const IDENTITY_NAMES_MAX: usize = 16;
+/// See `IDENTITY_NAMES_MAX`.
+pub const IDENTITY_TEXT_BYTES_MAX: usize = 256;
+
 // --- TLS -----------------------------------------------------------------------------------------------------
 
 /// Largest TLS record on the wire: 2^14 bytes, 256 of expansion, 5 of header (RFC 8446 section 5.2).

@@ -168,8 +168,16 @@ impl Desk<'_> {
                     .push(verify.complaint(problem, "verify = \"ca\" and ca = FILE"));
             }
             Some(verify) if verify.value == Verify::Pin => {}
-            _ if told => {}
-            _ => {
+            verify => {
+                if let Some(verify) = verify.filter(|verify| verify.value == Verify::Chain) {
+                    let problem = "\"chain\": whoever has any certificate of these authorities can stand between this gate and its backends";
+                    let cure =
+                        "verify = \"ca\", and server_name = NAME as in the backends' certificates";
+                    self.findings.warnings.push(verify.complaint(problem, cure));
+                }
+                if told {
+                    return;
+                }
                 let cure =
                     "ca = \"inside-ca.pem\"; for a trial without certificates: verify = \"off\"";
                 let span = self.span.clone();
@@ -177,7 +185,7 @@ impl Desk<'_> {
                 self.findings.fault(
                     span.as_ref(),
                     path,
-                    "is missing, and verify = \"ca\" needs it",
+                    "is missing, and verify = \"ca\" or \"chain\" needs it",
                     cure,
                 );
             }
@@ -193,9 +201,10 @@ impl Desk<'_> {
     ) -> Vec<Pin> {
         let is_written = key.0.is_some();
         let is_wanted = verify.is_some_and(|verify| verify.value == Verify::Pin);
+        let is_off = verify.is_some_and(|verify| verify.value == Verify::Off);
         let pins = self.located("pins", key);
-        if let (Some(pins), false) = (&pins, is_wanted) {
-            let problem = "would not be looked at: verify is not \"pin\"";
+        if let (Some(pins), true) = (&pins, is_off) {
+            let problem = "would not be looked at: verify is \"off\"";
             let cure = "verify = \"pin\", or leave this key out";
             self.findings.faults.push(pins.complaint(problem, cure));
         }

@@ -13,11 +13,12 @@ use super::fault::Findings;
 use super::nearest::nearest;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
 use super::{
-    Cores, HostPort, KeyExchange, LogFormat, LogLevel, Pin, PortSpan, Steering, TlsVersion, Verify,
+    ClientCertificates, Cores, HostPort, KeyExchange, LogFormat, LogLevel, Pin, PortSpan, Steering,
+    TlsVersion, Verify,
 };
 use crate::policy::{
-    BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, DataResumption, OnEmpty,
-    OnUnfinished, PassiveStyle, PasvAddress,
+    BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, DataPeer,
+    DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
 };
 
 /// One key of the file. A value that cannot be read is kept as its flaw, so that it does not hide the rest.
@@ -106,6 +107,10 @@ section! {
         key: PathBuf,
         tls_versions: List<TlsVersion>,
         key_exchange: KeyExchange,
+        client_certificates: ClientCertificates,
+        client_ca: PathBuf,
+        client_crl: PathBuf,
+        client_identity: ClientIdentity,
         data_protection: ClientProtection,
         passive_ports: PortSpan,
         advertise: Ipv4Addr,
@@ -132,6 +137,9 @@ section! {
         ca: PathBuf,
         pins: List<Pin>,
         server_name: String,
+        client_certificate: PathBuf,
+        client_key: PathBuf,
+        alpn: bool,
         data_protection: BackendProtection,
         passive: PassiveStyle,
         pasv_address: PasvAddress,

@@ -3,8 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::{KeyExchange, Located, TlsVersions};
-use crate::policy::{ClientProtection, ClientTls, DataPeer, DataResumption, OnUnfinished};
+use super::{ClientCertificates, KeyExchange, Located, TlsVersions};
+use crate::policy::{
+    ClientIdentity, ClientProtection, ClientTls, DataPeer, DataResumption, OnUnfinished,
+};
 
 /// `[[listener]]`: where clients come in, and what is asked of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +31,14 @@ pub struct Listener {
     pub tls_versions: TlsVersions,
     /// `key_exchange`
     pub key_exchange: KeyExchange,
+    /// `client_certificates`
+    pub client_certificates: ClientCertificates,
+    /// `client_ca`: PEM file of their authorities; there exactly where `client_certificates` is not off.
+    pub client_ca: Option<Located<PathBuf>>,
+    /// `client_crl`: PEM file of revocation lists.
+    pub client_crl: Option<Located<PathBuf>>,
+    /// `client_identity`
+    pub client_identity: ClientIdentity,
     /// `data_protection`
     pub data_protection: ClientProtection,
     /// `passive_ports`: disjoint from those of every other listener.

@@ -5,6 +5,7 @@
 mod desk;
 mod fault;
 mod file;
+mod identity;
 mod listener;
 mod nearest;
 mod pool;
@@ -22,7 +23,7 @@ pub use file::known_keys;
 pub use listener::{Listener, PortSpan, Steering};
 pub use pool::{HostPort, Pin, Pool, Verify};
 pub use process::{Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts};
-pub use tls::{KeyExchange, TlsVersion, TlsVersions};
+pub use tls::{ClientCertificates, KeyExchange, TlsVersion, TlsVersions};
 
 use crate::policy::{Patience, SiteRules};
 
@@ -82,11 +83,21 @@ impl Config {
     /// The same configuration with every relative path taken from `directory`: that of the file it was read from.
     #[must_use]
     pub fn relative_to(mut self, directory: &Path) -> Self {
-        let own = self
-            .listeners
-            .iter_mut()
-            .flat_map(|listener| [&mut listener.certificate, &mut listener.key]);
-        let inside = self.pools.iter_mut().filter_map(|pool| pool.ca.as_mut());
+        let own = self.listeners.iter_mut().flat_map(|listener| {
+            let theirs = [&mut listener.client_ca, &mut listener.client_crl];
+            let theirs = theirs.into_iter().flatten();
+            [&mut listener.certificate, &mut listener.key]
+                .into_iter()
+                .chain(theirs)
+        });
+        let inside = self.pools.iter_mut().flat_map(|pool| {
+            let paths = [
+                &mut pool.ca,
+                &mut pool.client_certificate,
+                &mut pool.client_key,
+            ];
+            paths.into_iter().flatten()
+        });
         for path in own.chain(inside) {
             path.value = directory.join(&path.value);
         }
@@ -104,6 +115,7 @@ impl Config {
             client_tls: listener.tls,
             banner_first: listener.banner_first,
             implicit_private: listener.implicit_private,
+            client_identity: listener.client_identity,
             client_protection: listener.data_protection,
             backend_tls: pool.tls,
             backend_banner_first: pool.banner_first,

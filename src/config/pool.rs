@@ -26,10 +26,16 @@ pub struct Pool {
     pub verify: Verify,
     /// `ca`: PEM file of the authorities; always there when `verify` needs it and `tls` is not off.
     pub ca: Option<Located<PathBuf>>,
-    /// `pins`: always there when `verify` needs them and `tls` is not off.
+    /// `pins`: always there when `verify` is `Pin` and `tls` is not off; beside authorities they are asked for as well.
     pub pins: Vec<Pin>,
     /// `server_name`: the name asked for and expected in certificates; nothing for each member's own host.
     pub server_name: Option<Located<String>>,
+    /// `client_certificate`: what the gate shows of itself to backends that ask; there exactly if `client_key` is.
+    pub client_certificate: Option<Located<PathBuf>>,
+    /// `client_key`
+    pub client_key: Option<Located<PathBuf>>,
+    /// `alpn`: whether the gate offers the protocol names of FTP.
+    pub alpn: bool,
     /// `data_protection`: clear whenever `tls` is off.
     pub data_protection: BackendProtection,
     /// `passive`
@@ -65,6 +71,8 @@ impl core::fmt::Display for HostPort {
 pub enum Verify {
     /// It must come from one of the authorities in `ca` and bear the expected name.
     Ca,
+    /// It must come from one of the authorities in `ca`, whatever its name: for backends that are reached by an address.
+    Chain,
     /// It must be one of `pins`, whatever is in it: for certificates that nobody has signed but themselves.
     Pin,
     /// Not at all: whoever can stand between can read and change everything.

@@ -178,6 +178,11 @@ fn listener(
     let key = desk.need("key", keys.key, "\"gate.key\"");
     let key_exchange = desk.or("key_exchange", keys.key_exchange, KeyExchange::Preferred);
     let tls_versions = desk.versions(keys.tls_versions, key_exchange);
+    let clients = desk.client_certificates(
+        (keys.client_certificates, keys.client_identity),
+        (keys.client_ca, keys.client_crl),
+        tls,
+    );
     let data_protection = desk.client_protection(keys.data_protection, tls);
     let ports = desk.need("passive_ports", keys.passive_ports, "\"50000-50999\"");
     let advertise = desk.located("advertise", keys.advertise);
@@ -204,6 +209,10 @@ fn listener(
         key: key?,
         tls_versions,
         key_exchange,
+        client_certificates: clients.asked,
+        client_ca: clients.ca,
+        client_crl: clients.crl,
+        client_identity: clients.identity,
         data_protection,
         passive_ports: value_or(&ports, PortSpan { first: 0, last: 0 }),
         advertise: advertise.map(|address| address.value),
@@ -242,6 +251,9 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         ca_written || (verify_written && verify.is_none()),
     );
     let pins = desk.pins(tls, verify.as_ref(), keys.pins);
+    let (client_certificate, client_key) =
+        desk.own_certificate(keys.client_certificate, keys.client_key);
+    let alpn = desk.or("alpn", keys.alpn, false);
     let protection = desk.located("data_protection", keys.data_protection);
     let passive = desk.or("passive", keys.passive, PassiveStyle::Auto);
     let pasv_address = desk.or("pasv_address", keys.pasv_address, PasvAddress::Ignore);
@@ -259,6 +271,9 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         ca,
         pins,
         server_name,
+        client_certificate,
+        client_key,
+        alpn,
         data_protection: match (tls, &protection) {
             (BackendTls::Off, _) => BackendProtection::Clear,
             (_, Some(written)) => written.value,

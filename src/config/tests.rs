@@ -308,8 +308,8 @@ fn pins_are_written_where_they_count_and_are_fingerprints() {
             "14:10  pool[0].verify: \"pin\" needs the certificates: pins is missing",
         ),
         (
-            &format!("ca = \"a\"\npins = \"{pin}\""),
-            "15:8  pool[0].pins: would not be looked at: verify is not \"pin\"",
+            &format!("ca = \"a\"\nverify = \"off\"\npins = \"{pin}\""),
+            "16:8  pool[0].pins: would not be looked at: verify is \"off\"",
         ),
         (
             "verify = \"pin\"\npins = \"ab:cd\"",

@@ -18,6 +18,17 @@ pub struct TlsVersions {
     pub v1_3: bool,
 }
 
+/// Whether clients show a certificate of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// They are not asked.
+    Off,
+    /// They are asked; whoever has none is served all the same.
+    Optional,
+    /// Whoever shows none is turned away in the handshake.
+    Required,
+}
+
 /// Whether TLS keys are to withstand a quantum computer: X25519MLKEM768, which TLS 1.3 alone has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyExchange {

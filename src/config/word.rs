@@ -1,10 +1,10 @@
 //! The words of every choice.
 
 use super::value::Choice;
-use super::{KeyExchange, LogFormat, LogLevel, Steering, TlsVersion, Verify};
+use super::{ClientCertificates, KeyExchange, LogFormat, LogLevel, Steering, TlsVersion, Verify};
 use crate::policy::{
-    BackendProtection, BackendTls, ClientProtection, ClientTls, DataPeer, DataResumption, OnEmpty,
-    OnUnfinished, PassiveStyle, PasvAddress,
+    BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, DataPeer,
+    DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
 };
 
 impl Choice for LogLevel {
@@ -41,9 +41,26 @@ impl Choice for KeyExchange {
     ];
 }
 
-impl Choice for Verify {
+impl Choice for ClientCertificates {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("optional", Self::Optional),
+        ("required", Self::Required),
+    ];
+}
+
+impl Choice for ClientIdentity {
     const WORDS: &'static [(&'static str, Self)] =
-        &[("ca", Self::Ca), ("pin", Self::Pin), ("off", Self::Off)];
+        &[("ignore", Self::Ignore), ("user", Self::User)];
+}
+
+impl Choice for Verify {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("ca", Self::Ca),
+        ("chain", Self::Chain),
+        ("pin", Self::Pin),
+        ("off", Self::Off),
+    ];
 }
 
 impl Choice for ClientTls {

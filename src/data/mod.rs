@@ -15,7 +15,7 @@ use crate::dialog::{Close, End};
 use crate::leg::{self, Leg};
 use crate::limits::STRANGERS_PER_LISTENER_MAX;
 use crate::net::{Dial, Listener, PortLease, Stream};
-use crate::tls::{Demand, Unmet};
+use crate::tls::{self, Demand, Unmet};
 
 pub use guard::{Guard, PeerChecked};
 
@@ -163,6 +163,7 @@ impl Opening {
                     let end = match unmet {
                         Unmet::Resumption => End::NotResumed,
                         Unmet::Hybrid => End::HandshakeFailed,
+                        Unmet::Certificate => End::OtherCertificate,
                     };
                     Opened::Failed(end, unmet.to_string())
                 }
@@ -171,6 +172,9 @@ impl Opening {
                 let end = match fault {
                     // Closed or reset, and not a byte of TLS: nothing of a file can have been in it.
                     leg::Fault::Closed | leg::Fault::Reset if !leg.received_any() => End::Bare,
+                    leg::Fault::Tls(tls::Fault::Certificate(_) | tls::Fault::NoCertificate) => {
+                        End::OtherCertificate
+                    }
                     _ => End::HandshakeFailed,
                 };
                 Poll::Ready(Opened::Failed(end, fault.to_string()))

@@ -1,8 +1,10 @@
 //! What goes in and what comes out of a step: inputs, actions, and the facts that both sides of the seam share.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::ftp::{Code, Direction, Verb};
+use crate::policy::PeerIdentity;
 
 /// One of the two legs of a session; for control and for data connections alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,6 +67,8 @@ pub enum End {
     HandshakeFailed,
     /// TLS is there, but is no resumption of the control connection's session, which the listener demands.
     NotResumed,
+    /// TLS is there, but not with the certificate of the control connection.
+    OtherCertificate,
     /// A phase overran.
     TimedOut(Phase),
     /// The gate gave it up: ABOR, a policy, the end of the session.
@@ -81,6 +85,7 @@ impl End {
                 | Self::Bare
                 | Self::HandshakeFailed
                 | Self::NotResumed
+                | Self::OtherCertificate
                 | Self::TimedOut(Phase::Connect | Phase::Handshake)
         )
     }
@@ -174,6 +179,8 @@ pub enum FromClient {
     Line(Vec<u8>),
     /// A line beyond the bound.
     TooLong,
+    /// In its TLS handshake it has proven to be this; `Secured` follows.
+    Identified(Arc<PeerIdentity>),
     /// The TLS handshake is complete.
     Secured,
     /// The connection is no more.
@@ -258,6 +265,8 @@ pub enum Note {
     LoggedIn(Vec<u8>),
     /// A login was refused.
     LoginFailed,
+    /// A client has named a user whom its certificate does not name.
+    OtherUser,
     /// A transfer has had its final reply.
     Transferred(Account),
     /// A success without a byte was completed as an empty stream; how the backend's leg had ended.

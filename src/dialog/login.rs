@@ -6,7 +6,7 @@ use super::timers::Timer;
 use super::{Dialog, Turn};
 use crate::ftp::{Class, Code, Command, Reply, ReplyLine, Verb, occasion};
 use crate::limits::LOGIN_ATTEMPTS_MAX;
-use crate::policy::{BackendTls, ClientProtection, ClientTls};
+use crate::policy::{BackendTls, ClientIdentity, ClientProtection, ClientTls};
 
 impl Dialog {
     /// The first words, and on an implicit listener TLS before or behind them.
@@ -27,6 +27,7 @@ impl Dialog {
     }
 
     fn secure_client(&mut self, turn: &mut Turn) {
+        self.client.identity = None;
         turn.push(Action::SecureClient);
         self.timers
             .arm(Timer::Work, turn.now + self.rules.patience.handshake);
@@ -112,6 +113,13 @@ impl Dialog {
 
     /// USER: the first one reaches the backend.
     pub(super) fn user(&mut self, turn: &mut Turn, command: Command) {
+        if !self.may_be(&command.argument) {
+            turn.note(Note::OtherUser);
+            let text = "Your certificate does not name this user";
+            turn.answer(&Reply::new(occasion::NOT_LOGGED_IN, text));
+            // It counts as a login that failed, and takes back none that has succeeded.
+            return self.login_failed(turn);
+        }
         self.client.user.clone_from(&command.argument);
         if self.backend.stage == BackendStage::There {
             return self.forward(turn, &command);
@@ -123,6 +131,13 @@ impl Dialog {
             user: command,
             step: Step::Connecting,
         });
+    }
+
+    /// Whether the client may log in by this name, as far as its certificate has a say in it.
+    fn may_be(&self, user: &[u8]) -> bool {
+        let identity = self.client.identity.as_ref();
+        self.rules.client_identity == ClientIdentity::Ignore
+            || identity.is_some_and(|identity| identity.is(user))
     }
 
     /// PASS and ACCT belong to a USER.
@@ -226,19 +241,21 @@ impl Dialog {
             }
             // More is needed: whoever was logged in before is not any more.
             Class::Intermediate => self.client.logged_in = false,
-            Class::Transient | Class::Permanent => {
-                turn.note(Note::LoginFailed);
-                self.client.failed_logins += 1;
-                if self.client.failed_logins >= LOGIN_ATTEMPTS_MAX {
-                    let text = "Too many failed logins";
-                    self.leave_closing(turn, text, Blame::Client, "too many failed logins");
-                }
-            }
+            Class::Transient | Class::Permanent => self.login_failed(turn),
             _ => {}
         }
         if !self.client.logged_in && self.ending.is_none() {
             self.timers
                 .arm_once(Timer::Login, turn.now + self.rules.patience.login);
+        }
+    }
+
+    fn login_failed(&mut self, turn: &mut Turn) {
+        turn.note(Note::LoginFailed);
+        self.client.failed_logins += 1;
+        if self.client.failed_logins >= LOGIN_ATTEMPTS_MAX {
+            let text = "Too many failed logins";
+            self.leave_closing(turn, text, Blame::Client, "too many failed logins");
         }
     }
 }

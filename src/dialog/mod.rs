@@ -155,6 +155,7 @@ impl Dialog {
                 let reply = Reply::new(occasion::NOT_UNDERSTOOD, "Line too long");
                 self.leave(turn, Some(&reply), Blame::Client, "command line too long");
             }
+            FromClient::Identified(identity) => self.client.identity = Some(identity),
             FromClient::Secured => self.client_secured(turn),
             FromClient::Lost(Loss::Injection) => {
                 turn.note(Note::Injected(Side::Client));

@@ -1,8 +1,10 @@
 //! What a session knows: of its client, of its backend, and what it is busy with.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use crate::ftp::{Code, Command, ReplyReader, Verb};
+use crate::policy::PeerIdentity;
 
 use super::action::{Protection, Target};
 use super::facts::{Resync, Transfer};
@@ -14,6 +16,8 @@ pub(super) struct Client {
     pub(super) peer: IpAddr,
     /// TLS is on the control connection.
     pub(super) secure: bool,
+    /// Who it has proven to be with TLS, if it has.
+    pub(super) identity: Option<Arc<PeerIdentity>>,
     /// PBSZ was given (RFC 4217 section 8: it comes before PROT).
     pub(super) pbsz: bool,
     /// PROT; Clear until it is given (RFC 4217 section 9).
@@ -36,6 +40,7 @@ impl Default for Client {
         Self {
             peer: Ipv4Addr::UNSPECIFIED.into(),
             secure: false,
+            identity: None,
             pbsz: false,
             protection: Protection::Clear,
             epsv_all: false,

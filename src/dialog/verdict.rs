@@ -191,6 +191,10 @@ impl Transfer {
             Why::Leg(side, End::NotResumed) => {
                 (occasion::NOT_RESUMED, phrase(side, End::NotResumed))
             }
+            // RFC 4217 section 10.2. The backend's certificate is no business of the client's.
+            Why::Leg(Side::Client, end @ End::OtherCertificate) => {
+                (occasion::OTHER_CERTIFICATE, phrase(Side::Client, end))
+            }
             Why::Leg(side, end) => (occasion::NO_DATA_CONNECTION, phrase(side, end)),
             Why::Abor => (occasion::TRANSFER_ABORTED, "Transfer aborted".to_owned()),
             Why::Silence if self.flowed.is_none() => (
@@ -235,6 +239,7 @@ fn phrase(side: Side, end: End) -> String {
         End::Refused => "was not established",
         End::HandshakeFailed => "failed its TLS handshake",
         End::NotResumed => "must resume the TLS session of its control connection",
+        End::OtherCertificate => "must have the certificate of its control connection",
         End::TimedOut(Phase::Connect) => "was not established in time",
         End::TimedOut(Phase::Handshake) => "did not finish its TLS handshake in time",
         End::TimedOut(Phase::FirstByte) => "carried nothing in time",

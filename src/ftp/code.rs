@@ -131,6 +131,8 @@ pub mod occasion {
     pub const WRONG_FAMILY: Code = Code(522);
     /// The data connection's TLS session does not fit the control connection's (RFC 4217 section 10.2).
     pub const NOT_RESUMED: Code = Code(522);
+    /// The data connection has another certificate than the control connection (RFC 4217 section 10.2).
+    pub const OTHER_CERTIFICATE: Code = Code(522);
     /// Not logged in.
     pub const NOT_LOGGED_IN: Code = Code(530);
     /// The command channel's protection may not be given up (RFC 2228).

@@ -39,19 +39,13 @@ pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
         .listeners
         .iter()
         .filter_map(|listener| setup::server(listener, now).map_err(&mut keep).ok())
-        .map(|tls| if in_place { tls.in_place() } else { tls })
+        .map(|tls| tls.in_place(in_place))
         .collect();
     let pools: Vec<_> = config
         .pools
         .iter()
-        .filter_map(|pool| setup::pool(pool).map_err(&mut keep).ok())
-        .map(|tls| {
-            if in_place {
-                tls.map(PoolTls::in_place)
-            } else {
-                tls
-            }
-        })
+        .filter_map(|pool| setup::pool(pool, now).map_err(&mut keep).ok())
+        .map(|tls| tls.map(|tls| tls.in_place(in_place)))
         .collect();
     match complaints.is_empty() {
         true => Ok(Prepared {
@@ -184,6 +178,7 @@ fn pool_line(pool: &Pool) -> String {
     let members: Vec<String> = pool.members.iter().map(ToString::to_string).collect();
     let verified = match (pool.verify, &pool.ca) {
         (Verify::Ca, Some(ca)) => format!("verified by {}", ca.display()),
+        (Verify::Chain, Some(ca)) => format!("verified by {}, whatever the name", ca.display()),
         (Verify::Pin, _) => "verified by pins".to_owned(),
         _ => "not verified".to_owned(),
     };

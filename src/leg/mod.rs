@@ -3,12 +3,14 @@
 //! It never decides what an end means for the other leg, and never turns an error into an end.
 
 mod control;
+mod ended;
 mod fault;
 mod pass;
 mod secure;
 mod splice;
 
 pub use control::{ControlLeg, Heard};
+pub use ended::Ended;
 pub use fault::Fault;
 pub use pass::Broken;
 
@@ -22,6 +24,7 @@ use rustls::{ClientConfig, ServerConfig};
 
 use crate::limits;
 use crate::net::{Buffer, Stream};
+use crate::policy::PeerIdentity;
 use crate::tls::{Progress, Records, TlsFacts};
 use secure::Secure;
 
@@ -50,15 +53,6 @@ pub enum Read {
     CloseNotify,
     /// The peer's FIN: the end of a plain leg; on a private leg without close_notify before it, an unfinished end.
     Fin,
-}
-
-/// How the peer's direction ended, read to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// As far as the leg can vouch for it: FIN, on a private leg behind close_notify.
-    Clean,
-    /// FIN on a private leg without close_notify.
-    Unfinished,
 }
 
 impl Leg {
@@ -197,34 +191,6 @@ impl Leg {
         Poll::Pending
     }
 
-    /// Reads the peer's direction to its end and drops it, as must be done before a close: bytes left unread would
-    /// make the kernel send a reset after our close_notify. TLS goes on (tickets are kept).
-    ///
-    /// # Errors
-    /// `Overlong` after `DRAIN_BYTES_MAX`; whatever is not an end.
-    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<Ended, Fault>> {
-        let mut scrap = Vec::new();
-        while self.dropped <= limits::DRAIN_BYTES_MAX {
-            scrap.clear();
-            match ready!(self.poll_read(cx, &mut scrap, limits::TLS_RECORD_BYTES_MAX))? {
-                Read::Bytes(len) => self.dropped += len,
-                Read::Fin if self.is_private() => return Poll::Ready(Ok(Ended::Unfinished)),
-                Read::Fin => return Poll::Ready(Ok(Ended::Clean)),
-                Read::CloseNotify => {
-                    match ready!(self.stream.poll_receive(
-                        cx,
-                        &mut scrap,
-                        limits::TLS_RECORD_BYTES_MAX
-                    ))? {
-                        0 => return Poll::Ready(Ok(Ended::Clean)),
-                        len => self.dropped += len,
-                    }
-                }
-            }
-        }
-        Poll::Ready(Err(Fault::Overlong))
-    }
-
     /// Queues plain bytes for the peer; on a private leg they are sealed at once, in as few records as there can be.
     ///
     /// # Errors
@@ -294,20 +260,6 @@ impl Leg {
         Ok(self.stream.finish()?)
     }
 
-    /// The whole of a polite close: close_notify on a private leg, everything flushed, FIN, and the peer's direction read
-    /// to its end. May be begun at any time and polled again and again; only a deadline bounds how long the peer takes.
-    ///
-    /// # Errors
-    /// As the steps: a fault after our FIN says nothing about what the peer has received before.
-    pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<Ended, Fault>> {
-        if !self.is_finished() {
-            self.queue_close_notify()?;
-            ready!(self.poll_flush(cx))?;
-            self.finish()?;
-        }
-        self.poll_end(cx)
-    }
-
     fn renew_ticket(&mut self) -> Result<(), Fault> {
         match &mut self.tls {
             Some(tls) => tls.renew_ticket(),
@@ -355,6 +307,12 @@ impl Leg {
     #[must_use]
     pub fn facts(&self) -> Option<TlsFacts> {
         self.tls.as_ref().and_then(|tls| tls.facts())
+    }
+
+    /// Who a client is by the certificate it has shown, if it has.
+    #[must_use]
+    pub fn identity(&self) -> Option<PeerIdentity> {
+        self.tls.as_ref().and_then(|tls| tls.identity())
     }
 
     /// Whether any byte at all has come, on a private leg since TLS was to begin: a close without one is bare.

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 use super::Fault;
 use crate::limits;
 use crate::net::Stream;
+use crate::policy::PeerIdentity;
 use crate::tls::{self, Progress, Records, TlsFacts};
 
 /// A record layer, and the plain bytes that came with the end of its handshake.
@@ -124,6 +125,10 @@ impl Secure {
 
     pub(super) fn queued(&self) -> usize {
         self.records.outgoing().len()
+    }
+
+    pub(super) fn identity(&self) -> Option<PeerIdentity> {
+        self.records.identity()
     }
 
     pub(super) fn facts(&self) -> Option<TlsFacts> {

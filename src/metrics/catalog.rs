@@ -78,6 +78,14 @@ catalog! {
         ClientKeysClassical, "sluicegate_key_exchanges_total", [leg = "client", kind = "classical"], "Control connections of clients with a classical key exchange.";
         BackendKeysHybrid, "sluicegate_key_exchanges_total", [leg = "backend", kind = "hybrid"], "Control connections to backends with a post-quantum key exchange.";
         BackendKeysClassical, "sluicegate_key_exchanges_total", [leg = "backend", kind = "classical"], "Control connections to backends with a classical key exchange.";
+        ClientTls12, "sluicegate_control_tls_total", [leg = "client", version = "1.2"], "Control connections of clients with TLS 1.2.";
+        ClientTls13, "sluicegate_control_tls_total", [leg = "client", version = "1.3"], "Control connections of clients with TLS 1.3.";
+        BackendTls12, "sluicegate_control_tls_total", [leg = "backend", version = "1.2"], "Control connections to backends with TLS 1.2.";
+        BackendTls13, "sluicegate_control_tls_total", [leg = "backend", version = "1.3"], "Control connections to backends with TLS 1.3.";
+        BackendsUnverified, "sluicegate_backends_unverified_total", [], "Control connections to backends whose certificate was not looked at (verify = \"off\").";
+        ClientCertificatesRefused, "sluicegate_client_certificates_refused_total", [], "Control connections of clients refused for their certificate, or for having none.";
+        OtherUsersRefused, "sluicegate_other_users_refused_total", [], "USER commands refused because the client's certificate names somebody else.";
+        OtherCertificatesRefused, "sluicegate_other_certificates_refused_total", [], "Data connections, either leg, refused because their certificate was not that of the control connection.";
         InjectionsRefused, "sluicegate_injections_refused_total", [], "Sessions ended because plaintext stood behind AUTH or behind the backend's 234.";
         PassivePortsExhausted, "sluicegate_passive_ports_exhausted_total", [], "Transfers refused because no passive port was free.";
     }

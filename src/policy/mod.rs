@@ -2,7 +2,11 @@
 //! `config` resolves the words of the file to these, `dialog` and `data` decide by them.
 //! It never reads configuration, never looks at a connection, and knows no defaults but the names of the choices.
 
+mod identity;
+
 use core::time::Duration;
+
+pub use identity::PeerIdentity;
 
 /// Whether clients of a listener must secure their control connection (RFC 4217 section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -122,6 +126,15 @@ pub enum DataResumption {
     Required,
 }
 
+/// What the certificate of a client is good for, beyond getting in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientIdentity {
+    /// Nothing: the backend alone decides who may log in.
+    Ignore,
+    /// USER must be a name in it.
+    User,
+}
+
 /// How long each phase that the dialog watches may take (rule 4 of the contract); the relay watches the bytes itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Patience {
@@ -156,6 +169,8 @@ pub struct SiteRules {
     pub banner_first: bool,
     /// On an implicit listener: PBSZ 0 and PROT P count as given (field note P26).
     pub implicit_private: bool,
+    /// What the certificate of a client is good for.
+    pub client_identity: ClientIdentity,
     /// What the client's data connections must be.
     pub client_protection: ClientProtection,
     /// How the control connection to the backend is secured.

@@ -1,13 +1,15 @@
 //! Exactly one thing that happened: every source is asked in turn, and none is lost by asking another.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::{Backend, Session, There};
 use crate::dialog::{DataNews, FromBackend, FromClient, Input, Loss, Side};
 use crate::leg::{ControlLeg, Fault, Heard};
 use crate::limits::{CONTROL_QUEUE_BYTES_MAX, INPUTS_PER_TURN_MAX};
-use crate::metrics::Phase;
+use crate::metrics::{Counter, Phase};
+use crate::tls;
 
 /// Where inputs come from.
 #[derive(Clone, Copy)]
@@ -103,13 +105,7 @@ impl Session {
             };
             self.securing = false;
             self.observe(Phase::ClientHandshake);
-            return Poll::Ready(match outcome {
-                Ok(()) => FromClient::Secured,
-                Err(fault) => {
-                    tracing::info!(session = self.id, %fault, "TLS handshake of the client failed");
-                    FromClient::Lost(Loss::Handshake)
-                }
-            });
+            return Poll::Ready(self.handshaken(outcome));
         }
         // Commands wait in the socket while what they would add to has no room.
         let is_backend_full = matches!(&self.backend, Backend::There(there) if is_full(&there.leg));
@@ -122,6 +118,27 @@ impl Session {
             Ok(Heard::End { .. }) => FromClient::Lost(Loss::Closed),
             Err(fault) => FromClient::Lost(loss(&fault)),
         })
+    }
+
+    /// The client's control connection is private, or never will be.
+    fn handshaken(&mut self, outcome: Result<(), Fault>) -> FromClient {
+        let leg = self.client.leg();
+        if let Err(fault) = outcome {
+            let (session, client) = (self.id, leg.peer().ip());
+            tracing::info!(session, %client, %fault, "TLS handshake of the client failed");
+            if let Fault::Tls(tls::Fault::Certificate(_) | tls::Fault::NoCertificate) = fault {
+                self.count(Counter::ClientCertificatesRefused);
+            }
+            return FromClient::Lost(Loss::Handshake);
+        }
+        self.identity = leg.identity().map(Arc::new);
+        match &self.identity {
+            None => FromClient::Secured,
+            Some(identity) => {
+                self.pending.push_back(Input::Client(FromClient::Secured));
+                FromClient::Identified(Arc::clone(identity))
+            }
+        }
     }
 
     fn poll_backend(&mut self, cx: &mut Context<'_>) -> Poll<FromBackend> {

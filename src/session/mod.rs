@@ -23,7 +23,7 @@ use crate::leg::{ControlLeg, Leg};
 use crate::limits::COMMAND_LINE_BYTES_MAX;
 use crate::metrics::Recorder;
 use crate::net::{Alarm, PortRange, Stream};
-use crate::policy::{DataPeer, SiteRules};
+use crate::policy::{DataPeer, PeerIdentity, SiteRules};
 use crate::pool::{MemberId, Pool};
 use crate::relay::{Budget, Closing};
 use crate::sys::clock;
@@ -94,6 +94,8 @@ pub struct Session {
     securing: bool,
     /// Made at AUTH: a session in the clear needs none.
     client_tls: Option<ServerResume>,
+    /// Who the client has proven to be with TLS, if it has.
+    identity: Option<Arc<PeerIdentity>>,
     backend: Backend,
     /// Where the client's data connection is awaited.
     passive: Option<Passive>,
@@ -144,6 +146,7 @@ impl Session {
             client,
             securing: false,
             client_tls: None,
+            identity: None,
             backend: Backend::Absent,
             passive: None,
             passive_inside: None,

@@ -6,8 +6,9 @@ use super::{Backend, Session};
 use crate::dialog::{Account, End, Note, Side};
 use crate::ftp::{Direction, escape, occasion};
 use crate::metrics::{Counter, Phase};
-use crate::policy::OnUnfinished;
+use crate::policy::{OnUnfinished, PeerIdentity};
 use crate::sys::clock;
+use crate::tls::TlsVersion;
 
 /// When what is being timed began.
 #[derive(Default)]
@@ -52,6 +53,9 @@ impl Session {
         match note {
             Note::ClientSecured => {
                 self.secured(Side::Client);
+                if let Some(identity) = &self.identity {
+                    tell_identity(session, identity);
+                }
             }
             Note::Forwarded => self.stamps.start(Phase::Command),
             Note::Answered => self.observe(Phase::Command),
@@ -63,6 +67,10 @@ impl Session {
             Note::LoginFailed => {
                 self.count(Counter::LoginsFailed);
                 tracing::info!(session, client = %self.client.leg().peer().ip(), "login failed");
+            }
+            Note::OtherUser => {
+                self.count(Counter::OtherUsersRefused);
+                tracing::warn!(session, client = %self.client.leg().peer().ip(), "the client's certificate does not name this user");
             }
             Note::Transferred(account) => self.transferred(&account),
             Note::EmptyCompleted(backend) => {
@@ -121,8 +129,29 @@ impl Session {
             (Side::Backend, true) => Counter::BackendKeysHybrid,
             (Side::Backend, false) => Counter::BackendKeysClassical,
         });
+        self.count(match (side, facts.version) {
+            (Side::Client, TlsVersion::V12) => Counter::ClientTls12,
+            (Side::Client, TlsVersion::V13) => Counter::ClientTls13,
+            (Side::Backend, TlsVersion::V12) => Counter::BackendTls12,
+            (Side::Backend, TlsVersion::V13) => Counter::BackendTls13,
+        });
+        let pool_tls = self.site.pool_tls.as_ref();
+        if side == Side::Backend && pool_tls.is_some_and(|tls| !tls.is_verified) {
+            self.count(Counter::BackendsUnverified);
+        }
         let (version, suite, group) = (facts.version.as_str(), facts.suite, facts.group);
-        tracing::debug!(session, ?side, version, suite, group, "control leg secured");
+        let alpn = facts.alpn.as_deref().map(escape);
+        let certificate = facts.peer.map(|pin| pin.to_string());
+        tracing::debug!(
+            session,
+            ?side,
+            version,
+            suite,
+            group,
+            alpn,
+            certificate,
+            "control leg secured"
+        );
     }
 
     /// The policy that an unfinished stream of this side falls under, and where it is counted.
@@ -164,10 +193,35 @@ impl Session {
                 "data connection refused: it does not resume its control connection's TLS session"
             );
         }
+        if account.client == End::OtherCertificate || account.backend == End::OtherCertificate {
+            self.count(Counter::OtherCertificatesRefused);
+            let (client, backend) = (account.client, account.backend);
+            tracing::warn!(
+                session,
+                ?client,
+                ?backend,
+                "data connection refused: it has not the certificate of its control connection"
+            );
+        }
         let (verb, code) = (account.verb.word(), account.code.number());
         let (client, backend, bytes) = (account.client, account.backend, account.bytes);
         tracing::info!(session, verb, bytes, code, ?client, ?backend, "transfer");
     }
+}
+
+/// Who a client is: what an authority has written is escaped all the same.
+fn tell_identity(session: u64, identity: &PeerIdentity) {
+    let shown = |text: &String| escape(text.as_bytes());
+    let names: Vec<String> = identity.alternatives.iter().map(shown).collect();
+    tracing::info!(
+        session,
+        subject = shown(&identity.subject),
+        names = names.join(", "),
+        issuer = shown(&identity.issuer),
+        serial = identity.serial,
+        sha256 = identity.fingerprint,
+        "client identified"
+    );
 }
 
 /// What became of a transfer; the order of the counters' tables.
@@ -200,7 +254,11 @@ fn outcome(account: &Account) -> Outcome {
     match account.code {
         _ if account.aborted => Outcome::Aborted,
         code if !code.is_failure() => Outcome::Completed,
-        occasion::NOT_RESUMED if account.client == End::NotResumed => Outcome::Unestablished,
+        occasion::NOT_RESUMED
+            if matches!(account.client, End::NotResumed | End::OtherCertificate) =>
+        {
+            Outcome::Unestablished
+        }
         occasion::NO_DATA_CONNECTION => Outcome::Unestablished,
         occasion::TRANSFER_ABORTED | occasion::LOCAL_ERROR => Outcome::Broken,
         _ => Outcome::Refused,

@@ -161,7 +161,7 @@ impl Session {
                     Direction::Download => resume.download(),
                     Direction::Upload => resume.upload(),
                 };
-                Secure::AsServer(config, resume.demand())
+                Secure::AsServer(config, resume.demand(self.client.leg().facts().as_ref()))
             }
             // PROT P needs TLS on the control connection, so there is something to resume.
             (Protection::Private, None) => return None,
@@ -193,7 +193,8 @@ impl Session {
                     tracing::debug!(session = self.id, %fault, "nothing to resume for the data connection");
                 }
                 let name = tls.names[there.member.0].clone();
-                Secure::AsClient(resume.data(), name, resume.demand())
+                let demand = resume.demand(there.leg.leg().facts().as_ref());
+                Secure::AsClient(resume.data(), name, demand)
             }
             (Protection::Private, ..) => return None,
             (Protection::Clear, ..) => Secure::Clear,

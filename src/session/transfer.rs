@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Core, Site};
 use crate::data::{Opened, Opening};
 use crate::dialog::{Close, DataNews, DataPlan, End, Side};
-use crate::ftp::Direction;
+use crate::ftp::{Direction, escape};
 use crate::leg::Leg;
 use crate::metrics::{Counter, Phase};
 use crate::relay::{Budget, Closed, Closing, Path, Relay, Report};
@@ -143,6 +143,7 @@ impl Transfer {
                 if let Some(facts) = leg.facts() {
                     let (session, version) = (self.session, facts.version.as_str());
                     let (suite, group, resumed) = (facts.suite, facts.group, facts.resumed);
+                    let alpn = facts.alpn.as_deref().map(escape);
                     tracing::debug!(
                         session,
                         ?side,
@@ -150,6 +151,7 @@ impl Transfer {
                         suite,
                         group,
                         resumed,
+                        alpn,
                         "data leg secured"
                     );
                 }

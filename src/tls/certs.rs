@@ -5,16 +5,17 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, RootCertStore};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::config::{Complaint, Located};
 use crate::limits;
 
 /// Why a PEM file cannot be used.
@@ -48,6 +49,12 @@ pub(super) enum CertFault {
     NotYetValid(usize, String, String),
     /// The key belongs to another certificate than the first.
     Mismatch,
+    /// There is no revocation list in it; what there is instead, if that is known.
+    NoList(Option<&'static str>),
+    /// A revocation list cannot be understood.
+    BrokenList(String),
+    /// A revocation list should have been followed by another: its issuer, and since when.
+    OverdueList(String, String),
 }
 
 impl fmt::Display for CertFault {
@@ -77,6 +84,15 @@ impl fmt::Display for CertFault {
                 write!(
                     f,
                     "certificate {number} ({subject}) is valid only from {from} on"
+                )
+            }
+            Self::NoList(None) => write!(f, "holds no PEM revocation list"),
+            Self::NoList(Some(found)) => write!(f, "holds no PEM revocation list but {found}"),
+            Self::BrokenList(why) => write!(f, "a revocation list cannot be used: {why}"),
+            Self::OverdueList(issuer, since) => {
+                write!(
+                    f,
+                    "the revocation list of {issuer} was to be renewed on {since}"
                 )
             }
             Self::Mismatch => write!(
@@ -116,11 +132,23 @@ impl CertFault {
             Self::BrokenCertificate(..) => "ask its issuer for an X.509 version 3 certificate",
             Self::Expired(..) => "renew it; if it is new, look at the clock of this machine",
             Self::NotYetValid(..) => "look at the clock of this machine, or wait",
+            Self::NoList(Some("DER")) => {
+                "convert it: openssl crl -inform der -in FILE -out FILE.pem"
+            }
+            Self::NoList(_) => "name the file that has -----BEGIN X509 CRL----- in it",
+            Self::BrokenList(_) | Self::OverdueList(..) => {
+                "fetch the list again from the authority that issues it"
+            }
             Self::Mismatch => {
                 "name the key that the certificate was made for, and put that certificate first"
             }
         }
     }
+}
+
+/// The complaint about a file, where it was named.
+pub(super) fn complaint(path: &Located<PathBuf>, fault: &CertFault) -> Complaint {
+    path.complaint(format!("{}: {fault}", path.display()), fault.cure())
 }
 
 /// The bytes of a PEM file. Only of a file: reading a pipe could wait for ever.
@@ -161,6 +189,19 @@ pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>,
         parsed(number, certificate)?;
     }
     Ok(chain)
+}
+
+/// Every revocation list of a PEM text, at least one.
+pub(super) fn revocations(
+    bytes: &[u8],
+) -> Result<Vec<CertificateRevocationListDer<'static>>, CertFault> {
+    let lists: Vec<_> = CertificateRevocationListDer::pem_slice_iter(bytes)
+        .collect::<Result<_, _>>()
+        .map_err(|error| pem_fault(&error))?;
+    match lists.is_empty() {
+        true => Err(CertFault::NoList(found(bytes))),
+        false => Ok(lists),
+    }
 }
 
 /// Whether every certificate of a chain is valid at a time.

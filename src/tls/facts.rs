@@ -2,6 +2,9 @@
 
 use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 
+use super::identity::fingerprint;
+use crate::config::Pin;
+
 /// A protocol version we speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsVersion {
@@ -35,6 +38,8 @@ pub struct TlsFacts {
     pub resumed: bool,
     /// The application protocol, where one was agreed on.
     pub alpn: Option<Box<[u8]>>,
+    /// The certificate that the peer has shown, in this handshake or in the one that it resumes.
+    pub peer: Option<Pin>,
 }
 
 impl TlsFacts {
@@ -62,6 +67,10 @@ impl TlsFacts {
             group: group.map(|group| group.name().as_str().unwrap_or("unknown")),
             resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
             alpn: common.alpn_protocol().map(Box::from),
+            peer: common
+                .peer_certificates()
+                .and_then(|chain| chain.first())
+                .map(fingerprint),
         })
     }
 }

@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
+use rustls::{AlertDescription, Error, InvalidMessage};
+
+use super::reason;
 
 /// Why a TLS connection failed; by blame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +13,8 @@ pub enum Fault {
     Alert(AlertDescription),
     /// When the peer's certificate will not do.
     Certificate(Box<str>),
+    /// When the peer shows none, and must.
+    NoCertificate,
     /// When neither side is wrong but they share no version, suite or group.
     NoCommonGround(Box<str>),
     /// When what came is not TLS at all: the peer speaks in the clear.
@@ -27,10 +31,8 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
             Error::AlertReceived(alert) => Self::Alert(alert),
-            Error::InvalidCertificate(CertificateError::Other(why)) => {
-                Self::Certificate(explained(&why.to_string()))
-            }
-            Error::InvalidCertificate(why) => Self::Certificate(why.to_string().into_boxed_str()),
+            Error::InvalidCertificate(why) => Self::Certificate(reason::refused(&why)),
+            Error::NoCertificatesPresented => Self::NoCertificate,
             Error::PeerIncompatible(_) | Error::NoApplicationProtocol => {
                 Self::NoCommonGround(text(&error))
             }
@@ -42,7 +44,6 @@ impl From<Error> for Fault {
             Error::InappropriateMessage { .. }
             | Error::InappropriateHandshakeMessage { .. }
             | Error::InvalidMessage(_)
-            | Error::NoCertificatesPresented
             | Error::PeerMisbehaved(_)
             | Error::PeerSentOversizedRecord => Self::Misbehaved(text(&error)),
             _ => Self::Ours(text(&error)),
@@ -55,6 +56,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Alert(alert) => write!(out, "the peer refused TLS with the alert {alert:?}"),
             Self::Certificate(why) => write!(out, "the peer's certificate was refused: {why}"),
+            Self::NoCertificate => out.write_str("the peer showed no certificate, and has to"),
             Self::NoCommonGround(why) => write!(out, "no common TLS parameters: {why}"),
             Self::NotTls => out.write_str("the peer does not speak TLS here"),
             Self::BadRecord => {
@@ -64,16 +66,6 @@ impl fmt::Display for Fault {
             Self::Ours(why) => write!(out, "TLS failed on our side: {why}"),
         }
     }
-}
-
-/// What webpki says in one word, in a sentence that says what to do.
-fn explained(why: &str) -> Box<str> {
-    if why == "CaUsedAsEndEntity" {
-        return "it is an authority's own (CA:TRUE, as openssl req -x509 makes them): no authority can vouch for it, \
-                but verify = \"pin\" can take it"
-            .into();
-    }
-    why.into()
 }
 
 fn text(error: &Error) -> Box<str> {

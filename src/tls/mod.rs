@@ -3,11 +3,14 @@
 //! It never touches a socket, never waits, and never decides whether a peer's resumption is demanded.
 
 mod certs;
+mod clients;
 mod direct;
 mod facts;
 mod fault;
+mod identity;
 mod keys;
 mod library;
+mod reason;
 mod records;
 mod resume;
 pub mod setup;

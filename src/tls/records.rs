@@ -13,9 +13,10 @@ use super::direct::Direct;
 use super::keys::HEADER_BYTES;
 use super::library::Library;
 use super::turn::{Order, Turn};
-use super::{Fault, TlsFacts};
+use super::{Fault, TlsFacts, identity};
 use crate::limits;
 use crate::net::Buffer;
+use crate::policy::PeerIdentity;
 
 pub use pass::Broken;
 
@@ -246,6 +247,13 @@ impl Records {
             Side::Direct(direct) => Some(direct.facts().clone()),
             _ => TlsFacts::of(self.common()?),
         }
+    }
+
+    /// Who the peer is by the certificate it has shown, on a connection that is rustls'.
+    #[must_use]
+    pub fn identity(&self) -> Option<PeerIdentity> {
+        let chain = self.common()?.peer_certificates()?;
+        chain.first().map(identity::of)
     }
 
     #[cfg(test)]

@@ -9,6 +9,7 @@ use rustls::{ClientConfig, ServerConfig};
 
 use super::TlsFacts;
 use super::stores::{ClientSessions, ServerSessions};
+use crate::config::Pin;
 use crate::limits;
 
 /// The server side of one session: its connections resume each other's TLS sessions, and nobody else's.
@@ -19,19 +20,18 @@ pub struct ServerResume {
     control: Arc<ServerConfig>,
     download: Arc<ServerConfig>,
     upload: Arc<ServerConfig>,
-    demand: Demand,
+    /// Where data connections must resume.
+    binding: Option<Arc<ServerSessions>>,
 }
 
-/// What a data connection's handshake must have come to.
-#[derive(Clone)]
-pub enum Demand {
-    /// Nothing but to succeed.
-    Nothing,
-    /// A TLS session of its own FTP session, resumed.
-    #[allow(private_interfaces, reason = "made and asked here only")]
-    Resumption(Arc<ServerSessions>),
+/// What a data connection's handshake must have come to, beyond succeeding.
+pub struct Demand {
+    /// Where it must have resumed a TLS session of its own FTP session: those that it may.
+    resumption: Option<Arc<ServerSessions>>,
     /// Post-quantum protection: by its own key exchange, or by what it resumes.
-    Hybrid,
+    hybrid: bool,
+    /// The certificate that its peer has shown on the control connection.
+    certificate: Option<Pin>,
 }
 
 /// Which demand was not met.
@@ -41,6 +41,8 @@ pub enum Unmet {
     Resumption,
     /// Its keys are classical.
     Hybrid,
+    /// Its peer has shown another certificate, or none.
+    Certificate,
 }
 
 impl ServerResume {
@@ -50,14 +52,16 @@ impl ServerResume {
         Self::of(base, base, false)
     }
 
-    /// As `new`, from a base for each kind of connection. Where data connections must resume, `demand` says so.
+    /// As `new`, from a base for each kind of connection. Where data connections must resume, each `demand` says so.
     pub(super) fn of(base: &ServerConfig, data: &ServerConfig, is_bound: bool) -> Self {
         let (for_control, for_data) = ServerSessions::pair(is_bound);
-        let binding = is_bound.then(|| Demand::Resumption(Arc::clone(&for_data)));
+        let binding = is_bound.then(|| Arc::clone(&for_data));
         let mut control = base.clone();
         control.session_storage = for_control;
         control.ticketer = Arc::new(NoTickets);
         control.send_tls13_tickets = limits::CONTROL_TICKETS;
+        // It stays with rustls, which knows who its peer is.
+        control.enable_secret_extraction = false;
         let mut download = data.clone();
         download.ticketer = Arc::new(NoTickets);
         download.session_storage = for_data;
@@ -68,7 +72,7 @@ impl ServerResume {
             control: Arc::new(control),
             download: Arc::new(download),
             upload: Arc::new(upload),
-            demand: binding.unwrap_or(Demand::Nothing),
+            binding,
         }
     }
 
@@ -91,14 +95,18 @@ impl ServerResume {
         Arc::clone(&self.upload)
     }
 
-    /// What the next data connection is measured by.
+    /// What the next data connection is measured by, given what the control connection has come to.
     #[must_use]
-    pub fn demand(&self) -> Demand {
-        if let Demand::Resumption(sessions) = &self.demand {
+    pub fn demand(&self, control: Option<&TlsFacts>) -> Demand {
+        if let Some(sessions) = &self.binding {
             // One that ended before it was judged has begun nothing.
             sessions.judge(false);
         }
-        self.demand.clone()
+        Demand {
+            resumption: self.binding.clone(),
+            hybrid: false,
+            certificate: control.and_then(|facts| facts.peer),
+        }
     }
 }
 
@@ -110,16 +118,20 @@ impl Demand {
     /// The demand that is not met.
     pub fn judge(&self, facts: Option<&TlsFacts>) -> Result<(), Unmet> {
         let is_resumed = facts.is_some_and(|facts| facts.resumed);
-        match self {
-            Self::Nothing => Ok(()),
-            Self::Resumption(sessions) => {
-                sessions.judge(is_resumed);
-                is_resumed.then_some(()).ok_or(Unmet::Resumption)
+        if let Some(sessions) = &self.resumption {
+            sessions.judge(is_resumed);
+            if !is_resumed {
+                return Err(Unmet::Resumption);
             }
-            Self::Hybrid => (is_resumed || facts.is_some_and(TlsFacts::is_hybrid))
-                .then_some(())
-                .ok_or(Unmet::Hybrid),
         }
+        if self.hybrid && !is_resumed && !facts.is_some_and(TlsFacts::is_hybrid) {
+            return Err(Unmet::Hybrid);
+        }
+        // Asked of one that has resumed as well: it may have resumed what a stranger has begun beside it.
+        if self.certificate.is_some() && facts.and_then(|facts| facts.peer) != self.certificate {
+            return Err(Unmet::Certificate);
+        }
+        Ok(())
     }
 }
 
@@ -130,6 +142,7 @@ impl fmt::Display for Unmet {
             Self::Hybrid => {
                 "its key exchange is not post-quantum, and it has resumed nothing that was"
             }
+            Self::Certificate => "its certificate is not that of its control connection",
         })
     }
 }
@@ -161,8 +174,9 @@ impl ClientResume {
             data.resumption = Resumption::store(Arc::clone(&store) as Arc<_>);
             data
         };
-        let anew = for_data(base);
-        let mut control = anew.clone();
+        let mut control = for_data(base);
+        let mut anew = control.clone();
+        anew.alpn_protocols.clone_from(&resuming.alpn_protocols);
         // It is we who go on after its handshake (`Records::connect`).
         control.enable_secret_extraction = true;
         Self {
@@ -190,13 +204,13 @@ impl ClientResume {
         })
     }
 
-    /// What each data connection is measured by.
+    /// What each data connection is measured by, given what the control connection has come to.
     #[must_use]
-    pub const fn demand(&self) -> Demand {
-        if self.is_hybrid {
-            Demand::Hybrid
-        } else {
-            Demand::Nothing
+    pub fn demand(&self, control: Option<&TlsFacts>) -> Demand {
+        Demand {
+            resumption: None,
+            hybrid: self.is_hybrid,
+            certificate: control.and_then(|facts| facts.peer),
         }
     }
 

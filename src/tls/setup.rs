@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::pki_types::ServerName;
@@ -16,8 +15,9 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion, version};
 
-use super::certs;
-use super::verify::Lenient;
+use super::certs::{self, complaint};
+use super::clients;
+use super::verify::Checks;
 use super::{ClientResume, ServerResume};
 use crate::config::{Complaint, KeyExchange, Listener, Located, Pool, TlsVersions, Verify};
 use crate::limits;
@@ -43,6 +43,8 @@ pub struct PoolTls {
     resuming: Arc<ClientConfig>,
     /// A data connection must not be without post-quantum protection.
     is_hybrid: bool,
+    /// Backends have to prove who they are.
+    pub is_verified: bool,
     /// The name expected of each member, in the order of the pool.
     pub names: Vec<ServerName<'static>>,
 }
@@ -54,10 +56,10 @@ impl ListenerTls {
         ServerResume::of(&self.control, &self.data, self.is_bound)
     }
 
-    /// With records of our own on data connections in TLS 1.3, so that they can be passed on in place.
+    /// Whether data connections in TLS 1.3 have records of our own, so that they can be passed on in place.
     #[must_use]
-    pub fn in_place(mut self) -> Self {
-        Arc::make_mut(&mut self.data).enable_secret_extraction = true;
+    pub fn in_place(mut self, is_on: bool) -> Self {
+        Arc::make_mut(&mut self.data).enable_secret_extraction = is_on;
         self
     }
 }
@@ -71,9 +73,9 @@ impl PoolTls {
 
     /// As `ListenerTls::in_place`.
     #[must_use]
-    pub fn in_place(mut self) -> Self {
-        Arc::make_mut(&mut self.config).enable_secret_extraction = true;
-        Arc::make_mut(&mut self.resuming).enable_secret_extraction = true;
+    pub fn in_place(mut self, is_on: bool) -> Self {
+        Arc::make_mut(&mut self.config).enable_secret_extraction = is_on;
+        Arc::make_mut(&mut self.resuming).enable_secret_extraction = is_on;
         self
     }
 }
@@ -81,34 +83,48 @@ impl PoolTls {
 /// How a listener's legs are secured. `now` is the time at which its certificates must be valid.
 pub fn server(listener: &Listener, now: SystemTime) -> Result<ListenerTls, Vec<Complaint>> {
     let control = provider(groups(listener.key_exchange));
-    let identity = Arc::new(SingleCertAndKey::from(identity(listener, &control, now)?));
+    let own = identity(&listener.certificate, &listener.key, &control, now);
+    let theirs = clients::verifier(listener, &control, now);
+    let (own, theirs) = match (own, theirs) {
+        (Ok(own), Ok(theirs)) => (Arc::new(SingleCertAndKey::from(own)), theirs),
+        (own, theirs) => {
+            return Err([own.err(), theirs.err()]
+                .into_iter()
+                .flatten()
+                .flatten()
+                .collect());
+        }
+    };
     let make = |provider| {
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions(listener.tls_versions))
             .expect("the provider has suites for every version that can be configured")
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&identity) as Arc<_>);
+            .with_client_cert_verifier(Arc::clone(&theirs))
+            .with_cert_resolver(Arc::clone(&own) as Arc<_>);
+        config.alpn_protocols = vec![ALPN.to_vec()];
         config.send_tls13_tickets = limits::CONTROL_TICKETS;
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        Arc::new(config)
+        config
     };
     let is_bound = listener.resumption == DataResumption::Required;
     let control = make(control);
-    let data = match (listener.key_exchange, is_bound) {
+    let mut data = match (listener.key_exchange, is_bound) {
         // All of them resume: what they resume protects them, and a second exchange would only cost. rustls goes by the
         // client's order, so the group must not be there to be chosen; a client that has to have it may.
         (KeyExchange::Preferred, true) => make(provider(CLASSICAL.to_vec())),
-        _ => Arc::clone(&control),
+        _ => control.clone(),
     };
+    data.alpn_protocols = data_alpn();
     Ok(ListenerTls {
-        control,
-        data,
+        control: Arc::new(control),
+        data: Arc::new(data),
         is_bound,
     })
 }
 
-/// How to secure the legs to a pool; nothing where TLS is off.
-pub fn pool(pool: &Pool) -> Result<Option<PoolTls>, Vec<Complaint>> {
+/// How to secure the legs to a pool; nothing where TLS is off. `now` is the time at which the gate's own certificate must
+/// be valid, if it has one for the pool.
+pub fn pool(pool: &Pool, now: SystemTime) -> Result<Option<PoolTls>, Vec<Complaint>> {
     if pool.tls == BackendTls::Off {
         return Ok(None);
     }
@@ -117,17 +133,32 @@ pub fn pool(pool: &Pool) -> Result<Option<PoolTls>, Vec<Complaint>> {
     let provider_of_control = provider(groups(pool.key_exchange));
     let verifier =
         verifier(pool, &provider_of_control).map_err(|complaint| complaints.extend(complaint));
+    let own = match (&pool.client_certificate, &pool.client_key) {
+        (Some(certificate), Some(key)) => {
+            let own = identity(certificate, key, &provider_of_control, now);
+            own.map_err(|faults| complaints.extend(faults))
+                .ok()
+                .map(|own| Arc::new(SingleCertAndKey::from(own)))
+        }
+        _ => None,
+    };
     let (Ok(verifier), true) = (verifier, complaints.is_empty()) else {
         return Err(complaints);
     };
     let make = |provider| {
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions(pool.tls_versions))
             .expect("the provider has suites for every version that can be configured")
             .dangerous()
-            .with_custom_certificate_verifier(Arc::clone(&verifier))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::clone(&verifier) as Arc<_>);
+        let mut config = match &own {
+            Some(own) => builder.with_client_cert_resolver(Arc::clone(own) as Arc<_>),
+            None => builder.with_no_client_auth(),
+        };
         config.resumption = Resumption::disabled();
+        if pool.alpn {
+            config.alpn_protocols = vec![ALPN.to_vec()];
+        }
         config
     };
     let config = make(provider_of_control);
@@ -137,14 +168,26 @@ pub fn pool(pool: &Pool) -> Result<Option<PoolTls>, Vec<Complaint>> {
         resuming.push(X25519MLKEM768);
     }
     let mut resuming = make(provider(resuming));
+    if pool.alpn {
+        resuming.alpn_protocols = data_alpn();
+    }
     // rustls resumes only under the same verifier and the same resolver.
     resuming.client_auth_cert_resolver = Arc::clone(&config.client_auth_cert_resolver);
     Ok(Some(PoolTls {
         config: Arc::new(config),
         resuming: Arc::new(resuming),
         is_hybrid: pool.key_exchange == KeyExchange::Required,
+        is_verified: pool.verify != Verify::Off,
         names,
     }))
+}
+
+/// The name of FTP among protocols in TLS (RFC 7301; IANA's registry names RFC 959 and RFC 4217).
+const ALPN: &[u8] = b"ftp";
+
+/// The names for data connections: the registry has none for them, and peers that say one say `ftp-data`.
+fn data_alpn() -> Vec<Vec<u8>> {
+    vec![b"ftp-data".to_vec(), ALPN.to_vec()]
 }
 
 /// The groups of RFC 8446 that we take, the cheapest first.
@@ -187,28 +230,27 @@ fn versions(allowed: TlsVersions) -> Vec<&'static SupportedProtocolVersion> {
         .collect()
 }
 
-/// The listener's certificate and key; the faults of both at once.
+/// A certificate of our own and its key; the faults of both at once.
 fn identity(
-    listener: &Listener,
+    certificate: &Located<PathBuf>,
+    key_file: &Located<PathBuf>,
     provider: &CryptoProvider,
     now: SystemTime,
 ) -> Result<CertifiedKey, Vec<Complaint>> {
-    let chain = certs::read(&listener.certificate).and_then(|bytes| certs::certificates(&bytes));
+    let chain = certs::read(certificate).and_then(|bytes| certs::certificates(&bytes));
     let chain = chain.and_then(|chain| certs::valid(&chain, now).map(|()| chain));
-    let key = certs::read(&listener.key).and_then(|bytes| certs::private_key(&bytes));
+    let key = certs::read(key_file).and_then(|bytes| certs::private_key(&bytes));
     match (chain, key) {
         (Ok(chain), Ok(key)) => certs::identity(chain, key, provider).map_err(|fault| {
             let at = match fault {
-                certs::CertFault::BrokenCertificate(..) => &listener.certificate,
-                _ => &listener.key,
+                certs::CertFault::BrokenCertificate(..) => certificate,
+                _ => key_file,
             };
             vec![complaint(at, &fault)]
         }),
         (chain, key) => {
-            let chain = chain
-                .err()
-                .map(|fault| complaint(&listener.certificate, &fault));
-            let key = key.err().map(|fault| complaint(&listener.key, &fault));
+            let chain = chain.err().map(|fault| complaint(certificate, &fault));
+            let key = key.err().map(|fault| complaint(key_file, &fault));
             Err(chain.into_iter().chain(key).collect())
         }
     }
@@ -241,30 +283,26 @@ fn names(pool: &Pool, complaints: &mut Vec<Complaint>) -> Vec<ServerName<'static
     names
 }
 
-fn verifier(
-    pool: &Pool,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, Option<Complaint>> {
-    let ca = match (pool.verify, &pool.ca) {
-        (Verify::Off, _) => return Ok(Lenient::any(provider)),
-        (Verify::Pin, _) => return Ok(Lenient::pinned(provider, &pool.pins)),
-        (Verify::Ca, Some(ca)) => ca,
+fn verifier(pool: &Pool, provider: &Arc<CryptoProvider>) -> Result<Arc<Checks>, Option<Complaint>> {
+    let roots = match (pool.verify, &pool.ca) {
+        (Verify::Pin | Verify::Off, _) => None,
+        (Verify::Ca | Verify::Chain, Some(ca)) => {
+            let roots = certs::read(ca).and_then(|bytes| certs::certificates(&bytes));
+            let roots = roots.and_then(certs::authorities);
+            Some(roots.map_err(|fault| complaint(ca, &fault))?)
+        }
         // Only in a survey of a faulty text, which has told why; nothing is trusted then.
-        (Verify::Ca, None) => return Err(None),
+        (Verify::Ca | Verify::Chain, None) => return Err(None),
     };
-    let roots = certs::read(ca).and_then(|bytes| certs::certificates(&bytes));
-    let roots = roots
-        .and_then(certs::authorities)
-        .map_err(|fault| complaint(ca, &fault))?;
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
-    let verifier = verifier
-        .map_err(|error| ca.complaint(error.to_string(), "name a file with authorities"))?;
-    Ok(verifier)
-}
-
-fn complaint(path: &Located<PathBuf>, fault: &certs::CertFault) -> Complaint {
-    path.complaint(format!("{}: {fault}", path.display()), fault.cure())
+    Ok(Arc::new(Checks {
+        roots,
+        name: pool.verify == Verify::Ca,
+        pins: match pool.verify {
+            Verify::Off => Vec::new(),
+            _ => pool.pins.clone(),
+        },
+        provider: Arc::clone(provider),
+    }))
 }
 
 #[cfg(test)]

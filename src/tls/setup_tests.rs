@@ -4,10 +4,16 @@ use std::fs;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
+    DistinguishedName, DnType, IsCa, KeyIdMethod, KeyPair, SanType, SerialNumber, date_time_ymd,
+};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConnection, Error, ProtocolVersion, ServerConnection};
 
 use super::super::certs::{CertFault, read_fault};
+use super::super::identity::{fingerprint, of as identity_of};
 use super::super::tests::shaken_as;
 use super::super::{Fault, Records, Unmet};
 use super::*;
@@ -21,11 +27,15 @@ struct Bed {
 
 impl Bed {
     fn new() -> Self {
+        Self::of("authority of the test")
+    }
+
+    fn of(authority: &str) -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params
             .distinguished_name
-            .push(DnType::CommonName, "authority of the test");
+            .push(DnType::CommonName, authority);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let bed = Self {
             directory: tempfile::tempdir().unwrap(),
@@ -107,7 +117,7 @@ fn what_is_right_shakes_hands_in_each_version() {
     ] {
         let config = bed.config(&format!("tls_versions = {versions}"), "");
         let server = server(&config.listeners[0], SystemTime::now()).unwrap();
-        let pool = pool(&config.pools[0]).unwrap().unwrap();
+        let pool = pool(&config.pools[0], SystemTime::now()).unwrap().unwrap();
         assert_eq!(
             shake(pool.config, server.control, pool.names[1].clone()),
             Ok(expected)
@@ -115,7 +125,7 @@ fn what_is_right_shakes_hands_in_each_version() {
     }
     let config = bed.config("tls_versions = \"1.2\"", "tls_versions = \"1.3\"");
     let server = server(&config.listeners[0], SystemTime::now()).unwrap();
-    let pool = pool(&config.pools[0]).unwrap().unwrap();
+    let pool = pool(&config.pools[0], SystemTime::now()).unwrap().unwrap();
     assert!(shake(pool.config, server.control, pool.names[1].clone()).is_err());
 }
 
@@ -124,7 +134,7 @@ fn backends_are_verified_by_authority_and_name_unless_verification_is_off() {
     let bed = Bed::new();
     let handshake = |changes: &str, member: usize| {
         let config = bed.config("", changes);
-        let pool = pool(&config.pools[0]).unwrap().unwrap();
+        let pool = pool(&config.pools[0], SystemTime::now()).unwrap().unwrap();
         let server = server(&config.listeners[0], SystemTime::now()).unwrap();
         shake(pool.config, server.control, pool.names[member].clone())
     };
@@ -147,7 +157,7 @@ fn pins_take_what_no_authority_can_vouch_for_and_nothing_else() {
     bed.write("gate.key", bed.authority.key().serialize_pem().as_bytes());
     let handshake = |changes: &str| {
         let config = bed.config("", changes);
-        let pool = pool(&config.pools[0]).unwrap().unwrap();
+        let pool = pool(&config.pools[0], SystemTime::now()).unwrap().unwrap();
         let server = server(&config.listeners[0], SystemTime::now()).unwrap();
         shake(pool.config, server.control, pool.names[0].clone())
             .map_err(|error| Fault::from(error).to_string())
@@ -189,11 +199,15 @@ fn pools_without_tls_need_nothing_and_wrong_names_are_told_once() {
     let bed = Bed::new();
     fs::remove_file(bed.directory.path().join("inside-ca.pem")).unwrap();
     assert!(
-        pool(&bed.config("", "tls = \"off\"").pools[0])
+        pool(&bed.config("", "tls = \"off\"").pools[0], SystemTime::now())
             .unwrap()
             .is_none()
     );
-    let complaints = pool(&bed.config("", "server_name = \"a b\"").pools[0]).unwrap_err();
+    let complaints = pool(
+        &bed.config("", "server_name = \"a b\"").pools[0],
+        SystemTime::now(),
+    )
+    .unwrap_err();
     let keys: Vec<&str> = complaints
         .iter()
         .map(|complaint| complaint.key.as_str())
@@ -212,7 +226,7 @@ fn an_empty_or_broken_ca_file_is_a_complaint() {
         ),
     ] {
         bed.write("inside-ca.pem", bytes);
-        let complaints = pool(&bed.config("", "").pools[0]).unwrap_err();
+        let complaints = pool(&bed.config("", "").pools[0], SystemTime::now()).unwrap_err();
         assert!(
             complaints[0].to_string().contains(problem),
             "{}",
@@ -366,15 +380,15 @@ fn groups_of(
     let ours = server(&config.listeners[0], SystemTime::now())
         .unwrap()
         .session();
-    let pool = pool(&config.pools[0]).unwrap().unwrap();
+    let pool = pool(&config.pools[0], SystemTime::now()).unwrap().unwrap();
     let theirs = pool.session();
     let name = || pool.names[1].clone();
     let (control, _) = shaken_as(&ours.control(), &theirs.control(), name())?;
     let (data, _) = shaken_as(&ours.download(), &theirs.data(), name())?;
     let facts = data.facts().unwrap();
     assert!(facts.resumed);
-    assert_eq!(ours.demand().judge(Some(&facts)), Ok(()));
-    assert_eq!(theirs.demand().judge(Some(&facts)), Ok(()));
+    assert_eq!(ours.demand(None).judge(Some(&facts)), Ok(()));
+    assert_eq!(theirs.demand(None).judge(Some(&facts)), Ok(()));
     Ok([
         control.facts().unwrap().group.unwrap(),
         facts.group.unwrap(),
@@ -411,14 +425,14 @@ fn a_data_connection_that_is_not_resumed_is_post_quantum_where_it_must_be() {
     let bed = Bed::new();
     let config = bed.config("", "key_exchange = \"required\"");
     let listener = server(&config.listeners[0], SystemTime::now()).unwrap();
-    let pool = pool(&config.pools[0]).unwrap().unwrap();
+    let pool = pool(&config.pools[0], SystemTime::now()).unwrap().unwrap();
     let name = || pool.names[1].clone();
     let theirs = pool.session();
     let resumed_nothing = |ours: &ServerResume, theirs: &ClientResume| {
         let (data, _) = shaken_as(&ours.download(), &theirs.data(), name()).unwrap();
         let facts = data.facts().unwrap();
         assert!(!facts.resumed);
-        (facts.is_hybrid(), theirs.demand().judge(Some(&facts)))
+        (facts.is_hybrid(), theirs.demand(None).judge(Some(&facts)))
     };
     // With nothing to resume, the exchange is the whole one.
     assert_eq!(
@@ -443,7 +457,7 @@ fn the_price_of_a_second_exchange_is_not_paid() {
         let ours = server(&config.listeners[0], SystemTime::now())
             .unwrap()
             .session();
-        let pool = pool(&config.pools[0]).unwrap().unwrap();
+        let pool = pool(&config.pools[0], SystemTime::now()).unwrap().unwrap();
         let theirs = pool.session();
         let name = || pool.names[1].clone();
         let first_flight = |config| {
@@ -467,4 +481,211 @@ fn the_price_of_a_second_exchange_is_not_paid() {
         after_hybrid < after_classical + 20,
         "not a second key of a kilobyte"
     );
+}
+
+#[test]
+fn a_chain_is_enough_where_the_pool_says_so_and_pins_can_come_on_top() {
+    let bed = Bed::new();
+    let (certificate, key) = bed.issue(|_| {});
+    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    bed.write("gate.pem", certificate.as_bytes());
+    bed.write("gate.key", key.as_bytes());
+    let handshake = |changes: &str| {
+        let config = bed.config("", changes);
+        let pool = pool(&config.pools[0], SystemTime::now()).unwrap().unwrap();
+        let server = server(&config.listeners[0], SystemTime::now()).unwrap();
+        shake(pool.config, server.control, pool.names[0].clone())
+            .map_err(|error| Fault::from(error).to_string())
+    };
+    let told = handshake("").unwrap_err();
+    assert!(
+        told.contains("expected 10.0.0.1, its alternative names are")
+            && told.contains("ftp.inside"),
+        "{told}"
+    );
+    assert!(handshake("verify = \"chain\"").is_ok());
+    let (right, wrong) = (fingerprint(&der), "1".repeat(64));
+    for mode in ["ca", "chain"] {
+        let pinned = |pin: &str| {
+            format!("verify = \"{mode}\"\nserver_name = \"ftp.inside\"\npins = [\"{pin}\"]")
+        };
+        assert!(handshake(&pinned(&right.to_string())).is_ok());
+        let told = handshake(&pinned(&wrong)).unwrap_err();
+        assert!(told.contains("none of the pool's pins"), "{told}");
+    }
+    bed.write("inside-ca.pem", Bed::new().authority.pem().as_bytes());
+    for mode in ["ca", "chain"] {
+        let pinned =
+            format!("verify = \"{mode}\"\nserver_name = \"ftp.inside\"\npins = [\"{right}\"]");
+        let told = handshake(&pinned).unwrap_err();
+        assert!(
+            told.contains("unknown authority"),
+            "a pin replaces no authority: {told}"
+        );
+    }
+}
+
+#[test]
+fn certificates_of_clients_and_for_backends_are_checked_at_the_start() {
+    let bed = Bed::new();
+    let asked =
+        "client_certificates = \"required\"\nclient_ca = \"theirs.pem\"\nclient_crl = \"crl.pem\"";
+    let shown = "client_certificate = \"own.pem\"\nclient_key = \"own.key\"";
+    let complaints = || -> Vec<String> {
+        let config = bed.config(asked, shown);
+        let now = SystemTime::now();
+        let of_listener = server(&config.listeners[0], now).err().unwrap_or_default();
+        let of_pool = pool(&config.pools[0], now).err().unwrap_or_default();
+        let all = of_listener.iter().chain(&of_pool);
+        all.map(|one| format!("{}: {}", one.key, one.problem.rsplit("/").next().unwrap()))
+            .collect()
+    };
+    assert_eq!(
+        complaints(),
+        [
+            "listener[0].client_ca: theirs.pem: there is no such file",
+            "listener[0].client_crl: crl.pem: there is no such file",
+            "pool[0].client_certificate: own.pem: there is no such file",
+            "pool[0].client_key: own.key: there is no such file",
+        ]
+    );
+    let list = |year: i32| {
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(year, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&bed.authority).unwrap().pem().unwrap()
+    };
+    bed.write("theirs.pem", bed.authority.pem().as_bytes());
+    bed.write("crl.pem", list(2021).as_bytes());
+    let (certificate, _) = bed.issue(|_| {});
+    let (_, other_key) = bed.issue(|_| {});
+    bed.write("own.pem", certificate.as_bytes());
+    bed.write("own.key", other_key.as_bytes());
+    let told = complaints();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].contains("was to be renewed on Jan  1 00:00:00 2021"),
+        "{told:?}"
+    );
+    assert!(
+        told[1].contains("the key does not belong to the first certificate"),
+        "{told:?}"
+    );
+    let (certificate, key) = bed.issue(|params| params.not_after = date_time_ymd(2021, 1, 1));
+    bed.write("crl.pem", certificate.as_bytes());
+    bed.write("own.pem", certificate.as_bytes());
+    bed.write("own.key", key.as_bytes());
+    let told = complaints();
+    assert_eq!(
+        told[0],
+        "listener[0].client_crl: crl.pem: holds no PEM revocation list but a certificate"
+    );
+    assert!(told[1].contains("has expired"), "{told:?}");
+    let (certificate, key) = bed.issue(|_| {});
+    bed.write("crl.pem", list(2121).as_bytes());
+    bed.write("own.pem", certificate.as_bytes());
+    bed.write("own.key", key.as_bytes());
+    assert_eq!(complaints(), [""; 0]);
+}
+
+#[test]
+fn a_missing_revocation_list_lets_nobody_in() {
+    let (bed, other) = (Bed::new(), Bed::of("another authority"));
+    bed.write(
+        "theirs.pem",
+        (bed.authority.pem() + &other.authority.pem()).as_bytes(),
+    );
+    let params = CertificateRevocationListParams {
+        this_update: date_time_ymd(2020, 1, 1),
+        next_update: date_time_ymd(2121, 1, 1),
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    let list = params.signed_by(&bed.authority).unwrap();
+    bed.write("crl.pem", list.pem().unwrap().as_bytes());
+    let asked =
+        "client_certificates = \"required\"\nclient_ca = \"theirs.pem\"\nclient_crl = \"crl.pem\"";
+    let shown = "client_certificate = \"own.pem\"\nclient_key = \"own.key\"";
+    for (issuer, is_listed) in [(&bed, true), (&other, false)] {
+        let (certificate, key) = issuer.issue(|_| {});
+        bed.write("own.pem", certificate.as_bytes());
+        bed.write("own.key", key.as_bytes());
+        let config = bed.config(asked, shown);
+        let now = SystemTime::now();
+        let pool = pool(&config.pools[0], now).unwrap().unwrap();
+        let server = server(&config.listeners[0], now).unwrap();
+        let met = shake(pool.config, server.control, pool.names[1].clone());
+        let told = met.map_err(|error| Fault::from(error).to_string());
+        assert_eq!(told.is_ok(), is_listed, "{told:?}");
+        if let Err(told) = told {
+            assert!(
+                told.contains("no revocation list of its authority"),
+                "{told}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_identity_is_what_the_certificate_says_and_bounded() {
+    let bed = Bed::new();
+    let long = "x".repeat(1000);
+    let (certificate, _) = bed.issue(|params| {
+        params.distinguished_name = DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, &*long);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "ann\n\u{1b}[31m");
+        params.serial_number = Some(SerialNumber::from(0xbeef));
+        params.subject_alt_names = vec![
+            SanType::Rfc822Name("ann@partner.test".try_into().unwrap()),
+            SanType::DnsName(long.as_str().try_into().unwrap()),
+            SanType::IpAddress([192, 0, 2, 7].into()),
+            SanType::URI("ftp://partner.test".try_into().unwrap()),
+        ];
+        let names = (0..100).map(|n| SanType::DnsName(format!("n{n}.test").try_into().unwrap()));
+        params.subject_alt_names.extend(names);
+    });
+    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    let identity = identity_of(&der);
+    assert_eq!(identity.subject.len(), limits::IDENTITY_TEXT_BYTES_MAX);
+    assert_eq!(identity.issuer, "CN=authority of the test");
+    assert_eq!(identity.serial, "beef");
+    assert_eq!(identity.fingerprint, fingerprint(&der).to_string());
+    assert_eq!(identity.names.len(), limits::IDENTITY_NAMES_MAX);
+    assert_eq!(
+        identity.names[..3],
+        ["ann\n\u{1b}[31m", "ann@partner.test", "n0.test"]
+    );
+    assert_eq!(identity.alternatives.len(), limits::IDENTITY_NAMES_MAX);
+    for told in [
+        "email:ann@partner.test",
+        "IP:192.0.2.7",
+        "URI:ftp://partner.test",
+    ] {
+        assert!(
+            identity.alternatives.iter().any(|name| name == told),
+            "{told}"
+        );
+    }
+    assert!(identity.is(b"ann@partner.test") && identity.is(b"n0.test"));
+    // Neither a part of a name, nor another case, nor what was too long to be kept.
+    for other in [
+        &b"ann"[..],
+        b"ANN@partner.test",
+        b"",
+        &long.as_bytes()[..256],
+        b"192.0.2.7",
+    ] {
+        assert!(!identity.is(other));
+    }
 }

@@ -1,74 +1,71 @@
-//! Verifiers for backends without an authority: `verify = "pin"` and `verify = "off"`.
+//! The verifier of backends' certificates: up to three checks, and each mode of `verify` is some of them.
 //!
-//! Whoever shows a certificate must have its key, with either of them.
+//! Whoever shows a certificate must have its key, whatever the mode.
 
 use std::error;
 use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+};
 
+use super::identity::fingerprint;
 use crate::config::Pin;
 
-/// Takes certificates for what they are, not for what an authority says of them.
+/// What a backend's certificate must stand.
 #[derive(Debug)]
-pub(super) struct Lenient {
-    /// Those that will do; nothing where any will.
-    pins: Option<Vec<Pin>>,
-    provider: Arc<CryptoProvider>,
+pub(super) struct Checks {
+    /// The authorities of which one must have issued it, at this time and for servers.
+    pub(super) roots: Option<RootCertStore>,
+    /// Whether it must bear the expected name as well.
+    pub(super) name: bool,
+    /// Those of which it must be one, where there are any.
+    pub(super) pins: Vec<Pin>,
+    /// Who checks signatures.
+    pub(super) provider: Arc<CryptoProvider>,
 }
 
 /// A certificate that is none of the pinned ones.
 #[derive(Debug)]
 struct Unpinned(Pin);
 
-impl Lenient {
-    /// `verify = "off"`
-    pub(super) fn any(provider: &Arc<CryptoProvider>) -> Arc<Self> {
-        Arc::new(Self {
-            pins: None,
-            provider: Arc::clone(provider),
-        })
-    }
-
-    /// `verify = "pin"`
-    pub(super) fn pinned(provider: &Arc<CryptoProvider>, pins: &[Pin]) -> Arc<Self> {
-        Arc::new(Self {
-            pins: Some(pins.to_vec()),
-            provider: Arc::clone(provider),
-        })
-    }
-}
-
-fn fingerprint(certificate: &CertificateDer<'_>) -> Pin {
-    let digest = digest::digest(&digest::SHA256, certificate);
-    let mut pin = Pin([0; 32]);
-    pin.0.copy_from_slice(digest.as_ref());
-    pin
-}
-
-impl ServerCertVerifier for Lenient {
+impl ServerCertVerifier for Checks {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(pins) = &self.pins else {
-            return Ok(ServerCertVerified::assertion());
-        };
-        let shown = fingerprint(end_entity);
-        if pins.contains(&shown) {
-            return Ok(ServerCertVerified::assertion());
+        if let Some(roots) = &self.roots {
+            let parsed = ParsedCertificate::try_from(end_entity)?;
+            let algorithms = self.provider.signature_verification_algorithms.all;
+            verify_server_cert_signed_by_trust_anchor(
+                &parsed,
+                roots,
+                intermediates,
+                now,
+                algorithms,
+            )?;
+            if self.name {
+                verify_server_name(&parsed, server_name)?;
+            }
         }
-        let unpinned = OtherError(Arc::new(Unpinned(shown)));
-        Err(CertificateError::Other(unpinned).into())
+        if !self.pins.is_empty() {
+            let shown = fingerprint(end_entity);
+            if !self.pins.contains(&shown) {
+                let unpinned = OtherError(Arc::new(Unpinned(shown)));
+                return Err(CertificateError::Other(unpinned).into());
+            }
+        }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

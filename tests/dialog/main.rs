@@ -5,6 +5,7 @@
 
 mod control;
 mod downloads;
+mod identity;
 mod modes;
 mod replies;
 mod script;

@@ -9,8 +9,8 @@ use sluicegate::dialog::{
 };
 use sluicegate::limits;
 use sluicegate::policy::{
-    BackendProtection, BackendTls, ClientProtection, ClientTls, OnEmpty, OnUnfinished,
-    PassiveStyle, PasvAddress, Patience, SiteRules,
+    BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, OnEmpty,
+    OnUnfinished, PassiveStyle, PasvAddress, Patience, SiteRules,
 };
 
 /// One session under test.
@@ -28,6 +28,7 @@ pub(crate) fn rules() -> SiteRules {
         client_tls: ClientTls::Required,
         banner_first: false,
         implicit_private: true,
+        client_identity: ClientIdentity::Ignore,
         client_protection: ClientProtection::Private,
         backend_tls: BackendTls::Explicit,
         backend_banner_first: false,

@@ -15,11 +15,13 @@
 )]
 
 mod apar;
+mod backends;
 mod binding;
 mod bounds;
 mod cores;
 mod direct;
 mod empties;
+mod identity;
 mod limits;
 mod login;
 mod modes;

@@ -59,6 +59,7 @@ fn furnished(kind: Kind, scene: &Scene, ways: Ways) -> FtpServer {
 const IMPLICIT: Ways = Ways {
     implicit: true,
     clear_data: false,
+    certificates: false,
 };
 
 #[test]
@@ -181,6 +182,7 @@ fn active_clients(kind: Kind) {
         let ways = Ways {
             implicit: false,
             clear_data: is_clear,
+            certificates: false,
         };
         let server = furnished(kind, &scene, ways);
         let setup = version(tls)

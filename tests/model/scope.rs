@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sluicegate::policy::{
-    BackendProtection, BackendTls, ClientProtection, ClientTls, OnEmpty, OnUnfinished,
-    PassiveStyle, PasvAddress, Patience, SiteRules,
+    BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, OnEmpty,
+    OnUnfinished, PassiveStyle, PasvAddress, Patience, SiteRules,
 };
 use stateright::{Model, Property};
 
@@ -206,6 +206,7 @@ pub(crate) fn strict() -> SiteRules {
         bare_uploads: false,
         banner_first: false,
         implicit_private: true,
+        client_identity: ClientIdentity::Ignore,
         backend_banner_first: false,
         active: true,
         passive: PassiveStyle::Auto,

@@ -22,8 +22,8 @@ use std::time::Duration;
 use sluicegate::dialog::{Action, Actions, Close};
 use sluicegate::limits;
 use sluicegate::policy::{
-    BackendProtection, BackendTls, ClientProtection, ClientTls, OnEmpty, OnUnfinished,
-    PassiveStyle, PasvAddress, Patience, SiteRules,
+    BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, OnEmpty,
+    OnUnfinished, PassiveStyle, PasvAddress, Patience, SiteRules,
 };
 
 use chance::Chance;
@@ -83,6 +83,7 @@ fn site(chance: &mut Chance) -> SiteRules {
         },
         banner_first: chance.percent(50),
         implicit_private: chance.percent(50),
+        client_identity: ClientIdentity::Ignore,
         client_protection: if is_strict {
             ClientProtection::Private
         } else {

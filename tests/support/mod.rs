@@ -6,6 +6,7 @@
 pub(crate) mod certs;
 pub(crate) mod clients;
 pub(crate) mod gate;
+pub(crate) mod partners;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod rude;

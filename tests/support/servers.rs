@@ -14,6 +14,9 @@ use super::{PASSWORD, Scene, USER};
 /// Where `scripts/install-peers` unpacks the servers.
 const PEERS: &str = "/opt/sluicegate-peers";
 
+/// Where the authority of `Ways::certificates` is, within the scene.
+const INSIDE_CA: &str = "certificates/inside/ca.pem";
+
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -32,6 +35,8 @@ pub(crate) struct Ways {
     pub(crate) implicit: bool,
     /// Data connections may be clear; by default they must not.
     pub(crate) clear_data: bool,
+    /// Clients show a certificate of the scene's authority `inside`, on every connection.
+    pub(crate) certificates: bool,
 }
 
 /// A running FTP server and the directory it serves.
@@ -96,6 +101,12 @@ impl FtpServer {
 fn vsftpd(scene: &Scene, ports: &Ports, root: &Path, ways: Ways) -> Server {
     let yes = |is: bool| if is { "YES" } else { "NO" };
     let log = scene.path("vsftpd.log");
+    let asked = yes(ways.certificates);
+    // It reads the file even where it asks nobody.
+    let trusted = match ways.certificates {
+        true => scene.path(INSIDE_CA),
+        false => scene.authority.ca_file().to_owned(),
+    };
     let mut config = String::new();
     for (key, value) in [
         ("listen", "YES"),
@@ -113,6 +124,9 @@ fn vsftpd(scene: &Scene, ports: &Ports, root: &Path, ways: Ways) -> Server {
         ("force_local_data_ssl", yes(!ways.clear_data)),
         ("implicit_ssl", yes(ways.implicit)),
         ("require_ssl_reuse", "YES"),
+        ("require_cert", asked),
+        ("validate_cert", asked),
+        ("ca_certs_file", trusted.to_str().unwrap()),
         ("ssl_ciphers", "HIGH"),
         ("xferlog_enable", "YES"),
         ("log_ftp_protocol", "YES"),
@@ -142,17 +156,7 @@ fn vsftpd(scene: &Scene, ports: &Ports, root: &Path, ways: Ways) -> Server {
 }
 
 fn proftpd(scene: &Scene, ports: &Ports, root: &Path, ways: Ways) -> Server {
-    let mut users = run(Command::new("openssl").args(["passwd", "-6", PASSWORD]))
-        .ok()
-        .text();
-    users = format!(
-        "{USER}:{}:{}::/nonexistent:/usr/sbin/nologin\n",
-        users.trim(),
-        account_ids()
-    );
-    let users = scene.file("proftpd.users", users);
-    std::os::unix::fs::chown(&users, Some(0), Some(0)).unwrap();
-    std::fs::set_permissions(&users, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let users = proftpd_users(scene);
     let state = scene.folder("proftpd");
     let tls_log = scene.path("proftpd-tls.log");
     let config = format!(
@@ -188,7 +192,17 @@ TLSOptions {options}
 TLSLog {tls_log}
 TLSECCertificateFile {certificate}
 TLSECCertificateKeyFile {key}
+{asked}
 "#,
+        asked = if ways.certificates {
+            let inside = scene.path(INSIDE_CA);
+            format!(
+                "TLSVerifyClient on\nTLSCACertificateFile {}",
+                inside.display()
+            )
+        } else {
+            String::new()
+        },
         required = if ways.clear_data { "ctrl" } else { "on" },
         options = if ways.implicit {
             "UseImplicitSSL"
@@ -211,6 +225,22 @@ TLSECCertificateKeyFile {key}
         .args(["--nodaemon", "--quiet", "--config"])
         .arg(config);
     Server::start("proftpd", &mut command, vec![state.join("log"), tls_log])
+}
+
+/// ProFTPD's file of accounts.
+fn proftpd_users(scene: &Scene) -> PathBuf {
+    let mut users = run(Command::new("openssl").args(["passwd", "-6", PASSWORD]))
+        .ok()
+        .text();
+    users = format!(
+        "{USER}:{}:{}::/nonexistent:/usr/sbin/nologin\n",
+        users.trim(),
+        account_ids()
+    );
+    let users = scene.file("proftpd.users", users);
+    std::os::unix::fs::chown(&users, Some(0), Some(0)).unwrap();
+    std::fs::set_permissions(&users, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    users
 }
 
 /// The account's numbers, as a line of passwd has them.

@@ -205,6 +205,12 @@ impl Wire {
         Ok(())
     }
 
+    /// Reads the TCP stream to its end past TLS: a reset is an error.
+    pub(crate) fn read_raw_to_end(&mut self) -> io::Result<()> {
+        self.tcp.set_read_timeout(Some(super::PATIENCE))?;
+        io::copy(&mut self.tcp, &mut io::sink()).map(drop)
+    }
+
     /// Writes past TLS, as an attacker in the path would.
     pub(crate) fn write_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.tcp.write_all(bytes)

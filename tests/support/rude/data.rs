@@ -232,7 +232,8 @@ impl Session<'_> {
         if !self.private {
             return true;
         }
-        let handshake = data.secure_as_server(&self.config);
+        let handshake =
+            data.secure_as_server(self.script.data_tls.as_ref().unwrap_or(&self.config));
         if let Err(error) = &handshake {
             let reset = error.kind() == ErrorKind::ConnectionReset;
             self.note(

@@ -1,5 +1,9 @@
 //! What a rude backend is told to do: one act per command, everything else as a good server does it.
 
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+
 use crate::support::certs::Versions;
 
 /// How the backend answers one command.
@@ -71,6 +75,8 @@ pub(crate) struct Script {
     pub(crate) greeting: &'static str,
     /// TLS begins behind the greeting, without AUTH.
     pub(crate) banner_first: bool,
+    /// What data connections go by, where it is not what the control connection does.
+    pub(crate) data_tls: Option<Arc<ServerConfig>>,
 }
 
 impl Script {
@@ -83,6 +89,7 @@ impl Script {
             tls: true,
             greeting: "220 rude backend\r\n",
             banner_first: false,
+            data_tls: None,
         }
     }
 
@@ -111,6 +118,12 @@ impl Script {
     /// Implicit TLS in the manner of z/OS.
     pub(crate) fn banner_first(mut self) -> Self {
         self.banner_first = true;
+        self
+    }
+
+    /// Another certificate on data connections.
+    pub(crate) fn data_tls(mut self, config: Arc<ServerConfig>) -> Self {
+        self.data_tls = Some(config);
         self
     }
 

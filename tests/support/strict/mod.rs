@@ -88,7 +88,7 @@ impl Strict {
 
     /// Forgets every TLS session: the next data connection begins a new one.
     pub(crate) fn forget(&mut self, authority: &Authority, versions: Versions) {
-        self.config = authority.client(versions);
+        self.go_by(authority.client(versions));
     }
 
     /// Its data connections resume the other client's TLS sessions.
@@ -96,9 +96,19 @@ impl Strict {
         self.config = Arc::clone(&other.config);
     }
 
+    /// Its data connections go by this from now on.
+    pub(crate) fn go_by(&mut self, config: Arc<ClientConfig>) {
+        self.config = config;
+    }
+
     /// A private session, logged in, its data connections private.
     pub(crate) fn open(address: SocketAddr, authority: &Authority, versions: Versions) -> Self {
-        let mut client = Self::greet(address, authority.client(versions));
+        Self::open_with(address, authority.client(versions))
+    }
+
+    /// The same for a client with its own idea of TLS, such as one that shows a certificate.
+    pub(crate) fn open_with(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
+        let mut client = Self::greet(address, config);
         client.auth();
         client.login();
         client.protect('P');
