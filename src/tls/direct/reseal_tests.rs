@@ -77,8 +77,12 @@ impl Peer {
     }
 
     fn record(&mut self, inner: &[u8]) -> Vec<u8> {
+        self.record_of_version(3, inner)
+    }
+
+    fn record_of_version(&mut self, minor: u8, inner: &[u8]) -> Vec<u8> {
         let len = ((inner.len() + TAG_BYTES) as u16).to_be_bytes();
-        let mut record = [&[23, 3, 3, len[0], len[1]], inner, &[0; TAG_BYTES]].concat();
+        let mut record = [&[23, 3, minor, len[0], len[1]], inner, &[0; TAG_BYTES]].concat();
         self.sealer.seal(&mut record).unwrap();
         record
     }
@@ -176,10 +180,10 @@ fn last() -> impl Strategy<Value = Last> {
     ]
 }
 
-/// The wire of a source's peer: pieces that belong together, and what the sink's peer does between them.
-fn write(source: &mut Peer, acts: &[Act], last: Last) -> Vec<(Vec<u8>, bool)> {
+/// The wire of a source's peer, in stretches between which the sink's peer asks for another key.
+fn write(source: &mut Peer, acts: &[Act], last: Last) -> Vec<Vec<u8>> {
     let is_server = matches!(source.maker, KeyMaker::Server(_));
-    let (mut wire, mut canceled) = (Vec::new(), 0);
+    let (mut wire, mut stretch, mut canceled) = (Vec::new(), Vec::new(), 0);
     for act in acts {
         let bytes = match *act {
             Act::Data { len, padding } => {
@@ -201,11 +205,15 @@ fn write(source: &mut Peer, acts: &[Act], last: Last) -> Vec<(Vec<u8>, bool)> {
                 canceled += 1;
                 source.record(&[WARNING, 90, ALERT])
             }
+            Act::SinkAsks => {
+                wire.push(std::mem::take(&mut stretch));
+                Vec::new()
+            }
             _ => Vec::new(),
         };
-        wire.push((bytes, matches!(act, Act::SinkAsks)));
+        stretch.extend(bytes);
     }
-    let bytes = match last {
+    stretch.extend(match last {
         Last::Nothing => Vec::new(),
         Last::Closed => [source.record(&[WARNING, 0, ALERT]), b"behind".to_vec()].concat(),
         Last::Alert => source.record(&[FATAL, 40, ALERT]),
@@ -218,8 +226,8 @@ fn write(source: &mut Peer, acts: &[Act], last: Last) -> Vec<(Vec<u8>, bool)> {
         Last::Overlong => source.record(&[noise(PLAIN_BYTES_MAX + 1), vec![23]].concat()),
         Last::AllPadding => source.record(&[0; 30]),
         Last::Clear => b"\x15\x03\x03\x00\x02\x01\x00".to_vec(),
-    };
-    wire.push((bytes, false));
+    });
+    wire.push(stretch);
     wire
 }
 
@@ -259,12 +267,12 @@ fn carry(
     }
     let (mut heard, mut moved) = (Heard::default(), 0);
     let mut end = Ok(Progress::Open);
-    for (bytes, sink_asks) in write(&mut sender, acts, last) {
-        if sink_asks {
+    for (at, stretch) in write(&mut sender, acts, last).into_iter().enumerate() {
+        if at > 0 {
             sink.feed(&receiver.update(true));
             sink.process(&mut Vec::new()).unwrap();
         }
-        for part in bytes.chunks(piece) {
+        for part in stretch.chunks(piece) {
             source.feed(part);
             end = if is_direct {
                 let (bytes, end) = source.pass(&mut sink);
@@ -401,6 +409,18 @@ fn what_is_no_data_leaves_no_gap_and_costs_no_send() {
     let mut heard = Heard::default();
     receiver.hear(&mut sink, &mut heard);
     assert!(heard.plain == noise(1000).repeat(12));
+}
+
+#[test]
+fn a_version_that_stands_for_nothing_is_not_passed_on() {
+    let (mut source, mut sink, mut sender, mut receiver) = loaded(0);
+    for minor in [0, 1, 4, 255] {
+        source.feed(&sender.record_of_version(minor, b"data\x17"));
+        assert_eq!(source.pass(&mut sink), (4, Ok(Progress::Open)));
+        let mut heard = Heard::default();
+        receiver.hear(&mut sink, &mut heard);
+        assert_eq!(heard.plain, b"data");
+    }
 }
 
 #[test]
