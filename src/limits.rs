@@ -124,6 +124,10 @@ pub const RELAY_TURN_BYTES: usize = 1024 * 1024;
 /// What a read costs beside its bytes, in bytes: a source that sends crumbs must not make its turns longer.
 pub const RELAY_READ_BYTES: usize = 16 * 1024;
 
+/// How long a core that always has something to do goes on before it looks for new events. A stream whose peers never make
+/// it wait is always ready again, and without this bound (glommio's own is 100 ms) nobody else's bytes would be heard.
+pub const EVENTS_LOOK: Duration = Duration::from_millis(1);
+
 /// Memory of the buffers that one core has lent to its streams, beyond which none of them gets a larger one: peers that
 /// do not take what was read for them hold buffers for as long as they like.
 pub const BUFFERS_LENT_BYTES_MAX: usize = 64 * 1024 * 1024;

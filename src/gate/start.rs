@@ -11,7 +11,7 @@ use glommio::{LocalExecutorBuilder, Placement};
 use super::check::Prepared;
 use super::{EndNotice, News, Running, Shard, news};
 use crate::config::{Complaint, Cores, Listener, Pool, Steering};
-use crate::limits::{MAILBOX_MESSAGES_MAX, RING_MEMORY_BYTES, SESSIONS, SHARDS_MAX};
+use crate::limits::{EVENTS_LOOK, MAILBOX_MESSAGES_MAX, RING_MEMORY_BYTES, SESSIONS, SHARDS_MAX};
 use crate::net;
 use crate::relay::Budget;
 use crate::shard::{self, BindFault, Plan, SitePlan};
@@ -217,6 +217,7 @@ fn start_one(
     let thread = LocalExecutorBuilder::new(Placement::Fixed(cpu))
         .name(&format!("core-{cpu}"))
         .io_memory(RING_MEMORY_BYTES)
+        .preempt_timer(EVENTS_LOOK)
         .spawn(move || async move {
             let snapshot = shard::run(plan, inbox, ready).await;
             drop(notice);

@@ -59,6 +59,7 @@ mod tests;
 pub(crate) fn on_core<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F + Send + 'static) {
     glommio::LocalExecutorBuilder::default()
         .io_memory(crate::limits::RING_MEMORY_BYTES)
+        .preempt_timer(crate::limits::EVENTS_LOOK)
         .spawn(move || async move { test().await })
         .unwrap()
         .join()
