@@ -265,8 +265,13 @@ impl Relay {
 
     /// Nothing moves just now: has the sink gone, or has it been too long?
     fn poll_blocked(&mut self, cx: &mut Context<'_>) -> Poll<Report> {
+        let waiting = self.waiting();
         if self.sink_has_broken(cx) {
             return Poll::Ready(self.report(Side::sink(self.direction), End::Reset));
+        }
+        if self.waiting() < waiting {
+            // Hearing a leg flushes it. There was room meanwhile, and nobody will wake us for it a second time.
+            cx.waker().wake_by_ref();
         }
         if self.alarm.poll(cx).is_pending() {
             return Poll::Pending;
