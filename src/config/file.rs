@@ -85,6 +85,7 @@ section! {
     /// `[process]`
     ProcessKeys {
         cores: Cores,
+        in_place: bool,
     }
 }
 

@@ -86,6 +86,7 @@ fn process(section: Option<Spanned<ProcessKeys>>, findings: &mut Findings) -> Pr
     };
     Process {
         cores: cores.unwrap_or_else(default),
+        in_place: desk.or("in_place", keys.in_place, true),
     }
 }
 

@@ -35,6 +35,7 @@ pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
         return Err(complaints);
     };
     let config = config.relative_to(directory);
+    let in_place = config.process.in_place;
     let mut keep = |mut faults: Vec<Complaint>| complaints.append(&mut faults);
     let listeners: Vec<_> = config
         .listeners
@@ -45,11 +46,13 @@ pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
             let with_hosts = own.and_then(|own| own.with_hosts(listener, config.hosts_of(at), now));
             with_hosts.map_err(&mut keep).ok()
         })
+        .map(|tls| tls.in_place(in_place))
         .collect();
     let pools: Vec<_> = config
         .pools
         .iter()
         .filter_map(|pool| setup::pool(pool, now).map_err(&mut keep).ok())
+        .map(|tls| tls.map(|tls| tls.in_place(in_place)))
         .collect();
     match complaints.is_empty() {
         true => Ok(Prepared {

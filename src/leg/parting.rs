@@ -112,7 +112,7 @@ impl Leg {
                 parting.end_ours(&mut self.queue)?;
                 let _told_by_reads = Self::flush(&mut self.stream, &mut self.queue, None, cx);
             }
-            if ready!(parting.tls.poll_fill(&mut self.stream, cx, max))? == 0 {
+            if ready!(parting.tls.poll_fill(&mut self.stream, cx, max))?.0 == 0 {
                 return Poll::Ready(match parting.tls.is_amid_record() {
                     true => Err(Fault::CutOff),
                     false => Ok(Read::Fin),

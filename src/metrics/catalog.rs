@@ -61,6 +61,9 @@ catalog! {
         UploadsAborted, "sluicegate_transfers_total", [direction = "upload", outcome = "aborted"], "Uploads ended by the client's ABOR.";
         DownloadBytes, "sluicegate_transfer_bytes_total", [direction = "download"], "Bytes of files and listings sent to clients.";
         UploadBytes, "sluicegate_transfer_bytes_total", [direction = "upload"], "Bytes of files sent to backends.";
+        SplicedBytes, "sluicegate_relayed_bytes_total", [path = "spliced"], "Bytes moved between two clear data connections within the kernel.";
+        SealedBytes, "sluicegate_relayed_bytes_total", [path = "sealed"], "Bytes moved between data connections with TLS on one of them or both, opened and sealed anew.";
+        InPlaceBytes, "sluicegate_relayed_bytes_total", [path = "in_place"], "Bytes moved between two TLS 1.3 data connections in the buffer they came in.";
         EmptyCompletions, "sluicegate_empty_completions_total", [], "Empty downloads completed for the client although the backend did not end its data connection properly.";
         FalseEmptiesRefused, "sluicegate_false_empties_refused_total", [], "Uploads without a handshake that would have left an empty file nobody sent.";
         ClientUnfinishedMirrored, "sluicegate_unfinished_streams_total", [side = "client", policy = "mirror"], "Uploads without close_notify, whose end was passed on as it was.";

@@ -12,7 +12,9 @@ use glommio::net::TcpStream;
 use socket2::SockRef;
 
 use super::Ends;
+use crate::sys::pipe::Pipe;
 use crate::sys::sockopt::{self, Lender};
+use crate::sys::splice;
 
 /// A connected TCP stream of this core: non-blocking, closed on exec, without Nagle's delay.
 ///
@@ -108,6 +110,48 @@ impl Stream {
             Ok(_) => Ok(()),
             Err(error) => Err(self.keep(error)),
         })
+    }
+
+    /// As `poll_receive`, into an empty pipe. Nothing where there is something that cannot be spliced: what stands before
+    /// an urgent mark (tcp(7)) has to be received.
+    ///
+    /// # Errors
+    /// As `poll_read`.
+    pub fn poll_draw(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<io::Result<Option<usize>>> {
+        let mut is_readable = false;
+        loop {
+            if self.waiting {
+                ready!(self.poll_readable(cx))?;
+                is_readable = true;
+            }
+            match splice::draw(self.inner.as_fd(), pipe) {
+                // Never asked again here: the two would contradict each other for ever.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && is_readable => {
+                    return Poll::Ready(Ok(None));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.waiting = true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                got => return Poll::Ready(self.judge_read(got).map(Some)),
+            }
+        }
+    }
+
+    /// Writes what the socket takes at once out of a pipe that holds something.
+    ///
+    /// # Errors
+    /// `WouldBlock` where it takes nothing; no readiness is waited for. Otherwise as `poll_write`.
+    pub fn pour(&mut self, pipe: &mut Pipe) -> io::Result<usize> {
+        if let Some(kind) = self.broken {
+            return Err(kind.into());
+        }
+        match splice::pour(pipe, self.inner.as_fd()) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(self.keep(error)),
+            poured => poured,
+        }
     }
 
     /// Writes what the socket takes of `bytes`.

@@ -10,8 +10,8 @@ use crate::data::{Opened, Opening};
 use crate::dialog::{Close, DataNews, DataPlan, End, Side};
 use crate::ftp::{Direction, escape};
 use crate::leg::Leg;
-use crate::metrics::Phase;
-use crate::relay::{Budget, Closed, Closing, Relay, Report};
+use crate::metrics::{Counter, Phase};
+use crate::relay::{Budget, Closed, Closing, Path, Relay, Report};
 use crate::sys::clock;
 
 /// One transfer's legs.
@@ -176,7 +176,9 @@ impl Transfer {
         let backend = std::mem::replace(&mut self.backend, Half::Flowing);
         if let (Half::Up(client), Half::Up(backend)) = (client, backend) {
             self.observe(Phase::DataConnect, self.began);
-            self.relay = Some(Relay::new(client, backend, self.direction, self.budget));
+            let relay = Relay::new(client, backend, self.direction, self.budget);
+            tracing::debug!(session = self.session, path = ?relay.path(), "bytes may flow");
+            self.relay = Some(relay);
         }
     }
 
@@ -185,6 +187,12 @@ impl Transfer {
         let Some(relay) = self.relay.take() else {
             return;
         };
+        let path = match relay.path() {
+            Path::Spliced => Counter::SplicedBytes,
+            Path::Sealed => Counter::SealedBytes,
+            Path::InPlace => Counter::InPlaceBytes,
+        };
+        self.core.recorder.borrow_mut().add(path, report.bytes);
         let (source, sink) = relay.into_legs();
         self.source_ended = Some(clock::now());
         let (source_side, sink_side) = (Side::source(self.direction), Side::sink(self.direction));

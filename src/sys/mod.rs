@@ -6,5 +6,7 @@
 
 pub mod clock;
 pub mod cpus;
+pub mod pipe;
 pub mod rlimits;
 pub mod sockopt;
+pub mod splice;

@@ -62,6 +62,8 @@ impl ServerResume {
         control.session_storage = for_control;
         control.ticketer = Arc::new(NoTickets);
         control.send_tls13_tickets = limits::CONTROL_TICKETS;
+        // It stays with rustls, which knows who its peer is.
+        control.enable_secret_extraction = false;
         let mut download = data.clone();
         download.ticketer = Arc::new(NoTickets);
         download.session_storage = for_data;
@@ -189,7 +191,6 @@ impl ClientResume {
         let for_data = |base: &ClientConfig| {
             let mut data = base.clone();
             data.resumption = Resumption::store(Arc::clone(&store) as Arc<_>);
-            data.enable_secret_extraction = false;
             data
         };
         let mut control = for_data(base);

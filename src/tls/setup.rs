@@ -68,6 +68,13 @@ impl ListenerTls {
             None => resume,
         }
     }
+
+    /// Whether data connections in TLS 1.3 have records of our own, so that they can be passed on in place.
+    #[must_use]
+    pub fn in_place(mut self, is_on: bool) -> Self {
+        Arc::make_mut(&mut self.data).enable_secret_extraction = is_on;
+        self
+    }
 }
 
 impl PoolTls {
@@ -75,6 +82,14 @@ impl PoolTls {
     #[must_use]
     pub fn session(&self) -> ClientResume {
         ClientResume::of(&self.config, &self.resuming, self.is_hybrid)
+    }
+
+    /// As `ListenerTls::in_place`.
+    #[must_use]
+    pub fn in_place(mut self, is_on: bool) -> Self {
+        Arc::make_mut(&mut self.config).enable_secret_extraction = is_on;
+        Arc::make_mut(&mut self.resuming).enable_secret_extraction = is_on;
+        self
     }
 }
 

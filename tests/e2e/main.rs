@@ -34,6 +34,7 @@ mod limits;
 mod login;
 mod modes;
 mod panics;
+mod paths;
 mod pressure;
 mod proxied;
 mod servers;
