@@ -112,6 +112,10 @@ catalog! {
 /// What a metric with several variants is about; those with one say it themselves.
 const SHARED_HELP: &[(&str, &str)] = &[
     (
+        "sluicegate_relayed_bytes_total",
+        "Plain bytes relayed, by the path that they took.",
+    ),
+    (
         "sluicegate_proxy_headers_refused_total",
         "Connections of proxies reset before they were anybody's, by reason.",
     ),
