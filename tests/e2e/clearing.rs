@@ -126,7 +126,7 @@ fn the_backend_is_cleared_for_a_firewall_inside() {
 
 #[test]
 fn a_backend_that_keeps_tls_is_warned_of_or_not_used() {
-    for kind in Kind::ALL {
+    for kind in Kind::DEMANDING {
         let scene = Scene::new();
         let server = FtpServer::start(kind, &scene);
         server.put("file", b"payload");
