@@ -21,6 +21,8 @@ pub struct About {
     pub started: SystemTime,
     /// Each listener of the configuration, in its order.
     pub listeners: Vec<ListenerFacts>,
+    /// Lines of the log dropped so far.
+    pub log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
     /// Ends the process as SIGTERM does.
     pub stop: Box<dyn Fn() + Send + Sync>,
 }

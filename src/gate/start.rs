@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use glommio::{LocalExecutorBuilder, Placement};
 
 use super::check::Prepared;
-use super::{EndNotice, News, Running, Shard, news};
+use super::{EndNotice, News, Running, Shard, logging, news};
 use crate::admin::{self, About, Collector, ListenerFacts, Office};
 use crate::config::{Complaint, Config, Cores, Listener, Pool, Steering};
 use crate::limits::{MAILBOX_MESSAGES_MAX, RING_MEMORY_BYTES, SESSIONS, SHARDS_MAX};
@@ -122,6 +122,7 @@ fn open_office(bound: admin::Bound, running: &Running, config: &Config) -> Resul
                 .zip(&running.addresses)
                 .map(listener)
                 .collect(),
+            log_lines_dropped: Box::new(|| logging::dropped_lines() as u64),
             // Full or closed: then the process is ending already.
             stop: Box::new(move || drop(news.try_send(News::Stop))),
         },

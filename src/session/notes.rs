@@ -1,20 +1,24 @@
 //! What happened, for those who count and record: the dialog's notes become counters, histograms and log lines.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Backend, Session};
+use super::{Backend, Core, Session};
 use crate::dialog::{Account, End, Note, Side};
 use crate::ftp::{Direction, escape, occasion};
 use crate::metrics::{Counter, Phase};
 use crate::policy::{OnUnfinished, PeerIdentity};
 use crate::sys::clock;
-use crate::tls::TlsVersion;
+use crate::tls::{TlsFacts, TlsVersion};
 
 /// When what is being timed began.
 #[derive(Default)]
 pub(super) struct Stamps {
     /// Inputs taken without a pause; see `next_input`.
     pub(super) inputs_in_turn: u32,
+    /// When the input that is being worked on was taken.
+    pub(super) taken: Option<Instant>,
+    /// What a command has cost the gate so far.
+    share: Duration,
     started: [Option<Instant>; Phase::ALL.len()],
 }
 
@@ -26,6 +30,17 @@ impl Stamps {
     /// As `start`, for what began earlier.
     pub(super) fn began(&mut self, phase: Phase, at: Instant) {
         self.started[phase as usize] = Some(at);
+    }
+
+    fn forwarded(&mut self) {
+        let now = clock::now();
+        self.began(Phase::Command, now);
+        self.share = self.worked(now);
+    }
+
+    /// How long the input at hand has been worked on.
+    fn worked(&self, now: Instant) -> Duration {
+        self.taken.map_or(Duration::ZERO, |taken| now - taken)
     }
 
     fn take(&mut self, phase: Phase) -> Option<Instant> {
@@ -44,6 +59,14 @@ impl Session {
         }
     }
 
+    /// A command has had its final reply.
+    fn answered(&mut self) {
+        self.observe(Phase::Command);
+        let share = self.stamps.share + self.stamps.worked(clock::now());
+        let mut recorder = self.core.recorder.borrow_mut();
+        recorder.observe(Phase::CommandGate, share);
+    }
+
     pub(super) fn count(&self, counter: Counter) {
         self.core.recorder.borrow_mut().count(counter);
     }
@@ -57,8 +80,8 @@ impl Session {
                     tell_identity(session, identity);
                 }
             }
-            Note::Forwarded => self.stamps.start(Phase::Command),
-            Note::Answered => self.observe(Phase::Command),
+            Note::Forwarded => self.stamps.forwarded(),
+            Note::Answered => self.answered(),
             Note::LoggedIn(user) => {
                 self.observe(Phase::Login);
                 self.count(Counter::LoginsOk);
@@ -77,7 +100,11 @@ impl Session {
             Note::Transferred(account) => self.transferred(&account),
             Note::EmptyCompleted(backend) => {
                 if backend != End::Clean {
-                    self.count(Counter::EmptyCompletions);
+                    tally(
+                        &self.core,
+                        "sluicegate_empty_completions_total",
+                        &[backend.word()],
+                    );
                     tracing::info!(session, ?backend, "empty stream completed for the client");
                 }
             }
@@ -142,6 +169,7 @@ impl Session {
             (Side::Backend, TlsVersion::V12) => Counter::BackendTls12,
             (Side::Backend, TlsVersion::V13) => Counter::BackendTls13,
         });
+        self.count_choices(side, &facts);
         let pool_tls = self.site.pool_tls.as_ref();
         if side == Side::Backend && pool_tls.is_some_and(|tls| !tls.is_verified) {
             self.count(Counter::BackendsUnverified);
@@ -159,6 +187,27 @@ impl Session {
             certificate,
             "control leg secured"
         );
+    }
+
+    /// What TLS on a control connection has agreed on.
+    fn count_choices(&self, side: Side, facts: &TlsFacts) {
+        if facts.resumed {
+            let resumed = "sluicegate_control_resumptions_total";
+            tally(&self.core, resumed, &[side.word()]);
+        }
+        for (name, value) in [
+            ("sluicegate_control_suites_total", facts.suite),
+            (
+                "sluicegate_control_groups_total",
+                facts.group.unwrap_or("none"),
+            ),
+        ] {
+            let counter = Counter::labelled(name, &[side.word(), value])
+                .or_else(|| Counter::labelled(name, &[side.word(), "other"]));
+            if let Some(counter) = counter {
+                self.count(counter);
+            }
+        }
     }
 
     /// The policy that an unfinished stream of this side falls under, and where it is counted.
@@ -181,15 +230,36 @@ impl Session {
 
     fn transferred(&mut self, account: &Account) {
         self.observe(Phase::Transfer);
-        self.observe(Phase::Completion);
+        self.observe(Phase::FinalReply);
         let (bytes, outcomes) = match account.direction {
             Direction::Download => (Counter::DownloadBytes, DOWNLOADS),
             Direction::Upload => (Counter::UploadBytes, UPLOADS),
         };
         let mut recorder = self.core.recorder.borrow_mut();
         recorder.add(bytes, account.bytes);
-        recorder.count(outcomes[outcome(account) as usize]);
+        let outcome = outcome(account);
+        recorder.count(outcomes[outcome as usize]);
         drop(recorder);
+        let completed = match outcome {
+            Outcome::Completed => "completed",
+            _ => "failed",
+        };
+        let verb = account.verb.word();
+        tally(
+            &self.core,
+            "sluicegate_transfer_verbs_total",
+            &[verb, completed],
+        );
+        for (side, end) in [
+            (Side::Client, account.client),
+            (Side::Backend, account.backend),
+        ] {
+            tally(
+                &self.core,
+                "sluicegate_data_ends_total",
+                &[side.word(), end.word()],
+            );
+        }
         let session = self.id;
         if account.client == End::NotResumed {
             self.count(Counter::UnresumedRefused);
@@ -210,9 +280,18 @@ impl Session {
                 "data connection refused: it has not the certificate of its control connection"
             );
         }
-        let (verb, code) = (account.verb.word(), account.code.number());
+        let code = account.code.number();
         let (client, backend, bytes) = (account.client, account.backend, account.bytes);
         tracing::info!(session, verb, bytes, code, ?client, ?backend, "transfer");
+    }
+}
+
+/// Counts one in the variant of a metric that these words set apart; at events only, never for each byte.
+pub(super) fn tally(core: &Core, name: &str, words: &[&str]) {
+    let counter = Counter::labelled(name, words);
+    debug_assert!(counter.is_some(), "no row for {name} {words:?}");
+    if let Some(counter) = counter {
+        core.recorder.borrow_mut().count(counter);
     }
 }
 

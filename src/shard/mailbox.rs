@@ -43,6 +43,10 @@ pub struct Report {
     pub sessions: usize,
     /// Transfers now.
     pub transfers: usize,
+    /// Data connections that have ended for their transfer and are still read to their end.
+    pub lingering: usize,
+    /// The kernel's number of the core's thread, if it tells.
+    pub thread: Option<u32>,
     /// Each listener of the configuration, in its order.
     pub sites: Vec<SiteState>,
 }
@@ -84,6 +88,8 @@ pub struct Sight {
 /// What the desk of a shard looks at.
 pub(super) struct Desk {
     pub(super) shard: usize,
+    /// The kernel's number of this thread.
+    pub(super) thread: Option<u32>,
     pub(super) core: Rc<Core>,
     pub(super) permits: Rc<Permits>,
     pub(super) sites: Vec<Rc<Site>>,
@@ -142,6 +148,8 @@ impl Desk {
             counted: Box::new(counted),
             sessions: self.permits.taken(),
             transfers: self.core.cards.transferring(),
+            lingering: self.core.cards.lingering(),
+            thread: self.thread,
             sites: self.sites.iter().map(state).collect(),
         }
     }
