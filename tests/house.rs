@@ -2,8 +2,11 @@
 //!
 //! `cargo test --test house` prints every fault with its place, its rule and its cure. The tables stand here; the rules
 //! are in `house/rules.rs`, the reading of sources in `house/source.rs`, the comparison of pages with code in
-//! `house/page.rs`, and the proofs that each rule can fail in `house/trials.rs`.
+//! `house/page.rs`, the page of metrics in
+//! `house/metrics.rs`, and the proofs that each rule can fail in `house/trials.rs`.
 
+#[path = "house/metrics.rs"]
+mod metrics;
 #[path = "house/page.rs"]
 mod page;
 #[path = "house/picture.rs"]
@@ -109,6 +112,24 @@ fn the_protocol_page_says_what_the_table_of_verbs_says() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/PROTOCOL.md");
     let page = fs::read_to_string(page).expect("docs/PROTOCOL.md can be read");
     demand_none(&page_faults(&page, sluicegate::ftp::Verb::TABLE));
+}
+
+#[test]
+fn the_page_of_metrics_is_written_from_the_catalog() {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/METRICS.md");
+    let wanted = metrics::page();
+    if std::env::var_os("WRITE_PAGES").is_some() {
+        fs::write(&place, &wanted).expect("docs can be written");
+    }
+    let page = fs::read_to_string(place).expect("docs/METRICS.md can be read");
+    let differing = page
+        .lines()
+        .zip(wanted.lines())
+        .find(|(is, should)| is != should);
+    assert!(
+        page == wanted,
+        "docs/METRICS.md is not what the catalog says: {differing:?}; cure: WRITE_PAGES=1 cargo test --test house"
+    );
 }
 
 #[test]
