@@ -75,8 +75,15 @@ const DOORS: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// The rooms that may name glommio: another runtime would mean work in these and in no other.
-const RUNTIME_ROOMS: &[&str] = &["net", "session", "shard", "gate", "rig"];
+/// The rooms that may name a runtime, and what belongs to it: another one would mean work in these and in no other.
+const RUNTIMES: &[(&[&str], &[&str])] = &[
+    (&["glommio"], &["net", "session", "shard", "gate", "rig"]),
+    // What blocks a core's thread or waits for another executor has no place on a floor that serves.
+    (
+        &["tokio", "axum", "hyper", "hyper_util", "prometheus_client"],
+        &["admin"],
+    ),
+];
 
 /// The only room with unsafe code.
 const UNSAFE_ROOM: &str = "sys";

@@ -148,6 +148,11 @@ fn the_runtime_in_the_wrong_room_is_found() {
         [("runtime", 2)]
     );
     assert_eq!(found("net/mod.rs", "use glommio::net::TcpStream;"), []);
+    assert_eq!(
+        found("shard/mod.rs", "use tokio::sync::Mutex;"),
+        [("runtime", 1)]
+    );
+    assert_eq!(found("admin/mod.rs", "use tokio::sync::Mutex;"), []);
 }
 
 #[test]
