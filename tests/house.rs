@@ -23,7 +23,7 @@ mod words;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use page::{link_faults, page_faults};
+use page::{link_faults, page_faults, route_faults};
 use rules::{Fault, inspect};
 use source::Source;
 
@@ -119,6 +119,13 @@ fn the_protocol_page_says_what_the_table_of_verbs_says() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/PROTOCOL.md");
     let page = fs::read_to_string(page).expect("docs/PROTOCOL.md can be read");
     demand_none(&page_faults(&page, sluicegate::ftp::Verb::TABLE));
+}
+
+#[test]
+fn the_operations_page_tells_the_routes_there_are() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/OPERATIONS.md");
+    let page = fs::read_to_string(page).expect("docs/OPERATIONS.md can be read");
+    demand_none(&route_faults(&page, sluicegate::admin::ROUTES));
 }
 
 #[test]

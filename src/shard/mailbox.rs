@@ -8,7 +8,7 @@ use async_channel::{Receiver, Sender};
 
 use super::permits::Permits;
 use crate::ftp::Direction;
-use crate::metrics::Snapshot;
+use crate::metrics::{Phase, Snapshot};
 use crate::pool::MemberState;
 use crate::session::{Card, Core, Site};
 use crate::sys::clock;
@@ -114,8 +114,17 @@ impl Desk {
         std::future::pending().await
     }
 
-    /// True if it was the order to stop.
+    /// True if it was the order to stop. Timed: what is asked must not keep the core from serving.
     fn answer(&self, mail: Mail) -> bool {
+        let began = clock::now();
+        let is_stop = self.answer_untimed(mail);
+        let took = clock::now() - began;
+        let mut recorder = self.core.recorder.borrow_mut();
+        recorder.observe(Phase::Answer, took);
+        is_stop
+    }
+
+    fn answer_untimed(&self, mail: Mail) -> bool {
         match mail {
             Mail::Drain => return true,
             Mail::Collect(empty, answer) => {
