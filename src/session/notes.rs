@@ -100,11 +100,7 @@ impl Session {
             Note::Transferred(account) => self.transferred(&account),
             Note::EmptyCompleted(backend) => {
                 if backend != End::Clean {
-                    tally(
-                        &self.core,
-                        "sluicegate_empty_completions_total",
-                        &[backend.word()],
-                    );
+                    tally(&self.core, Counter::EmptyUnfinished, &[backend.word()]);
                     tracing::info!(session, ?backend, "empty stream completed for the client");
                 }
             }
@@ -192,18 +188,15 @@ impl Session {
     /// What TLS on a control connection has agreed on.
     fn count_choices(&self, side: Side, facts: &TlsFacts) {
         if facts.resumed {
-            let resumed = "sluicegate_control_resumptions_total";
-            tally(&self.core, resumed, &[side.word()]);
+            tally(&self.core, Counter::ClientControlResumed, &[side.word()]);
         }
-        for (name, value) in [
-            ("sluicegate_control_suites_total", facts.suite),
-            (
-                "sluicegate_control_groups_total",
-                facts.group.unwrap_or("none"),
-            ),
+        let group = facts.group.unwrap_or("none");
+        for (family, value) in [
+            (Counter::ClientSuiteTls13Aes128GcmSha256, facts.suite),
+            (Counter::ClientGroupX25519mlkem768, group),
         ] {
-            let counter = Counter::labelled(name, &[side.word(), value])
-                .or_else(|| Counter::labelled(name, &[side.word(), "other"]));
+            let known = family.variant(&[side.word(), value]);
+            let counter = known.or_else(|| family.variant(&[side.word(), "other"]));
             if let Some(counter) = counter {
                 self.count(counter);
             }
@@ -245,18 +238,14 @@ impl Session {
             _ => "failed",
         };
         let verb = account.verb.word();
-        tally(
-            &self.core,
-            "sluicegate_transfer_verbs_total",
-            &[verb, completed],
-        );
+        tally(&self.core, Counter::RetrCompleted, &[verb, completed]);
         for (side, end) in [
             (Side::Client, account.client),
             (Side::Backend, account.backend),
         ] {
             tally(
                 &self.core,
-                "sluicegate_data_ends_total",
+                Counter::ClientEndClean,
                 &[side.word(), end.word()],
             );
         }
@@ -286,10 +275,10 @@ impl Session {
     }
 }
 
-/// Counts one in the variant of a metric that these words set apart; at events only, never for each byte.
-pub(super) fn tally(core: &Core, name: &str, words: &[&str]) {
-    let counter = Counter::labelled(name, words);
-    debug_assert!(counter.is_some(), "no row for {name} {words:?}");
+/// Counts one in the variant of a metric that these words set apart, given its first row; at events, never for each byte.
+pub(super) fn tally(core: &Core, family: Counter, words: &[&str]) {
+    let counter = family.variant(words);
+    debug_assert!(counter.is_some(), "no row of {family:?} for {words:?}");
     if let Some(counter) = counter {
         core.recorder.borrow_mut().count(counter);
     }

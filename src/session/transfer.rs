@@ -11,7 +11,7 @@ use crate::data::{Opened, Opening};
 use crate::dialog::{Close, DataNews, DataPlan, End, Side};
 use crate::ftp::{Direction, escape};
 use crate::leg::Leg;
-use crate::metrics::Phase;
+use crate::metrics::{Counter, Phase};
 use crate::relay::{Budget, Closed, Closing, Relay, Report};
 use crate::sys::clock;
 use crate::tls::TlsFacts;
@@ -281,7 +281,7 @@ impl Transfer {
     fn secured(&mut self, side: Side, facts: &TlsFacts) {
         let kind = if facts.resumed { "resumed" } else { "full" };
         let labels = [side.word(), facts.version.as_str(), kind];
-        tally(&self.core, "sluicegate_data_tls_total", &labels);
+        tally(&self.core, Counter::ClientDataTls12Full, &labels);
         let phase = match (side, facts.resumed) {
             (Side::Client, false) => Phase::ClientDataHandshakeFull,
             (Side::Client, true) => Phase::ClientDataHandshakeResumed,
