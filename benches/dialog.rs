@@ -66,7 +66,7 @@ fn empty_retr(backend_is_private: bool) -> Vec<Input> {
 fn decisions(criterion: &mut Criterion) {
     let text = include_str!("../config/minimal.toml");
     let config = config::read(text).expect("the shipped configuration is good");
-    let rules = Arc::new(config.rules(&config.listeners[0]));
+    let rules = Arc::new(config.rules(0));
     let now = Instant::now();
     let peer = "10.0.0.9".parse().expect("an address");
     let (mut dialog, _greeting) = Dialog::open(rules, peer, now);

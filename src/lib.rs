@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  13  main                                  the command line
-//!  12  rig                                   embedded backend, strict client, demo
+//!  12  rig                                   embedded backends, strict client, demo, load
 //!  11  gate                                  the process: shards, signals, start-up checks
 //!  10  admin                                 HTTP: health, status, sessions, drain
 //!   9  shard                                 one core and all it owns

@@ -16,6 +16,12 @@ pub const REPLY_LINE_BYTES_MAX: usize = 16 * 1024;
 /// Most lines of one reply of a backend: replies of 500 lines occur (STAT, SITE HELP), so sixteen times that.
 pub const REPLY_LINES_MAX: usize = 8192;
 
+/// Longest name of a host (RFC 1035 section 2.3.4, as text).
+pub const HOST_BYTES_MAX: usize = 253;
+
+/// Longest part of it between dots.
+pub const LABEL_BYTES_MAX: usize = 63;
+
 /// Most commands of a client that wait for their turn; beyond it the client is not read until one is done.
 pub const PIPELINE_COMMANDS_MAX: usize = 32;
 
@@ -34,6 +40,10 @@ pub const CONTROL_READ_BYTES: usize = 4 * 1024;
 
 /// Bytes queued towards a control peer that does not read; beyond it the other side is not read either.
 pub const CONTROL_QUEUE_BYTES_MAX: usize = 64 * 1024;
+
+/// What a client that says CCC or REIN has for ending TLS itself before we do. lftp ends it at once, and takes our end in one
+/// read with the answer for the end of the connection; curl ends nothing and waits for ours, by default for ten seconds.
+pub const CLEAR_PAUSE: Duration = Duration::from_millis(200);
 
 // --- sessions ------------------------------------------------------------------------------------------------
 
@@ -62,6 +72,18 @@ pub const STRANGERS_PER_LISTENER_MAX: u32 = 64;
 pub const IDENTITY_NAMES_MAX: usize = 16;
 /// See `IDENTITY_NAMES_MAX`.
 pub const IDENTITY_TEXT_BYTES_MAX: usize = 256;
+
+// --- PROXY headers -------------------------------------------------------------------------------------------
+
+/// Longest PROXY header of version 1, CR LF included: the specification's own bound (section 2.1).
+pub const PROXY_V1_BYTES_MAX: usize = 107;
+
+/// Longest PROXY header of version 2 taken: it could be 64 KiB; addresses and a certificate's names take some hundred
+/// bytes, and a whole certificate, which nothing here reads, may come along.
+pub const PROXY_V2_BYTES_MAX: usize = 4 * 1024;
+
+/// Longest value written into a PROXY header: what a receiver may do with a unique id at most (section 2.2.5).
+pub const PROXY_VALUE_BYTES_MAX: usize = 128;
 
 // --- TLS -----------------------------------------------------------------------------------------------------
 
@@ -95,12 +117,6 @@ pub const ALERT_TURNS_MAX: usize = 8;
 /// Records without application data (tickets, key updates, empty ones) read in one turn before the core goes on.
 pub const SILENT_READS_PER_TURN_MAX: usize = 16;
 
-/// Buffers from this size on are kept for reuse; smaller ones cost less to allocate than to keep.
-pub const BUFFER_POOLED_BYTES_MIN: usize = 32 * 1024;
-
-/// Larger buffers are not kept: an outlier must not stay.
-pub const BUFFER_POOLED_BYTES_MAX: usize = 1024 * 1024;
-
 /// Longest PEM file: the authorities of a whole operating system take 220 KiB; a wrong path may name anything.
 pub const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
@@ -114,20 +130,58 @@ pub const MEMBER_REST: Duration = Duration::from_secs(10);
 /// Lowest port that a client may have a data connection opened to: below are services (RFC 2577 section 3).
 pub const ACTIVE_PORT_MIN: u16 = 1024;
 
-/// Plain bytes read from a source in one turn: large enough to batch records, small enough to share a core.
+/// What the rig moves at once: large enough to batch records, small enough to share a core.
 pub const RELAY_CHUNK_BYTES: usize = 256 * 1024;
 
-/// Bytes one transfer may move before it gives the core to its neighbours.
-pub const RELAY_TURN_BYTES: usize = 4 * 1024 * 1024;
+/// Buffer of a stream's first reads: most files are small.
+pub const RELAY_CHUNK_BYTES_MIN: usize = 64 * 1024;
 
-/// Buffers a shard keeps for reuse: beyond it a returned buffer is freed.
-pub const RELAY_BUFFERS_KEPT_MAX: usize = 64;
+/// Buffer of a stream whose reads fill smaller ones: measured, the cost of a byte still falls up to here.
+pub const RELAY_CHUNK_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes one transfer may move before it gives the core to its neighbours: half a millisecond in TLS with AES, three times
+/// that with ChaCha20. A turn costs a few microseconds, so a longer one would gain little.
+pub const RELAY_TURN_BYTES: usize = 1024 * 1024;
+
+/// What a read costs beside its bytes, in bytes: a source that sends crumbs must not make its turns longer.
+pub const RELAY_READ_BYTES: usize = 16 * 1024;
+
+/// How long a core that always has something to do goes on before it looks for new events. A stream whose peers never make
+/// it wait is always ready again, and without this bound (glommio's own is 100 ms) nobody else's bytes would be heard.
+pub const EVENTS_LOOK: Duration = Duration::from_millis(1);
+
+/// Memory of the buffers that one core has lent to its streams, beyond which none of them gets a larger one: peers that
+/// do not take what was read for them hold buffers for as long as they like.
+pub const BUFFERS_LENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Memory of the buffers that one core keeps for reuse: beyond it a returned buffer is freed.
+pub const BUFFERS_KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Buffers from this size on are kept for reuse; smaller ones cost less to allocate than to keep.
+pub const BUFFER_POOLED_BYTES_MIN: usize = 32 * 1024;
+
+/// What a buffer has beyond a power of two: sealed bytes are longer than plain ones, by 64 bytes for each 16 KiB at most.
+pub const BUFFER_SLACK_BYTES: usize = 8 * 1024;
+
+/// Sizes of a pipe, the first that the kernel grants: the cost of a byte halves from the last of them to the first.
+pub const PIPE_BYTES: [usize; 2] = [1024 * 1024, 256 * 1024];
+
+/// Pipes that one core has at most, idle ones included: peers that do not take what was read for them hold one each.
+/// Streams beyond it are copied.
+pub const PIPES_PER_SHARD_MAX: usize = 32;
+
+/// Bytes taken out of a pipe to wait with for room in a socket, which comes in much larger pieces.
+pub const SPLICE_WAIT_BYTES: usize = 4 * 1024;
 
 /// Bytes read and dropped while waiting for a peer's end after ours: tickets and alerts, not a second file.
 pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 
 /// How often a leg that is being ended is looked at while its kernel still holds bytes for a slow peer.
 pub const UNSENT_LOOK: Duration = Duration::from_millis(5);
+
+/// How long a passive port that nobody came for is left alone, while there are others: who was told of it may still come,
+/// and would meet somebody else's transfer there. As long as a data connection may take to come (`data_connect`).
+pub const PORT_REST: Duration = Duration::from_secs(15);
 
 /// Random ports tried before all of a passive range are tried in turn, from a random one on.
 pub const PASSIVE_PORT_TRIES: u32 = 8;
@@ -139,6 +193,9 @@ pub const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Longest name of a listener or pool: names stand in log lines.
 pub const NAME_BYTES_MAX: usize = 64;
+
+/// Rules of one `advertise`, networks of one `proxy_from`: a table that a person can check.
+pub const NETWORKS_MAX: usize = 256;
 
 /// Longest banner: a line of text, not a page; RFC 959 sets no bound.
 pub const BANNER_BYTES_MAX: usize = 200;
@@ -178,8 +235,9 @@ pub const KERNEL_RELEASE_MIN: (u32, u32) = (5, 8);
 /// From this kernel on rings are charged to the memory cgroup, no longer to RLIMIT_MEMLOCK.
 pub const KERNEL_RELEASE_RINGS_UNCHARGED: (u32, u32) = (5, 12);
 
-/// Descriptors beside the sessions': rings, event descriptors, listeners with their probes, of a shard or the gate.
-pub const DESCRIPTORS_PER_SHARD: u64 = 64;
+/// Descriptors beside the sessions': rings, event descriptors, listeners with their probes, of a shard or the gate; and
+/// both ends of a shard's pipes.
+pub const DESCRIPTORS_PER_SHARD: u64 = 64 + 2 * PIPES_PER_SHARD_MAX as u64;
 
 /// Descriptors a session holds at most: two control, for the next transfer a listener with its probe on each leg, one
 /// dying, and the lingering ones of transfers before.
@@ -187,6 +245,9 @@ pub const DESCRIPTORS_PER_SESSION: u64 = 7 + LINGERING_LEGS_MAX as u64;
 
 /// Messages waiting for a shard; the gate sends a handful in all.
 pub const MAILBOX_MESSAGES_MAX: usize = 64;
+
+/// How often the names behind `advertise` are looked up again: an address that has changed is wrong for a minute.
+pub const NAMES_LOOKUP_PERIOD: Duration = Duration::from_secs(60);
 
 /// Log lines waiting for the disk or the journal; beyond it lines are dropped and counted, never waited for.
 pub const LOG_LINES_MAX: usize = 16 * 1024;
@@ -283,12 +344,20 @@ const _: () = assert!(
     "a reply line must always fit the queue"
 );
 const _: () = assert!(
-    RELAY_CHUNK_BYTES <= RELAY_TURN_BYTES,
-    "a turn is at least one chunk"
+    RELAY_CHUNK_BYTES_MAX <= RELAY_TURN_BYTES && PIPE_BYTES[0] <= RELAY_TURN_BYTES,
+    "a turn is at least one read"
 );
 const _: () = assert!(
-    RELAY_CHUNK_BYTES >= TLS_RECORD_BYTES_MAX,
-    "a whole record must fit a buffer"
+    RELAY_CHUNK_BYTES_MIN >= 2 * TLS_RECORD_BYTES_MAX,
+    "a whole record must fit a buffer, behind the start of one"
+);
+const _: () = assert!(
+    RELAY_CHUNK_BYTES_MIN >= BUFFER_POOLED_BYTES_MIN,
+    "what streams read into is used again"
+);
+const _: () = assert!(
+    BUFFER_SLACK_BYTES >= 64 * (RELAY_CHUNK_BYTES_MAX / (16 * 1024) + 1),
+    "what was read with one buffer must be sealed in another of its size"
 );
 const _: () = assert!(
     LINGER_TIMEOUT.as_secs() < DATA_COMPLETION_TIMEOUT.as_secs(),

@@ -37,6 +37,12 @@ enum Command {
         #[arg(long)]
         stay: bool,
     },
+    /// Serve files of any size out of memory, to be loaded through a gate or alone
+    #[cfg(feature = "rig")]
+    Backend(sluicegate::rig::anvil::Arguments),
+    /// Load a gate, another proxy or a backend, and say how long everything took
+    #[cfg(feature = "rig")]
+    Load(sluicegate::rig::load::Arguments),
 }
 
 const EXAMPLES: &str = "\
@@ -57,6 +63,10 @@ fn main() -> ExitCode {
         Command::Check { config } => check(&config),
         #[cfg(feature = "rig")]
         Command::Demo { stay } => sluicegate::rig::demo::run(stay),
+        #[cfg(feature = "rig")]
+        Command::Backend(arguments) => sluicegate::rig::anvil::run(&arguments),
+        #[cfg(feature = "rig")]
+        Command::Load(arguments) => sluicegate::rig::load::command(&arguments),
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! `cargo test --test house` prints every fault with its place, its rule and its cure. The tables stand here; the rules
 //! are in `house/rules.rs`, the reading of sources in `house/source.rs`, the comparison of pages with code in
-//! `house/page.rs`, the page of metrics in
-//! `house/metrics.rs`, and the proofs that each rule can fail in `house/trials.rs`.
+//! `house/page.rs` and `house/cases.rs`, the page of metrics in `house/metrics.rs`, and the proofs that each rule can
+//! fail in `house/trials.rs`.
 
+#[path = "house/cases.rs"]
+mod cases;
 #[path = "house/metrics.rs"]
 mod metrics;
 #[path = "house/page.rs"]
@@ -23,7 +25,8 @@ mod words;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use page::{link_faults, page_faults, route_faults};
+use cases::case_faults;
+use page::{link_faults, page_faults, profile_faults, route_faults};
 use rules::{Fault, inspect};
 use source::Source;
 
@@ -144,6 +147,23 @@ fn the_page_of_metrics_is_written_from_the_catalog() {
         page == wanted,
         "docs/METRICS.md is not what the catalog says: {differing:?}; cure: WRITE_PAGES=1 cargo test --test house"
     );
+}
+
+#[test]
+fn every_field_case_has_its_test_or_a_reason() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/FIELD-CASES.md"))
+        .expect("docs/FIELD-CASES.md can be read");
+    demand_none(&case_faults(&page, |path| {
+        fs::read_to_string(root.join("tests").join(path)).ok()
+    }));
+}
+
+#[test]
+fn the_page_of_profiles_says_what_their_table_says() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/PROFILES.md");
+    let page = fs::read_to_string(page).expect("docs/PROFILES.md can be read");
+    demand_none(&profile_faults(&page, sluicegate::config::PROFILES));
 }
 
 #[test]

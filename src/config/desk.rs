@@ -5,11 +5,14 @@ use core::ops::Range;
 use toml::Spanned;
 
 use super::fault::{Findings, Located};
-use super::file::Key;
+use super::file::{Key, Section};
 use super::nearest::nearest;
+use super::profile::{Applied, PROFILES, Profile, Setting};
 use super::value::{Leaf, List, Name};
 use super::{KeyExchange, Pin, TlsVersion, TlsVersions, Verify};
-use crate::policy::{BackendTls, ClientProtection, ClientTls};
+use crate::policy::{
+    BackendCcc, BackendProtection, BackendTls, ClientProtection, ClientTls, Networks, ProxyProtocol,
+};
 
 /// The section that is being read: where its keys are, and where complaints about it go.
 pub(super) struct Desk<'a> {
@@ -49,6 +52,37 @@ impl Desk<'_> {
             value,
             place: Some(self.findings.place(&span)),
             key: self.path(name),
+        })
+    }
+
+    /// Has a profile fill the keys of a section that the file leaves to it.
+    pub(super) fn apply(
+        &mut self,
+        section: &str,
+        key: Key<&'static Profile>,
+        is_implicit: bool,
+        keys: &mut impl Section,
+    ) -> Option<Applied> {
+        let (span, profile) = self.take("profile", key)?;
+        let ours = |setting: &&Setting| setting.section == section;
+        if !profile.settings.iter().any(|setting| ours(&setting)) {
+            let problem = format!("{:?} has nothing for a {section}", profile.name);
+            let fitting = PROFILES
+                .iter()
+                .filter(|other| other.settings.iter().any(|setting| ours(&setting)));
+            let names: Vec<&str> = fitting.map(|other| other.name).collect();
+            let cure = format!("one of {}, or leave this key out", names.join(", "));
+            self.findings
+                .fault(Some(&span), self.path("profile"), problem, cure);
+        }
+        let settings = profile.settings.iter().filter(ours);
+        let (set, overridden) = settings
+            .filter(|setting| is_implicit || !setting.implicit)
+            .partition(|setting| keys.fill(setting.key, span.clone(), &setting.value.into()));
+        Some(Applied {
+            profile,
+            set,
+            overridden,
         })
     }
 
@@ -96,22 +130,25 @@ impl Desk<'_> {
         TlsVersions { v1_2, v1_3 }
     }
 
-    /// The index of the pool that a listener names.
-    pub(super) fn pool(&mut self, name: &Located<Name>, pools: &[Option<String>]) -> Option<usize> {
+    /// The index of the pool, or of the listener, that another section names.
+    pub(super) fn one_of(
+        &mut self,
+        kind: &str,
+        name: &Located<Name>,
+        all: &[Option<String>],
+    ) -> Option<usize> {
         let wanted = name.0.as_str();
-        let index = pools
-            .iter()
-            .position(|pool| pool.as_deref() == Some(wanted));
-        // Where a pool's own name cannot be read, it may be the one that is meant: that fault is already noted.
-        if index.is_none() && !pools.is_empty() && pools.iter().all(Option::is_some) {
-            let names: Vec<&str> = pools.iter().flatten().map(String::as_str).collect();
+        let index = all.iter().position(|one| one.as_deref() == Some(wanted));
+        // Where one's own name cannot be read, it may be the one that is meant: that fault is already noted.
+        if index.is_none() && !all.is_empty() && all.iter().all(Option::is_some) {
+            let names: Vec<&str> = all.iter().flatten().map(String::as_str).collect();
             let cure = match nearest(wanted, names.iter().copied()) {
                 Some(meant) => format!("did you mean {meant:?}?"),
-                None => format!("pools: {}", names.join(", ")),
+                None => format!("{kind}s: {}", names.join(", ")),
             };
             self.findings
                 .faults
-                .push(name.complaint(format!("there is no pool {wanted:?}"), cure));
+                .push(name.complaint(format!("there is no {kind} {wanted:?}"), cure));
         }
         index
     }
@@ -153,6 +190,76 @@ impl Desk<'_> {
             self.findings
                 .warnings
                 .push(written.complaint(problem, cure));
+        }
+        written.value
+    }
+
+    /// A choice that means something only beside another one.
+    pub(super) fn only_with(
+        &mut self,
+        name: &str,
+        key: Key<bool>,
+        has_it: bool,
+        other: &str,
+    ) -> bool {
+        let written = self.located(name, key);
+        if let (Some(written), false) = (written.as_ref().filter(|written| written.value), has_it) {
+            let problem = format!("has no effect without {other}");
+            let cure = format!("{other}, or leave this key out");
+            self.findings
+                .warnings
+                .push(written.complaint(problem, cure));
+        }
+        written.is_some_and(|written| written.value)
+    }
+
+    /// Whom a listener believes about its clients' addresses, written exactly where it is to believe somebody, and whether
+    /// data connections come from them too.
+    pub(super) fn proxies(
+        &mut self,
+        (protocol, from): (Key<ProxyProtocol>, Key<Networks>),
+        data: Key<bool>,
+    ) -> (Option<Networks>, bool) {
+        let protocol = self.or("proxy_protocol", protocol, ProxyProtocol::Off);
+        let is_on = protocol == ProxyProtocol::Required;
+        let required = "proxy_protocol = \"required\"";
+        let data = self.only_with("proxy_protocol_data", data, is_on, required);
+        if is_on {
+            let from = self.need("proxy_from", from, "[\"10.0.0.5/32\"]");
+            return (from.map(|written| written.value), data);
+        }
+        if let Some(written) = self.located("proxy_from", from) {
+            let problem = "nobody is believed: proxy_protocol is not \"required\"";
+            let cure = format!("{required}, or leave this key out");
+            self.findings.faults.push(written.complaint(problem, cure));
+        }
+        (None, data)
+    }
+
+    /// Whether a pool's control connections are cleared; behind CCC there is no PROT any more (RFC 4217 section 5), so what
+    /// data connections are must be known by then.
+    pub(super) fn backend_ccc(
+        &mut self,
+        key: Key<BackendCcc>,
+        tls: BackendTls,
+        protection: BackendProtection,
+    ) -> BackendCcc {
+        let Some(written) = self.located("ccc", key) else {
+            return BackendCcc::Off;
+        };
+        if written.value == BackendCcc::Off {
+            return BackendCcc::Off;
+        }
+        if tls == BackendTls::Off {
+            let problem = "has no effect: tls is \"off\" in this pool";
+            let complaint = written.complaint(problem, "leave this key out");
+            self.findings.warnings.push(complaint);
+            return BackendCcc::Off;
+        }
+        if protection == BackendProtection::Match {
+            let problem = "data_protection is \"match\", and after CCC no PROT can follow the client's any more";
+            let cure = "data_protection = \"private\" or \"clear\", or leave ccc out";
+            self.findings.faults.push(written.complaint(problem, cure));
         }
         written.value
     }

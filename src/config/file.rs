@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 use core::time::Duration;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer};
@@ -10,15 +10,18 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::fault::Findings;
+use super::host::HostName;
 use super::nearest::nearest;
+use super::profile::Profile;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
 use super::{
-    AdminAddress, ClientCertificates, Cores, HostPort, KeyExchange, LogFormat, LogLevel, Pin,
-    PortSpan, Steering, TlsVersion, Verify,
+    AdminAddress, Advertised, ClientCertificates, Cores, HostPort, KeyExchange, LogFormat,
+    LogLevel, Pin, PortSpan, Steering, TlsVersion, Verify,
 };
 use crate::policy::{
-    BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, DataPeer,
-    DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
+    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientIdentity, ClientProtection,
+    ClientTls, DataPeer, DataResumption, NetMap, Networks, OnEmpty, OnUnfinished, PassiveStyle,
+    PasvAddress, Pbsz, ProxyProtocol, SendProxy,
 };
 
 /// One key of the file. A value that cannot be read is kept as its flaw, so that it does not hide the rest.
@@ -30,11 +33,24 @@ impl<T> Default for Key<T> {
     }
 }
 
+impl<T: PartialEq> Key<T> {
+    /// Whether exactly this was written.
+    pub(super) fn is(&self, value: T) -> bool {
+        matches!(&self.0, Some((_, Ok(written))) if *written == value)
+    }
+}
+
 impl<'de, T: Leaf> Deserialize<'de> for Key<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Spanned::<toml::Value>::deserialize(deserializer)?;
         Ok(Self(Some((value.span(), T::read(value.get_ref())))))
     }
+}
+
+/// A section whose keys can be set by name.
+pub(super) trait Section {
+    /// Sets a key that was not written, as if it stood at `span`; false if it was written, and so stays.
+    fn fill(&mut self, name: &str, span: Range<usize>, value: &toml::Value) -> bool;
 }
 
 /// Declares a section once: its struct for serde, and the list of its keys for everything else.
@@ -50,6 +66,18 @@ macro_rules! section {
         impl $name {
             const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
         }
+
+        impl Section for $name {
+            fn fill(&mut self, name: &str, span: Range<usize>, value: &toml::Value) -> bool {
+                match name {
+                    $(stringify!($key) if self.$key.0.is_none() => {
+                        self.$key = Key(Some((span, Leaf::read(value))));
+                        true
+                    })*
+                    _ => false,
+                }
+            }
+        }
     };
 }
 
@@ -57,6 +85,7 @@ section! {
     /// `[process]`
     ProcessKeys {
         cores: Cores,
+        in_place: bool,
     }
 }
 
@@ -97,11 +126,15 @@ section! {
     /// `[[listener]]`
     ListenerKeys {
         name: Name,
+        profile: &'static Profile,
         address: List<SocketAddr>,
         pool: Name,
         tls: ClientTls,
         banner_first: bool,
-        implicit_private: bool,
+        assume_private: bool,
+        strict_sni: bool,
+        pbsz: Pbsz,
+        ccc: ClientCcc,
         certificate: PathBuf,
         key: PathBuf,
         tls_versions: List<TlsVersion>,
@@ -112,7 +145,7 @@ section! {
         client_identity: ClientIdentity,
         data_protection: ClientProtection,
         passive_ports: PortSpan,
-        advertise: Ipv4Addr,
+        advertise: NetMap<Advertised>,
         data_peer: DataPeer,
         resumption: DataResumption,
         active: bool,
@@ -120,6 +153,9 @@ section! {
         bare_uploads: bool,
         banner: OneLine,
         steering: Steering,
+        proxy_protocol: ProxyProtocol,
+        proxy_from: Networks,
+        proxy_protocol_data: bool,
     }
 }
 
@@ -135,6 +171,7 @@ section! {
     /// `[[pool]]`
     PoolKeys {
         name: Name,
+        profile: &'static Profile,
         members: List<HostPort>,
         tls: BackendTls,
         banner_first: bool,
@@ -148,10 +185,25 @@ section! {
         client_key: PathBuf,
         alpn: bool,
         data_protection: BackendProtection,
+        ccc: BackendCcc,
+        mode_z: bool,
         passive: PassiveStyle,
         pasv_address: PasvAddress,
         empty: OnEmpty,
         unfinished: OnUnfinished,
+        send_proxy: SendProxy,
+        send_proxy_data: bool,
+    }
+}
+
+section! {
+    /// `[[host]]`
+    HostKeys {
+        name: HostName,
+        listener: Name,
+        pool: Name,
+        certificate: PathBuf,
+        key: PathBuf,
     }
 }
 
@@ -166,6 +218,7 @@ pub(super) struct File {
     pub(super) admin: Option<Spanned<AdminKeys>>,
     pub(super) listener: Vec<Spanned<ListenerKeys>>,
     pub(super) pool: Vec<Spanned<PoolKeys>>,
+    pub(super) host: Vec<Spanned<HostKeys>>,
 }
 
 /// How often a section may stand in the file.
@@ -186,6 +239,7 @@ const SECTIONS: &[(&str, Shape, &[&str])] = &[
     ("admin", Shape::Once, AdminKeys::KEYS),
     ("listener", Shape::Many, ListenerKeys::KEYS),
     ("pool", Shape::Many, PoolKeys::KEYS),
+    ("host", Shape::Many, HostKeys::KEYS),
 ];
 
 /// Every key that can be written, with its section: for the tests that hold the documentation to it.

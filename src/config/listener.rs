@@ -3,9 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::{ClientCertificates, KeyExchange, Located, TlsVersions};
+use super::{Applied, ClientCertificates, KeyExchange, Located, TlsVersions};
 use crate::policy::{
-    ClientIdentity, ClientProtection, ClientTls, DataPeer, DataResumption, OnUnfinished,
+    ClientCcc, ClientIdentity, ClientProtection, ClientTls, DataPeer, DataResumption, NetMap,
+    Networks, OnUnfinished, Pbsz,
 };
 
 /// `[[listener]]`: where clients come in, and what is asked of them.
@@ -13,6 +14,8 @@ use crate::policy::{
 pub struct Listener {
     /// `name`: unique among listeners.
     pub name: String,
+    /// `profile`, and what it has set.
+    pub profile: Option<Applied>,
     /// `address`: one or more; port 0 lets the kernel choose.
     pub address: Located<Vec<SocketAddr>>,
     /// `pool`, as an index into [`Config::pools`] that is always valid.
@@ -21,8 +24,14 @@ pub struct Listener {
     pub tls: ClientTls,
     /// `banner_first`: whether 220 comes in clear text before an implicit handshake.
     pub banner_first: bool,
-    /// `implicit_private`: whether implicit TLS implies PROT P.
-    pub implicit_private: bool,
+    /// `assume_private`: whether PBSZ 0 and PROT P count as given once TLS is there.
+    pub assume_private: bool,
+    /// `strict_sni`: whether a handshake that names a host unknown here is refused.
+    pub strict_sni: bool,
+    /// `pbsz`
+    pub pbsz: Pbsz,
+    /// `ccc`
+    pub ccc: ClientCcc,
     /// `certificate`: a PEM chain, the gate's own certificate first.
     pub certificate: Located<PathBuf>,
     /// `key`: the PEM key of that certificate.
@@ -43,8 +52,12 @@ pub struct Listener {
     pub data_protection: ClientProtection,
     /// `passive_ports`: disjoint from those of every other listener.
     pub passive_ports: PortSpan,
-    /// `advertise`: the address in PASV replies; nothing for the one that the client reached.
-    pub advertise: Option<Ipv4Addr>,
+    /// `advertise`: the address in PASV replies by the client's own; where there is none, the one that it reached.
+    pub advertise: Option<Located<NetMap<Advertised>>>,
+    /// `proxy_from`, where `proxy_protocol` is required: who sends a PROXY header, and nobody else is taken.
+    pub proxy_from: Option<Networks>,
+    /// `proxy_protocol_data`: whether data connections come through these proxies too.
+    pub proxy_protocol_data: bool,
     /// `data_peer`
     pub data_peer: DataPeer,
     /// `resumption`
@@ -59,6 +72,17 @@ pub struct Listener {
     pub banner: String,
     /// `steering`
     pub steering: Steering,
+}
+
+/// What PASV tells a client to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advertised {
+    /// The address that it has reached.
+    Local,
+    /// This one.
+    Address(Ipv4Addr),
+    /// The one that this name has, as it is looked up again and again.
+    Name(String),
 }
 
 /// How new connections find their core.

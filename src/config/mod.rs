@@ -5,11 +5,14 @@
 mod desk;
 mod fault;
 mod file;
+mod host;
 mod identity;
 mod listener;
 mod nearest;
+mod network;
 mod pool;
 mod process;
+mod profile;
 mod relations;
 mod resolve;
 mod tls;
@@ -17,17 +20,20 @@ mod value;
 mod word;
 
 use std::path::Path;
+use std::sync::Arc;
 
 pub use fault::{Complaint, Located, Place, in_order};
 pub use file::known_keys;
-pub use listener::{Listener, PortSpan, Steering};
+pub use host::Host;
+pub use listener::{Advertised, Listener, PortSpan, Steering};
 pub use pool::{HostPort, Pin, Pool, Verify};
 pub use process::{
     Admin, AdminAddress, Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts,
 };
+pub use profile::{Applied, PROFILES, Profile, Setting, Written};
 pub use tls::{ClientCertificates, KeyExchange, TlsVersion, TlsVersions};
 
-use crate::policy::{Patience, SiteRules};
+use crate::policy::{HostRules, Patience, SiteRules};
 
 /// Reads a configuration, or says everything that is wrong with it, in the order of the text.
 pub fn read(text: &str) -> Result<Config, Vec<Complaint>> {
@@ -79,6 +85,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// `[[pool]]`, at least one, in the order of the file.
     pub pools: Vec<Pool>,
+    /// `[[host]]`, in the order of the file.
+    pub hosts: Vec<Host>,
     /// What is allowed and yet should be known: to be shown at start and by the check.
     pub warnings: Vec<Complaint>,
 }
@@ -102,7 +110,12 @@ impl Config {
             ];
             paths.into_iter().flatten()
         });
-        for path in own.chain(inside) {
+        let hosts = self
+            .hosts
+            .iter_mut()
+            .filter_map(|host| host.identity.as_mut());
+        let hosts = hosts.flat_map(|(certificate, key)| [certificate, key]);
+        for path in own.chain(inside).chain(hosts) {
             path.value = directory.join(&path.value);
         }
         if let Some(admin) = &mut self.admin {
@@ -118,20 +131,39 @@ impl Config {
 }
 
 impl Config {
-    /// The rules by which sessions of a listener are led.
-    pub fn rules(&self, listener: &Listener) -> SiteRules {
-        let pool = &self.pools[listener.pool];
+    /// The hosts of the listener at this place, in the order of the file.
+    pub fn hosts_of(&self, listener: usize) -> impl Iterator<Item = &Host> {
+        self.hosts
+            .iter()
+            .filter(move |host| host.listener == listener)
+    }
+
+    /// The rules by which sessions of the listener at this place are led.
+    pub fn rules(&self, at: usize) -> SiteRules {
+        let listener = &self.listeners[at];
+        let hosts = self.hosts_of(at).map(|host| HostRules {
+            name: host.name.value.clone(),
+            rules: Arc::new(self.rules_with(listener, &self.pools[host.pool], Vec::new())),
+        });
+        self.rules_with(listener, &self.pools[listener.pool], hosts.collect())
+    }
+
+    fn rules_with(&self, listener: &Listener, pool: &Pool, hosts: Vec<HostRules>) -> SiteRules {
         let timeouts = &self.timeouts;
         SiteRules {
             banner: listener.banner.clone(),
             client_tls: listener.tls,
             banner_first: listener.banner_first,
-            implicit_private: listener.implicit_private,
+            assume_private: listener.assume_private,
+            pbsz: listener.pbsz,
+            client_ccc: listener.ccc,
             client_identity: listener.client_identity,
             client_protection: listener.data_protection,
             backend_tls: pool.tls,
             backend_banner_first: pool.banner_first,
             backend_protection: pool.data_protection,
+            backend_ccc: pool.ccc,
+            mode_z: pool.mode_z,
             on_empty: pool.empty,
             client_unfinished: listener.unfinished,
             backend_unfinished: pool.unfinished,
@@ -150,6 +182,7 @@ impl Config {
                 data_completion: timeouts.data_completion,
                 linger: timeouts.linger,
             },
+            hosts,
         }
     }
 }

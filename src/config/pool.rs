@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{KeyExchange, Located, TlsVersions};
+use super::{Applied, KeyExchange, Located, TlsVersions};
 use crate::policy::{
-    BackendProtection, BackendTls, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
+    BackendCcc, BackendProtection, BackendTls, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
+    SendProxy,
 };
 
 /// `[[pool]]`: the backends behind listeners, and how they are spoken to.
@@ -12,6 +13,8 @@ use crate::policy::{
 pub struct Pool {
     /// `name`: unique among pools.
     pub name: String,
+    /// `profile`, and what it has set.
+    pub profile: Option<Applied>,
     /// `members`: at least one, all different.
     pub members: Located<Vec<HostPort>>,
     /// `tls`
@@ -38,6 +41,10 @@ pub struct Pool {
     pub alpn: bool,
     /// `data_protection`: clear whenever `tls` is off.
     pub data_protection: BackendProtection,
+    /// `ccc`: off whenever `tls` is.
+    pub ccc: BackendCcc,
+    /// `mode_z`: whether MODE Z is passed on.
+    pub mode_z: bool,
     /// `passive`
     pub passive: PassiveStyle,
     /// `pasv_address`
@@ -46,6 +53,10 @@ pub struct Pool {
     pub empty: OnEmpty,
     /// `unfinished`: what becomes of downloads that end without close_notify.
     pub unfinished: OnUnfinished,
+    /// `send_proxy`
+    pub send_proxy: SendProxy,
+    /// `send_proxy_data`: whether data connections to the members begin with a PROXY header too.
+    pub send_proxy_data: bool,
 }
 
 /// A backend's address as written: its name is not yet resolved.

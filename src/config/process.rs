@@ -11,6 +11,8 @@ use super::Located;
 pub struct Process {
     /// `cores`
     pub cores: Located<Cores>,
+    /// `in_place`: whether data between two TLS 1.3 legs is opened and sealed by our own record layer, in one buffer.
+    pub in_place: bool,
 }
 
 /// Which CPUs get a shard.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::fault::{Findings, Located};
-use super::{Limits, Listener, Pool, PortSpan};
+use super::{Host, Limits, Listener, Pool, PortSpan};
 use crate::limits;
 use crate::policy::{BackendProtection, BackendTls, ClientTls};
 
@@ -13,6 +13,8 @@ pub(super) struct ListenerDraft {
     pub(super) listener: Listener,
     pub(super) name: Option<Located<String>>,
     pub(super) ports: Option<Located<PortSpan>>,
+    /// `strict_sni`, if it was written.
+    pub(super) strict_sni: Option<Located<bool>>,
 }
 
 /// A pool, likewise.
@@ -29,6 +31,7 @@ pub(super) struct PoolDraft {
 pub(super) fn check(
     listeners: &[ListenerDraft],
     pools: &[PoolDraft],
+    hosts: &[Host],
     limits: Limits,
     findings: &mut Findings,
 ) {
@@ -44,8 +47,41 @@ pub(super) fn check(
     addresses(listeners, findings);
     ports(listeners, findings);
     enough_ports(listeners, limits, findings);
-    protection(listeners, pools, findings);
-    unused(listeners, pools, findings);
+    protection(listeners, pools, hosts, findings);
+    unused(listeners, pools, hosts, findings);
+    twice(hosts, findings);
+    strangers(listeners, hosts, findings);
+}
+
+/// Where there are no hosts nobody is a stranger.
+fn strangers(listeners: &[ListenerDraft], hosts: &[Host], findings: &mut Findings) {
+    for (at, draft) in listeners.iter().enumerate() {
+        let has_hosts = hosts.iter().any(|host| host.listener == at);
+        let wanted = draft.strict_sni.as_ref().filter(|written| written.value);
+        if let (Some(written), false) = (wanted, has_hosts) {
+            let problem = "has no effect: there is no [[host]] of this listener";
+            let cure = "a [[host]] for each name, that of the gate included";
+            findings.warnings.push(written.complaint(problem, cure));
+        }
+    }
+}
+
+/// Whether sessions of a listener may lead to a pool, by themselves or by one of its hosts.
+fn leads((at, listener): (usize, &ListenerDraft), hosts: &[Host], pool: usize) -> bool {
+    let mut own = hosts.iter().filter(|host| host.listener == at);
+    listener.listener.pool == pool || own.any(|host| host.pool == pool)
+}
+
+/// A name of one listener leads to one place.
+fn twice(hosts: &[Host], findings: &mut Findings) {
+    for (index, host) in hosts.iter().enumerate() {
+        let is_same = |other: &&Host| other.listener == host.listener && *other.name == *host.name;
+        if let Some(other) = hosts[..index].iter().find(is_same) {
+            let problem = format!("{:?} is already in {}", *host.name, other.name.key);
+            let cure = "each name once for each listener";
+            findings.faults.push(host.name.complaint(problem, cure));
+        }
+    }
 }
 
 /// Names of one kind must differ.
@@ -140,13 +176,18 @@ fn spans(listeners: &[ListenerDraft]) -> impl Iterator<Item = &Located<PortSpan>
 }
 
 /// A pool that always wants private data connections cannot serve clients whose plain control connection it matches.
-fn protection(listeners: &[ListenerDraft], pools: &[PoolDraft], findings: &mut Findings) {
+fn protection(
+    listeners: &[ListenerDraft],
+    pools: &[PoolDraft],
+    hosts: &[Host],
+    findings: &mut Findings,
+) {
     for draft in pools {
         let Some(written) = &draft.protection else {
             continue;
         };
-        let plain = listeners.iter().find(|other| {
-            other.listener.tls == ClientTls::Optional && other.listener.pool == draft.index
+        let plain = listeners.iter().enumerate().find(|(at, other)| {
+            other.listener.tls == ClientTls::Optional && leads((*at, other), hosts, draft.index)
         });
         match (draft.pool.tls, written.value, plain) {
             (BackendTls::Off, BackendProtection::Private, _) => {
@@ -155,7 +196,7 @@ fn protection(listeners: &[ListenerDraft], pools: &[PoolDraft], findings: &mut F
                     .warnings
                     .push(written.complaint("has no effect: tls is \"off\" in this pool", cure));
             }
-            (BackendTls::Match, BackendProtection::Private, Some(listener)) => {
+            (BackendTls::Match, BackendProtection::Private, Some((_, listener))) => {
                 let problem = format!(
                     "\"private\" beside tls = \"match\": clients of {:?} without TLS could log in and never transfer",
                     listener.listener.name
@@ -171,11 +212,17 @@ fn protection(listeners: &[ListenerDraft], pools: &[PoolDraft], findings: &mut F
 }
 
 /// A pool that nobody uses is most likely a listener forgotten.
-fn unused(listeners: &[ListenerDraft], pools: &[PoolDraft], findings: &mut Findings) {
+fn unused(
+    listeners: &[ListenerDraft],
+    pools: &[PoolDraft],
+    hosts: &[Host],
+    findings: &mut Findings,
+) {
     for draft in pools {
         let used = listeners
             .iter()
-            .any(|other| other.listener.pool == draft.index);
+            .enumerate()
+            .any(|other| leads(other, hosts, draft.index));
         if let (false, Some(name)) = (used, &draft.name) {
             let problem = format!("{:?} is used by no listener", name.value);
             findings

@@ -8,16 +8,17 @@ use super::fault::{Findings, Located};
 use super::file::{
     AdminKeys, File, Key, LimitsKeys, ListenerKeys, LogKeys, PoolKeys, ProcessKeys, TimeoutsKeys,
 };
+use super::host::host;
 use super::relations::{self, ListenerDraft, PoolDraft};
-use super::value::OneLine;
+use super::value::{Name, OneLine};
 use super::{
     Admin, AdminAddress, Config, Cores, KeyExchange, Limits, Listener, Log, LogFormat, LogLevel,
     Pool, PortSpan, Process, Steering, Timeouts, Verify,
 };
 use crate::limits;
 use crate::policy::{
-    BackendProtection, BackendTls, ClientTls, DataPeer, DataResumption, OnEmpty, OnUnfinished,
-    PassiveStyle, PasvAddress,
+    BackendProtection, BackendTls, ClientCcc, ClientTls, DataPeer, DataResumption, OnEmpty,
+    OnUnfinished, PassiveStyle, PasvAddress, Pbsz, SendProxy,
 };
 
 /// Resolves a file. The result counts only if nothing was noted as a fault.
@@ -34,11 +35,8 @@ pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
         }
     }
     // Names of all pools, also of those with faults, so that a listener is not blamed for its pool.
-    let pool_names: Vec<Option<String>> = file
-        .pool
-        .iter()
-        .map(|keys| written_name(keys.get_ref()))
-        .collect();
+    let pool_names = names(file.pool.iter().map(|keys| &keys.get_ref().name));
+    let listener_names = names(file.listener.iter().map(|keys| &keys.get_ref().name));
     let pools: Vec<PoolDraft> = (0..)
         .zip(file.pool)
         .map(|(index, keys)| pool(index, keys, findings))
@@ -47,7 +45,15 @@ pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
         .zip(file.listener)
         .filter_map(|(index, keys)| listener(index, keys, &pool_names, findings))
         .collect();
-    relations::check(&listeners, &pools, limits, findings);
+    let owners: Vec<usize> = listeners.iter().map(|draft| draft.listener.pool).collect();
+    let hosts: Vec<_> = (0..)
+        .zip(file.host)
+        .filter_map(|(index, keys)| {
+            let listeners = (listener_names.as_slice(), owners.as_slice());
+            host(index, keys, listeners, &pool_names, findings)
+        })
+        .collect();
+    relations::check(&listeners, &pools, &hosts, limits, findings);
     Config {
         process,
         log,
@@ -56,13 +62,18 @@ pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
         admin,
         listeners: listeners.into_iter().map(|draft| draft.listener).collect(),
         pools: pools.into_iter().map(|draft| draft.pool).collect(),
+        hosts,
         warnings: Vec::new(),
     }
 }
 
-fn written_name(keys: &PoolKeys) -> Option<String> {
-    let (_, name) = keys.name.0.as_ref()?;
-    name.as_ref().ok().map(|name| name.0.clone())
+/// The names of all sections of one kind, as far as they can be read.
+fn names<'a>(keys: impl Iterator<Item = &'a Key<Name>>) -> Vec<Option<String>> {
+    let name = |key: &Key<Name>| {
+        let (_, name) = key.0.as_ref()?;
+        name.as_ref().ok().map(|name| name.0.clone())
+    };
+    keys.map(name).collect()
 }
 
 fn process(section: Option<Spanned<ProcessKeys>>, findings: &mut Findings) -> Process {
@@ -75,6 +86,7 @@ fn process(section: Option<Spanned<ProcessKeys>>, findings: &mut Findings) -> Pr
     };
     Process {
         cores: cores.unwrap_or_else(default),
+        in_place: desk.or("in_place", keys.in_place, true),
     }
 }
 
@@ -181,17 +193,18 @@ fn listener(
     pools: &[Option<String>],
     findings: &mut Findings,
 ) -> Option<ListenerDraft> {
-    let (mut desk, keys) = one_of_many("listener", index, section, findings);
+    let (mut desk, mut keys) = one_of_many("listener", index, section, findings);
+    let is_implicit = keys.tls.is(ClientTls::Implicit);
+    let profile = core::mem::take(&mut keys.profile);
+    let profile = desk.apply("listener", profile, is_implicit, &mut keys);
     let name = desk.need("name", keys.name, "\"partners\"");
     let address = desk.need("address", keys.address, "\"0.0.0.0:21\"");
     let pool = desk
         .need("pool", keys.pool, "\"inside\"")
-        .and_then(|name| desk.pool(&name, pools));
+        .and_then(|name| desk.one_of("pool", &name, pools));
     let tls = desk.or("tls", keys.tls, ClientTls::Required);
-    let is_implicit = tls == ClientTls::Implicit;
     let banner_first = desk.implicit_only("banner_first", keys.banner_first, is_implicit, false);
-    let implicit_private =
-        desk.implicit_only("implicit_private", keys.implicit_private, is_implicit, true);
+    let strict_sni = desk.located("strict_sni", keys.strict_sni);
     let certificate = desk.need("certificate", keys.certificate, "\"gate.pem\"");
     let key = desk.need("key", keys.key, "\"gate.key\"");
     let key_exchange = desk.or("key_exchange", keys.key_exchange, KeyExchange::Preferred);
@@ -204,27 +217,21 @@ fn listener(
     let data_protection = desk.client_protection(keys.data_protection, tls);
     let ports = desk.need("passive_ports", keys.passive_ports, "\"50000-50999\"");
     let advertise = desk.located("advertise", keys.advertise);
-    let data_peer = desk.or("data_peer", keys.data_peer, DataPeer::Same);
-    let resumption = desk.or("resumption", keys.resumption, DataResumption::Accepted);
-    let active = desk.or("active", keys.active, true);
-    let unfinished = desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror);
-    let bare_uploads = desk.or("bare_uploads", keys.bare_uploads, false);
-    let banner = desk.or(
-        "banner",
-        keys.banner,
-        OneLine("FTP gateway ready".to_owned()),
-    );
-    let steering = desk.or("steering", keys.steering, Steering::Cpu);
+    let banner = desk.or("banner", keys.banner, OneLine(BANNER.to_owned()));
+    let proxies = (keys.proxy_protocol, keys.proxy_from);
+    let (proxy_from, proxy_protocol_data) = desk.proxies(proxies, keys.proxy_protocol_data);
     let name = name.map(|name| name.map(|name| name.0));
     let listener = Listener {
         name: value_or(&name, String::new()),
+        profile,
         address: address.map_or_else(nothing, |list| list.map(|list| list.0)),
         pool: pool.unwrap_or(usize::MAX),
         tls,
         banner_first,
-        implicit_private,
-        certificate: certificate?,
-        key: key?,
+        assume_private: desk.or("assume_private", keys.assume_private, is_implicit),
+        strict_sni: value_or(&strict_sni, false),
+        pbsz: desk.or("pbsz", keys.pbsz, Pbsz::Expected),
+        ccc: desk.or("ccc", keys.ccc, ClientCcc::Refuse),
         tls_versions,
         key_exchange,
         client_certificates: clients.asked,
@@ -233,29 +240,37 @@ fn listener(
         client_identity: clients.identity,
         data_protection,
         passive_ports: value_or(&ports, PortSpan { first: 0, last: 0 }),
-        advertise: advertise.map(|address| address.value),
-        data_peer,
-        resumption,
-        active,
-        unfinished,
-        bare_uploads,
+        advertise,
+        proxy_from,
+        proxy_protocol_data,
+        data_peer: desk.or("data_peer", keys.data_peer, DataPeer::Same),
+        resumption: desk.or("resumption", keys.resumption, DataResumption::Accepted),
+        active: desk.or("active", keys.active, true),
+        unfinished: desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror),
+        bare_uploads: desk.or("bare_uploads", keys.bare_uploads, false),
         banner: banner.0,
-        steering,
+        steering: desk.or("steering", keys.steering, Steering::Cpu),
+        // Last: what is wrong with the others is told all the same.
+        certificate: certificate?,
+        key: key?,
     };
     Some(ListenerDraft {
         listener,
         name,
         ports,
+        strict_sni,
     })
 }
 
 fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> PoolDraft {
-    let (mut desk, keys) = one_of_many("pool", index, section, findings);
+    let (mut desk, mut keys) = one_of_many("pool", index, section, findings);
+    let is_implicit = keys.tls.is(BackendTls::Implicit);
+    let profile = core::mem::take(&mut keys.profile);
+    let profile = desk.apply("pool", profile, is_implicit, &mut keys);
     let name = desk.need("name", keys.name, "\"inside\"");
     let members = desk.need("members", keys.members, "[\"10.0.0.10:21\"]");
     let tls = desk.or("tls", keys.tls, BackendTls::Explicit);
     let key_exchange = desk.or("key_exchange", keys.key_exchange, KeyExchange::Preferred);
-    let is_implicit = tls == BackendTls::Implicit;
     let banner_first = desk.implicit_only("banner_first", keys.banner_first, is_implicit, false);
     let tls_versions = desk.versions(keys.tls_versions, key_exchange);
     // A `ca` that cannot be read is not missing, and where `verify` cannot be read it may not be wanted.
@@ -271,15 +286,25 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
     let pins = desk.pins(tls, verify.as_ref(), keys.pins);
     let (client_certificate, client_key) =
         desk.own_certificate(keys.client_certificate, keys.client_key);
-    let alpn = desk.or("alpn", keys.alpn, false);
     let protection = desk.located("data_protection", keys.data_protection);
-    let passive = desk.or("passive", keys.passive, PassiveStyle::Auto);
-    let pasv_address = desk.or("pasv_address", keys.pasv_address, PasvAddress::Ignore);
-    let empty = desk.or("empty", keys.empty, OnEmpty::Complete);
-    let unfinished = desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror);
+    let data_protection = match (tls, &protection) {
+        (BackendTls::Off, _) => BackendProtection::Clear,
+        (_, Some(written)) => written.value,
+        (BackendTls::Explicit | BackendTls::Implicit, None) => BackendProtection::Private,
+        (BackendTls::Match, None) => BackendProtection::Match,
+    };
+    let ccc = desk.backend_ccc(keys.ccc, tls, data_protection);
+    let send_proxy = desk.or("send_proxy", keys.send_proxy, SendProxy::Off);
+    let send_proxy_data = desk.only_with(
+        "send_proxy_data",
+        keys.send_proxy_data,
+        send_proxy != SendProxy::Off,
+        "send_proxy = \"v1\" or \"v2\"",
+    );
     let name = name.map(|name| name.map(|name| name.0));
     let pool = Pool {
         name: value_or(&name, String::new()),
+        profile,
         members: members.map_or_else(nothing, |list| list.map(|list| list.0)),
         tls,
         banner_first,
@@ -291,17 +316,16 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         server_name,
         client_certificate,
         client_key,
-        alpn,
-        data_protection: match (tls, &protection) {
-            (BackendTls::Off, _) => BackendProtection::Clear,
-            (_, Some(written)) => written.value,
-            (BackendTls::Explicit | BackendTls::Implicit, None) => BackendProtection::Private,
-            (BackendTls::Match, None) => BackendProtection::Match,
-        },
-        passive,
-        pasv_address,
-        empty,
-        unfinished,
+        alpn: desk.or("alpn", keys.alpn, false),
+        data_protection,
+        ccc,
+        mode_z: desk.or("mode_z", keys.mode_z, false),
+        passive: desk.or("passive", keys.passive, PassiveStyle::Auto),
+        pasv_address: desk.or("pasv_address", keys.pasv_address, PasvAddress::Ignore),
+        empty: desk.or("empty", keys.empty, OnEmpty::Complete),
+        unfinished: desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror),
+        send_proxy,
+        send_proxy_data,
     };
     PoolDraft {
         index,
@@ -310,6 +334,9 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         protection,
     }
 }
+
+/// It names no product and no version, because neither helps a client.
+const BANNER: &str = "FTP gateway ready";
 
 fn value_or<T: Clone>(written: &Option<Located<T>>, otherwise: T) -> T {
     written

@@ -1,7 +1,7 @@
 //! What can stand behind a key: each kind of value reads itself and says what it would rather have seen.
 
 use core::time::Duration;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use toml::Value;
@@ -17,7 +17,7 @@ pub(super) struct Flaw {
 }
 
 impl Flaw {
-    fn new(problem: impl Into<String>, cure: impl Into<String>) -> Self {
+    pub(super) fn new(problem: impl Into<String>, cure: impl Into<String>) -> Self {
         Self {
             problem: problem.into(),
             cure: cure.into(),
@@ -201,21 +201,6 @@ impl Leaf for SocketAddr {
     }
 }
 
-impl Leaf for Ipv4Addr {
-    fn read(value: &Value) -> Result<Self, Flaw> {
-        const CURE: &str = "the IPv4 address by which clients reach this gate: \"203.0.113.5\"";
-        let text = text(value, "in quotes")?;
-        let address: Self = text
-            .parse()
-            .map_err(|_| Flaw::new(format!("{text:?} is not an IPv4 address"), CURE))?;
-        let reachable =
-            !(address.is_unspecified() || address.is_broadcast() || address.is_multicast());
-        reachable
-            .then_some(address)
-            .ok_or_else(|| Flaw::new(format!("no client can connect to {address}"), CURE))
-    }
-}
-
 impl Leaf for PortSpan {
     fn read(value: &Value) -> Result<Self, Flaw> {
         const CURE: &str = "two ports, the lower first: \"50000-50999\"";
@@ -329,7 +314,7 @@ impl<C: Choice> Leaf for C {
 }
 
 /// The text behind a key; `form` says how to write what is there now.
-fn text<'a>(value: &'a Value, form: &str) -> Result<&'a str, Flaw> {
+pub(super) fn text<'a>(value: &'a Value, form: &str) -> Result<&'a str, Flaw> {
     let plain = match value {
         Value::Integer(number) => number.to_string(),
         _ => "text".to_owned(),
@@ -344,7 +329,7 @@ fn text<'a>(value: &'a Value, form: &str) -> Result<&'a str, Flaw> {
 }
 
 /// What a value is, with its article, and the value where it is short.
-fn kind(value: &Value) -> String {
+pub(super) fn kind(value: &Value) -> String {
     match value {
         Value::String(text) => format!("the text {text:?}"),
         Value::Integer(number) => format!("the number {number}"),
@@ -357,7 +342,7 @@ fn kind(value: &Value) -> String {
 }
 
 /// Whether a text can be a host name (RFC 1123 section 2.1, and '_' which private networks use) or an IPv4 address.
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     let fits = |letter: u8| letter.is_ascii_alphanumeric() || b"-_.".contains(&letter);
     !text.is_empty()
         && text.len() <= 253

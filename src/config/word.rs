@@ -3,8 +3,9 @@
 use super::value::Choice;
 use super::{ClientCertificates, KeyExchange, LogFormat, LogLevel, Steering, TlsVersion, Verify};
 use crate::policy::{
-    BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, DataPeer,
-    DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
+    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientIdentity, ClientProtection,
+    ClientTls, DataPeer, DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, Pbsz,
+    ProxyProtocol, SendProxy,
 };
 
 impl Choice for LogLevel {
@@ -130,4 +131,32 @@ impl Choice for DataResumption {
 
 impl Choice for DataPeer {
     const WORDS: &'static [(&'static str, Self)] = &[("same", Self::Same), ("any", Self::Any)];
+}
+
+impl Choice for ProxyProtocol {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("required", Self::Required)];
+}
+
+impl Choice for SendProxy {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("v1", Self::V1), ("v2", Self::V2)];
+}
+
+impl Choice for ClientCcc {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("refuse", Self::Refuse), ("accept", Self::Accept)];
+}
+
+impl Choice for BackendCcc {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("try", Self::Try),
+        ("required", Self::Required),
+    ];
+}
+
+impl Choice for Pbsz {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("expected", Self::Expected), ("optional", Self::Optional)];
 }

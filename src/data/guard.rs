@@ -1,14 +1,28 @@
 //! Whose data connection is it (rule 10 of the contract; RFC 2577 section 8).
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use crate::policy::DataPeer;
+use crate::policy::{DataPeer, Networks};
 
 /// Knows whom a passive port waits for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Guard {
     control_peer: IpAddr,
     policy: DataPeer,
+    /// Who passes data connections on with a PROXY header, where all come so.
+    proxies: Option<Arc<Networks>>,
+}
+
+/// What is to be asked of a connection that was just taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doorway {
+    /// Nothing: it says itself whose it is.
+    Open,
+    /// A PROXY header.
+    Header,
+    /// Nothing: it comes from nobody who could send one that counts.
+    Shut,
 }
 
 /// The proof that a data connection comes from, or goes to, the peer that was meant.
@@ -21,6 +35,24 @@ impl Guard {
         Self {
             control_peer,
             policy,
+            proxies: None,
+        }
+    }
+
+    /// The same behind proxies, who say of each connection whose it is.
+    #[must_use]
+    pub fn behind(self, proxies: Arc<Networks>) -> Self {
+        Self {
+            proxies: Some(proxies),
+            ..self
+        }
+    }
+
+    pub(super) fn doorway(&self, peer: SocketAddr) -> Doorway {
+        match &self.proxies {
+            None => Doorway::Open,
+            Some(proxies) if proxies.contain(peer.ip()) => Doorway::Header,
+            Some(_) => Doorway::Shut,
         }
     }
 
@@ -58,5 +90,21 @@ mod tests {
         assert!(same.check("192.0.2.8:40000".parse().unwrap()).is_none());
         let any = Guard::new(client, DataPeer::Any);
         assert!(any.check("192.0.2.8:40000".parse().unwrap()).is_some());
+    }
+
+    #[test]
+    fn behind_proxies_only_they_are_asked_whose_it_is() {
+        let client: IpAddr = "192.0.2.7".parse().unwrap();
+        let proxies = Arc::new(Networks(vec!["10.0.0.0/24".parse().unwrap()]));
+        let direct = Guard::new(client, DataPeer::Same);
+        let behind = direct.clone().behind(proxies);
+        let (own, proxy) = (
+            "192.0.2.7:1".parse().unwrap(),
+            "10.0.0.9:1".parse().unwrap(),
+        );
+        assert_eq!(direct.doorway(own), Doorway::Open);
+        assert_eq!(behind.doorway(own), Doorway::Shut);
+        assert_eq!(behind.doorway(proxy), Doorway::Header);
+        assert!(behind.check(own).is_some() && behind.check(proxy).is_none());
     }
 }

@@ -14,9 +14,10 @@ use rustls::{ClientConfig, ServerConfig};
 use crate::dialog::{Close, End};
 use crate::leg::{self, Leg};
 use crate::limits::STRANGERS_PER_LISTENER_MAX;
-use crate::net::{Dial, Listener, PortLease, Stream};
+use crate::net::{Dial, Introduction, Listener, PortLease, Stream};
 use crate::tls::{self, Demand, Unmet};
 
+use guard::Doorway;
 pub use guard::{Guard, PeerChecked};
 
 /// TLS for a data leg, if it is private. The FTP client is always the TLS client (RFC 4217 section 7).
@@ -33,17 +34,14 @@ pub enum Secure {
 pub struct Passive {
     // The order of the fields is the order of their end: the listener goes before its port is given back.
     listener: Listener,
-    _lease: PortLease,
+    lease: PortLease,
 }
 
 impl Passive {
     /// Takes over a listener and its port.
     #[must_use]
     pub const fn new(listener: Listener, lease: PortLease) -> Self {
-        Self {
-            listener,
-            _lease: lease,
-        }
+        Self { listener, lease }
     }
 
     /// Where it listens.
@@ -56,6 +54,8 @@ impl Passive {
 /// A data leg on its way up.
 pub struct Opening {
     step: Step,
+    /// What goes before everything else where we connect: a PROXY header.
+    first: Vec<u8>,
     /// Taken when TLS begins.
     secure: Secure,
     /// Connections that were somebody else's.
@@ -63,8 +63,11 @@ pub struct Opening {
 }
 
 enum Step {
-    Listening(Passive, Guard),
+    /// With the connection whose PROXY header is being read, if there is one.
+    Listening(Passive, Guard, Option<Introduction>),
     Dialing(Dial),
+    /// Clear, and what goes first is not sent yet.
+    Starting(Leg),
     Handshaking(Leg, Demand),
     /// Up or failed: told already.
     Over,
@@ -89,23 +92,26 @@ impl Opening {
     #[must_use]
     pub const fn listen(passive: Passive, guard: Guard, secure: Secure) -> Self {
         Self {
-            step: Step::Listening(passive, guard),
+            step: Step::Listening(passive, guard, None),
+            first: Vec::new(),
             secure,
             strangers: 0,
         }
     }
 
-    /// Connects to the peer, from `source` where given.
+    /// Connects to the peer, from `source` where given, and begins with `first`.
     ///
     /// # Errors
     /// When the kernel knows at once that it cannot be reached; for the log.
     pub fn dial(
         target: SocketAddr,
         source: Option<IpAddr>,
+        first: Vec<u8>,
         secure: Secure,
     ) -> std::io::Result<Self> {
         Ok(Self {
             step: Step::Dialing(Dial::start(target, source)?),
+            first,
             secure,
             strangers: 0,
         })
@@ -114,32 +120,48 @@ impl Opening {
     /// The next news; after `Up` or `Failed` there is none.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Opened> {
         let (stream, checked) = match &mut self.step {
-            Step::Listening(passive, guard) => {
-                match ready!(admit(passive, guard, &mut self.strangers, cx)) {
+            Step::Listening(passive, guard, newcomer) => {
+                match ready!(admit(passive, guard, newcomer, &mut self.strangers, cx)) {
                     Ok(admitted) => admitted,
-                    Err(why) => return self.fail(End::Refused, why),
+                    // Who could not be taken may have sent a whole file: nothing here proves an empty one (rule 2).
+                    Err(why) => return self.fail(End::NotTaken, why),
                 }
             }
             Step::Dialing(dial) => match ready!(dial.poll(cx)) {
                 Ok(stream) => (stream, PeerChecked::dialed()),
-                Err(error) => return self.fail(End::Refused, error.to_string()),
+                Err(error) => {
+                    let end = never_up(&error, &self.secure);
+                    return self.fail(end, error.to_string());
+                }
             },
+            Step::Starting(leg) => {
+                let sent = ready!(leg.poll_flush(cx));
+                return self.started(sent);
+            }
             Step::Handshaking(leg, _) => {
                 let outcome = ready!(leg.poll_handshake(cx));
                 return self.handshaken(outcome);
             }
             Step::Over => return Poll::Pending,
         };
-        self.connected(stream, checked)
+        self.connected(stream, checked, cx)
     }
 
     /// TLS, or what else the leg is to be, only for a peer that has been checked (rule 10 of the contract).
-    fn connected(&mut self, stream: Stream, _checked: PeerChecked) -> Poll<Opened> {
+    fn connected(
+        &mut self,
+        stream: Stream,
+        _checked: PeerChecked,
+        cx: &mut Context<'_>,
+    ) -> Poll<Opened> {
         let mut leg = Leg::new(stream);
+        if let Err(fault) = leg.queue(&std::mem::take(&mut self.first)) {
+            return self.fail(End::Reset, fault.to_string());
+        }
         let (secured, demand) = match std::mem::replace(&mut self.secure, Secure::Clear) {
             Secure::Clear => {
-                self.step = Step::Over;
-                return Poll::Ready(Opened::Up(leg));
+                self.step = Step::Starting(leg);
+                return self.poll(cx);
             }
             Secure::AsServer(config, demand) => (leg.secure_as_server(config), demand),
             Secure::AsClient(config, name, demand) => (leg.secure_as_client(config, name), demand),
@@ -149,6 +171,14 @@ impl Opening {
         }
         self.step = Step::Handshaking(leg, demand);
         Poll::Ready(Opened::Connected)
+    }
+
+    fn started(&mut self, sent: Result<(), leg::Fault>) -> Poll<Opened> {
+        match (sent, std::mem::replace(&mut self.step, Step::Over)) {
+            (Ok(()), Step::Starting(leg)) => Poll::Ready(Opened::Up(leg)),
+            (Err(fault), _) => self.fail(End::Reset, fault.to_string()),
+            (Ok(()), _) => Poll::Pending,
+        }
     }
 
     fn handshaken(&mut self, outcome: Result<(), leg::Fault>) -> Poll<Opened> {
@@ -206,25 +236,121 @@ impl Opening {
     }
 }
 
+/// A reset comes only from who was there, and on a clear leg it may have taken the beginning of a file with it.
+fn never_up(error: &std::io::Error, secure: &Secure) -> End {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
+    match (error.kind(), secure) {
+        (ConnectionReset | BrokenPipe, Secure::Clear) => End::Reset,
+        (ConnectionReset | BrokenPipe, _) => End::Bare,
+        _ => End::Refused,
+    }
+}
+
 /// The first connection of the right peer; strangers are turned away, and the listener goes on waiting.
 fn admit(
     passive: &mut Passive,
     guard: &Guard,
+    newcomer: &mut Option<Introduction>,
     strangers: &mut u32,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(Stream, PeerChecked), String>> {
     loop {
-        let stream = match ready!(passive.listener.poll_accept(cx)) {
-            Ok(stream) => stream,
-            Err(fault) => return Poll::Ready(Err(fault.to_string())),
+        // One at a time: a proxy sends its header as soon as it is connected.
+        let named = match newcomer {
+            Some(introduction) => {
+                let introduced = ready!(introduction.poll(cx));
+                *newcomer = None;
+                introduced.ok().map(|(stream, ends)| (stream, ends.client))
+            }
+            None => {
+                let stream = match ready!(passive.listener.poll_accept(cx)) {
+                    Ok(stream) => stream,
+                    Err(fault) => return Poll::Ready(Err(fault.to_string())),
+                };
+                let peer = stream.peer();
+                match guard.doorway(peer) {
+                    Doorway::Open => Some((stream, peer)),
+                    Doorway::Shut => None,
+                    Doorway::Header => {
+                        *newcomer = Some(Introduction::new(stream));
+                        continue;
+                    }
+                }
+            }
         };
-        if let Some(checked) = guard.check(stream.peer()) {
+        // Whoever is not let in is reset when dropped.
+        if let Some((stream, client)) = named
+            && let Some(checked) = guard.check(client)
+        {
+            passive.lease.taken();
             return Poll::Ready(Ok((stream, checked)));
         }
-        stream.abort();
         *strangers += 1;
         if *strangers >= STRANGERS_PER_LISTENER_MAX {
             return Poll::Ready(Err("too many strangers at the passive port".to_owned()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::io::Write as _;
+    use std::net::Ipv4Addr;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::net::{PortRange, on_core, open_passive};
+    use crate::policy::DataPeer;
+
+    fn socket() -> socket2::Socket {
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap()
+    }
+
+    async fn failure(opening: &mut Opening) -> End {
+        match poll_fn(|cx| opening.poll(cx)).await {
+            Opened::Failed(end, _) => end,
+            _ => panic!("it came up"),
+        }
+    }
+
+    #[test]
+    fn a_peer_that_was_there_and_reset_was_not_absent() {
+        on_core(|| async {
+            let listener = socket();
+            listener
+                .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+                .unwrap();
+            listener.listen(1).unwrap();
+            let target = listener.local_addr().unwrap().as_socket().unwrap();
+            let mut opening = Opening::dial(target, None, Vec::new(), Secure::Clear).unwrap();
+            // All of this before the gate has looked at its connection for the first time.
+            let (mut peer, _) = listener.accept().unwrap();
+            peer.write_all(b"the beginning of a file").unwrap();
+            peer.set_linger(Some(Duration::ZERO)).unwrap();
+            drop(peer);
+            assert_eq!(failure(&mut opening).await, End::Reset);
+            drop(listener);
+            let mut opening = Opening::dial(target, None, Vec::new(), Secure::Clear).unwrap();
+            assert_eq!(failure(&mut opening).await, End::Refused);
+        });
+    }
+
+    #[test]
+    fn a_port_that_strangers_have_worn_out_proves_no_absence() {
+        on_core(|| async {
+            let range = Rc::new(PortRange::slice(&(0..=0), 0, 1));
+            let (listener, lease) = open_passive(&range, Ipv4Addr::LOCALHOST.into()).unwrap();
+            let passive = Passive::new(listener, lease);
+            let target = passive.local();
+            let guard = Guard::new([192, 0, 2, 1].into(), DataPeer::Same);
+            let mut opening = Opening::listen(passive, guard, Secure::Clear);
+            for _ in 0..STRANGERS_PER_LISTENER_MAX {
+                let stranger = socket();
+                stranger.connect(&target.into()).unwrap();
+            }
+            assert_eq!(failure(&mut opening).await, End::NotTaken);
+        });
     }
 }

@@ -72,6 +72,8 @@ pub enum End {
     Reset,
     /// TCP was never there.
     Refused,
+    /// The gate could not take it: out of descriptors, or too many strangers came before it.
+    NotTaken,
     /// TLS began and failed.
     HandshakeFailed,
     /// TLS is there, but is no resumption of the control connection's session, which the listener demands.
@@ -94,6 +96,7 @@ impl End {
             Self::Bare => "bare",
             Self::Reset => "reset",
             Self::Refused => "refused",
+            Self::NotTaken => "not_taken",
             Self::HandshakeFailed => "handshake_failed",
             Self::NotResumed => "not_resumed",
             Self::OtherCertificate => "other_certificate",
@@ -112,6 +115,7 @@ impl End {
         !matches!(
             self,
             Self::Refused
+                | Self::NotTaken
                 | Self::Bare
                 | Self::HandshakeFailed
                 | Self::NotResumed
@@ -200,7 +204,7 @@ pub enum Loss {
     Broken,
     /// Its TLS handshake failed.
     Handshake,
-    /// Bytes stood in clear text behind the command that starts TLS (CVE-2011-0411 and its kin).
+    /// Bytes stood behind the command that starts or ends TLS (CVE-2011-0411 and its kin).
     Injection,
 }
 
@@ -211,6 +215,8 @@ pub enum FromClient {
     Line(Vec<u8>),
     /// A line beyond the bound.
     TooLong,
+    /// The name of a host that stood in its TLS handshake (SNI); told before `Secured`, where the listener has hosts.
+    Named(String),
     /// In its TLS handshake it has proven to be this; `Secured` follows.
     Identified(Arc<PeerIdentity>),
     /// The TLS handshake is complete.
@@ -264,6 +270,13 @@ pub enum Action {
     ToBackend(Vec<u8>),
     /// Start TLS on the client's control connection when what was sent has left.
     SecureClient,
+    /// End TLS on this side's control connection when what was sent has left, and go on in clear text (RFC 4217 sections 5
+    /// and 13).
+    Clear(Side),
+    /// Part from the backend; another one may be reached.
+    ReleaseBackend,
+    /// The client has chosen this one of the listener's hosts, or none: its certificate and its pool are meant from now on.
+    Choose(Option<usize>),
     /// Reach a member of the pool.
     ConnectBackend,
     /// Start TLS on the backend's control connection.
@@ -311,8 +324,12 @@ pub enum Note {
     Unfinished(Side),
     /// A phase of a data leg of this side overran.
     Overran(Side, Phase),
-    /// Clear text stood behind AUTH, or behind the backend's 234.
+    /// Bytes stood where only the start or the end of TLS may be.
     Injected(Side),
+    /// TLS was taken off this side's control connection.
+    Cleared(Side),
+    /// The backend has refused CCC, and stays private.
+    ClearRefused(Code),
     /// The backend's replies were out of step after a failed transfer, and are in step again.
     Resynchronised,
     /// The backend said something that belongs to no command.

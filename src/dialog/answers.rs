@@ -6,7 +6,7 @@ use super::timers::Timer;
 use super::{Dialog, Turn};
 use crate::ftp::{Command, Features, Malformed, Offer, Reply, ReplyLine, Verb, occasion};
 use crate::limits::FEATURE_LINES_MAX;
-use crate::policy::ClientTls;
+use crate::policy::{ClientCcc, ClientTls};
 
 impl Dialog {
     /// The verbs with a behaviour of their own.
@@ -15,6 +15,9 @@ impl Dialog {
             Verb::Auth => self.auth(turn, &command.argument),
             Verb::Pbsz => self.pbsz(turn),
             Verb::Prot => self.prot(turn, &command.argument),
+            Verb::Host => self.host(turn, &command.argument),
+            Verb::Ccc => self.ccc(turn),
+            Verb::Rein => self.rein(turn),
             Verb::User => self.user(turn, command),
             Verb::Pass | Verb::Acct => self.credential(turn, &command),
             Verb::Feat => self.feat(turn),
@@ -54,6 +57,9 @@ impl Dialog {
         Offer {
             auth: self.rules.client_tls != ClientTls::Implicit,
             active: self.rules.active,
+            ccc: self.rules.client_ccc == ClientCcc::Accept,
+            host: !self.site.hosts.is_empty(),
+            mode_z: self.rules.mode_z,
         }
     }
 
@@ -78,15 +84,20 @@ impl Dialog {
         turn.answer(&features.reply());
     }
 
-    /// MODE: only stream; in the others the end of a file stands within the stream, where the gate does not look.
+    /// MODE: stream, compressed where the pool allows it (`Z`, in use and never specified); in the others the end of a file
+    /// stands within the stream, where the gate does not look.
     fn mode(&mut self, turn: &mut Turn, command: &Command) {
-        if command.argument.eq_ignore_ascii_case(b"S") {
-            self.forward(turn, command);
-        } else {
-            turn.answer(&Reply::new(
+        let is = |mode: &[u8]| command.argument.eq_ignore_ascii_case(mode);
+        match is(b"Z") && self.rules.mode_z {
+            false if !is(b"S") => turn.answer(&Reply::new(
                 occasion::NOT_THIS_PARAMETER,
                 "Only MODE S is offered",
-            ));
+            )),
+            is_compressed => {
+                // Where the backend refuses, the last mode stands; taking it for compressed costs a proof, never a file.
+                self.client.mode_z |= is_compressed;
+                self.forward(turn, command);
+            }
         }
     }
 
@@ -141,10 +152,6 @@ pub(super) fn refused(verb: Verb) -> Reply {
     let (code, text) = match verb {
         Verb::Lprt => (occasion::NOT_OFFERED, "Use EPRT or PORT"),
         Verb::Lpsv => (occasion::NOT_OFFERED, "Use EPSV or PASV"),
-        Verb::Ccc => (
-            occasion::REFUSED_BY_POLICY,
-            "The control connection stays protected",
-        ),
         Verb::Mic | Verb::Conf | Verb::Enc => (
             occasion::PROTECTION_DENIED,
             "TLS protects the connection, not the command",

@@ -50,8 +50,15 @@ impl Dialog {
 
     fn refusal(&self, command: &Command) -> Option<Reply> {
         let verb = command.verb;
-        let must_secure = self.rules.client_tls != ClientTls::Optional && !self.client.secure;
+        let wants_tls = self.rules.client_tls != ClientTls::Optional;
+        let must_secure = wants_tls && !self.client.secure;
         let is_login = matches!(verb, Verb::User | Verb::Pass | Verb::Acct);
+        if is_login && (wants_tls && self.client.cleared || self.backend.cleared) {
+            return Some(Reply::new(
+                occasion::BAD_SEQUENCE,
+                "The control connection is clear: REIN comes before another login",
+            ));
+        }
         if must_secure && (is_login || verb.row().stage == Stage::Inside) {
             return Some(Reply::new(
                 occasion::NOT_LOGGED_IN,

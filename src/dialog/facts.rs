@@ -1,7 +1,7 @@
 //! The facts about one transfer: its two data legs, its two replies, and the gate's own verdict if there is one.
 
 use super::action::{Account, Close, End, Protection, Side, Target};
-use crate::ftp::{Class, Code, Command, Direction, ReplyLine, occasion};
+use crate::ftp::{Class, Code, Command, Direction, ReplyLine, Verb, occasion};
 
 /// How far a data leg is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,11 +85,18 @@ pub(super) struct Transfer {
     pub(super) resync: Option<Resync>,
     /// ABOR of the client waits for its own reply.
     pub(super) abor: bool,
+    /// In MODE Z: SIZE tells nothing about its bytes.
+    pub(super) mode_z: bool,
     /// Where it starts in the file (REST): what is empty from there on may have bytes before.
     pub(super) offset: u64,
 }
 
 impl Transfer {
+    /// Whether SIZE can tell what should have come: a listing has none.
+    pub(super) fn has_size(&self) -> bool {
+        self.command.verb == Verb::Retr && !self.mode_z
+    }
+
     pub(super) const fn leg(&self, side: Side) -> Leg {
         match side {
             Side::Client => self.client,

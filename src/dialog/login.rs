@@ -6,7 +6,7 @@ use super::timers::Timer;
 use super::{Dialog, Turn};
 use crate::ftp::{Class, Code, Command, Reply, ReplyLine, Verb, occasion};
 use crate::limits::LOGIN_ATTEMPTS_MAX;
-use crate::policy::{BackendTls, ClientIdentity, ClientProtection, ClientTls};
+use crate::policy::{BackendTls, ClientIdentity, ClientProtection, ClientTls, Pbsz};
 
 impl Dialog {
     /// The first words, and on an implicit listener TLS before or behind them.
@@ -67,14 +67,12 @@ impl Dialog {
     pub(super) fn client_secured(&mut self, turn: &mut Turn) {
         self.client.secure = true;
         turn.note(Note::ClientSecured);
-        if self.rules.client_tls == ClientTls::Implicit {
-            if self.rules.implicit_private {
-                self.client.pbsz = true;
-                self.client.protection = Protection::Private;
-            }
-            if !self.rules.speaks_first() {
-                self.greet(turn);
-            }
+        if self.rules.assume_private {
+            self.client.pbsz = true;
+            self.client.protection = Protection::Private;
+        }
+        if !self.rules.speaks_first() {
+            self.greet(turn);
         }
         self.rest();
     }
@@ -84,6 +82,10 @@ impl Dialog {
         if !self.client.secure {
             return turn.answer(&Reply::new(occasion::BAD_SEQUENCE, "PBSZ comes after AUTH"));
         }
+        if self.client.cleared {
+            let text = "PBSZ stays as it was at CCC";
+            return turn.answer(&Reply::new(occasion::BAD_SEQUENCE, text));
+        }
         self.client.pbsz = true;
         turn.answer(&Reply::new(occasion::OKAY, "PBSZ=0"));
     }
@@ -92,7 +94,10 @@ impl Dialog {
     pub(super) fn prot(&mut self, turn: &mut Turn, level: &[u8]) {
         let (code, text) = match level.to_ascii_uppercase().as_slice() {
             _ if !self.client.secure => (occasion::BAD_SEQUENCE, "PROT comes after AUTH"),
-            _ if !self.client.pbsz => (occasion::BAD_SEQUENCE, "PROT comes after PBSZ"),
+            _ if self.client.cleared => (occasion::BAD_SEQUENCE, "PROT stays as it was at CCC"),
+            _ if !self.client.pbsz && self.rules.pbsz == Pbsz::Expected => {
+                (occasion::BAD_SEQUENCE, "PROT comes after PBSZ")
+            }
             b"P" => {
                 self.client.protection = Protection::Private;
                 (occasion::OKAY, "Data connections are private")
@@ -238,6 +243,7 @@ impl Dialog {
                 self.client.failed_logins = 0;
                 self.timers.disarm(Timer::Login);
                 turn.note(Note::LoggedIn(std::mem::take(&mut self.client.user)));
+                self.clear_backend(turn);
             }
             // More is needed: whoever was logged in before is not any more.
             Class::Intermediate => self.client.logged_in = false,

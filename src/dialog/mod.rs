@@ -5,9 +5,11 @@
 mod action;
 mod active;
 mod answers;
+mod clearing;
 mod commands;
 mod during;
 mod facts;
+mod host;
 mod leaving;
 mod login;
 mod phase;
@@ -39,6 +41,9 @@ pub type Actions = Vec<Action>;
 /// One session's protocol, both legs; copied and hashed where all its states are gone through (`tests/model`).
 #[derive(Debug, Clone, Hash)]
 pub struct Dialog {
+    /// Of the listener, whatever host is chosen.
+    site: Arc<SiteRules>,
+    /// Of the host that the client has chosen, or of the listener.
     rules: Arc<SiteRules>,
     timers: Timers,
     client: Client,
@@ -92,6 +97,7 @@ impl Dialog {
             plan: None,
             draining: false,
             ending: None,
+            site: Arc::clone(&rules),
             rules,
         };
         let mut turn = Turn {
@@ -162,11 +168,12 @@ impl Dialog {
                 let reply = Reply::new(occasion::NOT_UNDERSTOOD, "Line too long");
                 self.leave(turn, Some(&reply), Blame::Client, "command line too long");
             }
+            FromClient::Named(name) => self.client_named(turn, &name),
             FromClient::Identified(identity) => self.client.identity = Some(identity),
             FromClient::Secured => self.client_secured(turn),
             FromClient::Lost(Loss::Injection) => {
                 turn.note(Note::Injected(Side::Client));
-                self.leave(turn, None, Blame::Client, "clear text behind AUTH");
+                self.leave(turn, None, Blame::Client, "bytes at the border of TLS");
             }
             FromClient::Lost(Loss::Handshake) => {
                 self.leave(
@@ -214,7 +221,7 @@ impl Dialog {
             FromBackend::TooLong => self.lose_backend(turn, "reply line of the backend too long"),
             FromBackend::Lost(Loss::Injection) => {
                 turn.note(Note::Injected(Side::Backend));
-                self.lose_backend(turn, "clear text behind the backend's 234");
+                self.lose_backend(turn, "bytes at the border of the backend's TLS");
             }
             FromBackend::Lost(Loss::Handshake) => {
                 self.lose_backend(turn, "TLS handshake with the backend failed");
@@ -227,6 +234,7 @@ impl Dialog {
     fn hear_reply(&mut self, turn: &mut Turn, line: ReplyLine) {
         match self.work {
             Work::Reaching(_) => self.reaching_replied(turn, &line),
+            Work::ClearingBackend(step) => self.clearing_replied(turn, step, &line),
             Work::Forwarding(verb) => self.forwarded_replied(turn, verb, &line),
             Work::Features(_) => self.features_replied(turn, line),
             Work::Planning(_) => self.planning_replied(turn, &line),

@@ -14,8 +14,12 @@ use super::facts::{Resync, Transfer};
 pub(super) struct Client {
     /// Its address.
     pub(super) peer: IpAddr,
-    /// TLS is on the control connection.
+    /// TLS is on the control connection, or was until CCC.
     pub(super) secure: bool,
+    /// Whom it has named, in its TLS handshake or by HOST.
+    pub(super) host: Chosen,
+    /// CCC was taken: what comes is clear text.
+    pub(super) cleared: bool,
     /// Who it has proven to be with TLS, if it has.
     pub(super) identity: Option<Arc<PeerIdentity>>,
     /// PBSZ was given (RFC 4217 section 8: it comes before PROT).
@@ -33,6 +37,8 @@ pub(super) struct Client {
     pub(super) passing: Option<Code>,
     /// The offset that REST has set for the next transfer.
     pub(super) offset: u64,
+    /// MODE Z is on: bytes of data are not bytes of files.
+    pub(super) mode_z: bool,
 }
 
 impl Default for Client {
@@ -40,6 +46,8 @@ impl Default for Client {
         Self {
             peer: Ipv4Addr::UNSPECIFIED.into(),
             secure: false,
+            host: Chosen::Nobody,
+            cleared: false,
             identity: None,
             pbsz: false,
             protection: Protection::Clear,
@@ -50,15 +58,37 @@ impl Default for Client {
             unknown: 0,
             passing: None,
             offset: 0,
+            mode_z: false,
         }
     }
 }
 
 impl Client {
+    /// As it was when it came (REIN), but for what it has done to try our patience.
+    pub(super) fn anew(&self) -> Self {
+        Self {
+            peer: self.peer,
+            failed_logins: self.failed_logins,
+            unknown: self.unknown,
+            ..Self::default()
+        }
+    }
+
     /// It reached us over IPv6: PASV and PORT cannot serve it.
     pub(super) const fn is_v6(&self) -> bool {
         self.peer.is_ipv6()
     }
+}
+
+/// Which host a client has named, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Chosen {
+    /// None.
+    Nobody,
+    /// By HOST: another HOST may name another one.
+    Said(usize),
+    /// By SNI, which HOST must agree with (RFC 7151 section 3.2.2); nothing is known of the name where there is no place.
+    Shown(Option<usize>),
 }
 
 /// How far the backend's control connection is.
@@ -77,7 +107,10 @@ pub(super) enum BackendStage {
 pub(super) struct Backend {
     pub(super) stage: BackendStage,
     pub(super) replies: ReplyReader,
+    /// TLS is on its control connection, or was until CCC.
     pub(super) secure: bool,
+    /// CCC was taken.
+    pub(super) cleared: bool,
     pub(super) pbsz: bool,
     /// What its data connections are; behind implicit TLS unknown until PROT, for some servers begin with Private there.
     pub(super) protection: Option<Protection>,
@@ -93,6 +126,7 @@ impl Default for Backend {
             stage: BackendStage::Absent,
             replies: ReplyReader::default(),
             secure: false,
+            cleared: false,
             pbsz: false,
             protection: Some(Protection::Clear),
             refuses_epsv: false,
@@ -155,6 +189,14 @@ pub(super) enum PlanStep {
     Done,
 }
 
+/// What the backend has been asked on the way to a clear control connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum ClearStep {
+    Pbsz,
+    Prot,
+    Ccc,
+}
+
 /// What the session is busy with. Everything but a transfer is one exchange with one side.
 #[derive(Debug, Clone, Hash)]
 pub(super) enum Work {
@@ -164,6 +206,8 @@ pub(super) enum Work {
     SecuringClient,
     /// USER has come, and the backend is being reached for it.
     Reaching(Reaching),
+    /// A login has succeeded, and the backend's control connection is to be cleared.
+    ClearingBackend(ClearStep),
     /// A command is at the backend.
     Forwarding(Verb),
     /// FEAT is at the backend; the lines of its answer so far.

@@ -80,6 +80,10 @@ impl Dialog {
     }
 
     fn ask_for_protection(&mut self, turn: &mut Turn) {
+        if self.backend.cleared {
+            // It has refused it before CCC, and behind it nothing is said of protection any more (RFC 4217 section 5).
+            return self.planned(turn, Err("the server has refused this protection"));
+        }
         let is_sized = self.backend.pbsz;
         self.ask_for_plan(turn, if is_sized { Step::Prot } else { Step::Pbsz });
     }

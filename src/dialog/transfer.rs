@@ -79,6 +79,7 @@ impl Dialog {
             failure: None,
             resync: None,
             abor: false,
+            mode_z: self.client.mode_z,
             offset: std::mem::take(&mut self.client.offset),
         }));
     }

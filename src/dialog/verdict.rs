@@ -2,7 +2,7 @@
 
 use super::action::{Close, End, Phase, Protection, Side};
 use super::facts::{Leg, Proof, Transfer, Why};
-use crate::ftp::{Code, Direction, Reply, Verb, occasion};
+use crate::ftp::{Code, Direction, Reply, occasion};
 use crate::policy::{OnEmpty, OnUnfinished, SiteRules};
 
 /// What is to be done next about a transfer.
@@ -100,10 +100,8 @@ impl Transfer {
                     (OnEmpty::Complete, _) | (OnEmpty::Verify, Proof::Empty) => {
                         deliver(Close::Clean)
                     }
-                    (OnEmpty::Verify, Proof::NotAsked) if self.command.verb == Verb::Retr => {
-                        Next::Verify
-                    }
-                    // A listing has no SIZE to ask for.
+                    (OnEmpty::Verify, Proof::NotAsked) if self.has_size() => Next::Verify,
+                    // There is no SIZE to compare with.
                     (OnEmpty::Verify, Proof::NotAsked) => deliver(Close::Clean),
                     (OnEmpty::Verify, Proof::Asked) => Next::AwaitFinal,
                     (OnEmpty::Verify, Proof::NotEmpty) => Next::Fail(Why::NotEmpty),
@@ -239,6 +237,7 @@ fn phrase(side: Side, end: End) -> String {
         End::Bare => "was closed before its TLS handshake",
         End::Reset => "was reset",
         End::Refused => "was not established",
+        End::NotTaken => "could not be taken",
         End::HandshakeFailed => "failed its TLS handshake",
         End::NotResumed => "must resume the TLS session of its control connection",
         End::OtherCertificate => "must have the certificate of its control connection",

@@ -15,6 +15,12 @@ pub struct Offer {
     pub auth: bool,
     /// EPRT: where clients may be connected to.
     pub active: bool,
+    /// CCC: where it is taken (RFC 4217 section 6 lists what the gate knows of security).
+    pub ccc: bool,
+    /// HOST: where there are several (RFC 7151 section 3).
+    pub host: bool,
+    /// MODE Z: where it is passed on, and the backend has it.
+    pub mode_z: bool,
 }
 
 /// What the gate answers itself, whatever stands behind it.
@@ -29,7 +35,10 @@ impl Features {
     pub fn own(offer: Offer) -> Self {
         let auth = offer.auth.then_some("AUTH TLS");
         let active = offer.active.then_some("EPRT");
-        let lines = auth.into_iter().chain(OWN.iter().copied()).chain(active);
+        let ccc = offer.ccc.then_some("CCC");
+        let lines = auth.into_iter().chain(OWN.iter().copied());
+        let host = offer.host.then_some("HOST");
+        let lines = lines.chain(active).chain(ccc).chain(host);
         Self(lines.map(str::to_owned).collect())
     }
 
@@ -43,7 +52,8 @@ impl Features {
                 .split(|byte| matches!(byte, b' ' | b';'))
                 .next()
                 .unwrap_or_default();
-            if passes(word) {
+            let is_mode_z = line.eq_ignore_ascii_case(b"MODE Z");
+            if passes(word) || (is_mode_z && offer.mode_z) {
                 features.0.push(escape(line));
             }
         }
@@ -87,6 +97,9 @@ mod tests {
             Offer {
                 auth: true,
                 active: false,
+                ccc: false,
+                host: false,
+                mode_z: false,
             },
             backend,
         )

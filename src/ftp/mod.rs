@@ -6,6 +6,7 @@ mod address;
 mod code;
 mod command;
 mod feature;
+mod host;
 mod line;
 mod reply;
 mod verb;
@@ -17,6 +18,7 @@ pub use address::{
 pub use code::{Class, Code, occasion};
 pub use command::{Command, Malformed};
 pub use feature::{Features, Offer};
+pub use host::read_host;
 pub use line::{Cut, LineReader, Telnet, escape};
 pub use reply::{BrokenReply, Reply, ReplyLine, ReplyReader};
 pub use verb::{Answer, Argument, Direction, Row, Stage, Verb, is_foreign};

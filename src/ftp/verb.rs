@@ -95,7 +95,7 @@ verbs! {
     Cwd "CWD" Inside Required Backend, false, "RFC 959 4.1.1";
     Cdup "CDUP" Inside Without Backend, false, "RFC 959 4.1.1";
     Smnt "SMNT" Inside Required Backend, false, "RFC 959 4.1.1";
-    Rein "REIN" Any Without Refused, false, "RFC 959 4.1.1";
+    Rein "REIN" Any Without Gate, false, "RFC 959 4.1.1";
     Quit "QUIT" Any Without Gate, false, "RFC 959 4.1.1";
 
     // Transfer parameters (RFC 959 section 4.1.2).
@@ -139,7 +139,7 @@ verbs! {
     Adat "ADAT" Any Required Refused, true, "RFC 2228 3";
     Pbsz "PBSZ" Any Required Gate, false, "RFC 2228 3, RFC 4217 8";
     Prot "PROT" Any Required Gate, false, "RFC 2228 3, RFC 4217 9";
-    Ccc "CCC" Any Without Refused, false, "RFC 2228 3, RFC 4217 12";
+    Ccc "CCC" Any Without Gate, false, "RFC 2228 3, RFC 4217 12";
     Mic "MIC" Any Required Refused, true, "RFC 2228 3";
     Conf "CONF" Any Required Refused, true, "RFC 2228 3";
     Enc "ENC" Any Required Refused, true, "RFC 2228 3";
@@ -148,7 +148,7 @@ verbs! {
     Feat "FEAT" Any Without Gate, false, "RFC 2389 3";
     Opts "OPTS" Inside Required Backend, false, "RFC 2389 4";
     Lang "LANG" Inside Optional Backend, false, "RFC 2640 4";
-    Host "HOST" Any Required Refused, false, "RFC 7151 3";
+    Host "HOST" Any Required Gate, false, "RFC 7151 3";
 
     // Addresses beyond IPv4 (RFC 2428, RFC 1639).
     Eprt "EPRT" Inside Required Gate, false, "RFC 2428 2";

@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::config::{self, Complaint, Config, Listener, Place, Pool, Survey, TlsVersions, Verify};
+use crate::config::{
+    self, Applied, Complaint, Config, Listener, Place, Pool, Survey, TlsVersions, Verify,
+};
 use crate::limits;
 use crate::policy::{BackendTls, ClientTls};
 use crate::tls::setup::{self, ListenerTls, PoolTls};
@@ -48,16 +50,24 @@ pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
         return Err(complaints);
     };
     let config = config.relative_to(directory);
+    let in_place = config.process.in_place;
     let mut keep = |mut faults: Vec<Complaint>| complaints.append(&mut faults);
     let listeners: Vec<_> = config
         .listeners
         .iter()
-        .filter_map(|listener| setup::server(listener, now).map_err(&mut keep).ok())
+        .enumerate()
+        .filter_map(|(at, listener)| {
+            let own = setup::server(listener, now);
+            let with_hosts = own.and_then(|own| own.with_hosts(listener, config.hosts_of(at), now));
+            with_hosts.map_err(&mut keep).ok()
+        })
+        .map(|tls| tls.in_place(in_place))
         .collect();
     let pools: Vec<_> = config
         .pools
         .iter()
         .filter_map(|pool| setup::pool(pool, now).map_err(&mut keep).ok())
+        .map(|tls| tls.map(|tls| tls.in_place(in_place)))
         .collect();
     let admin_token = admin_token(&config).map_err(|fault| keep(vec![fault]));
     match (complaints.is_empty(), admin_token) {
@@ -187,9 +197,42 @@ fn summarize(file: &Path, config: &Config, to: &mut impl Write) -> io::Result<()
     writeln!(to, "{}: OK", file.display())?;
     for listener in &config.listeners {
         writeln!(to, "  {}", listener_line(listener, &config.pools))?;
+        explain(listener.profile.as_ref(), to)?;
+    }
+    for host in &config.hosts {
+        let (listener, pool) = (&config.listeners[host.listener], &config.pools[host.pool]);
+        let (name, listener, pool) = (&*host.name, &listener.name, &pool.name);
+        writeln!(to, "  host {name} of listener {listener}: to pool {pool}")?;
     }
     for pool in &config.pools {
         writeln!(to, "  {}", pool_line(pool))?;
+        explain(pool.profile.as_ref(), to)?;
+    }
+    Ok(())
+}
+
+/// What a profile has done, one line for each key.
+fn explain(applied: Option<&Applied>, to: &mut impl Write) -> io::Result<()> {
+    let Some(applied) = applied else {
+        return Ok(());
+    };
+    let name = applied.profile.name;
+    for setting in &applied.set {
+        let (source, reason) = (setting.source, setting.reason);
+        writeln!(to, "    profile {name}: {setting}  ({source}: {reason})")?;
+    }
+    for setting in &applied.overridden {
+        let key = setting.key;
+        writeln!(
+            to,
+            "    profile {name}: {key} is as the file has it, not {setting}"
+        )?;
+    }
+    if applied.set.is_empty() && applied.overridden.is_empty() {
+        writeln!(
+            to,
+            "    profile {name}: nothing to set where tls is not implicit"
+        )?;
     }
     Ok(())
 }
@@ -334,6 +377,26 @@ mod tests {
             faults.starts_with("gate.toml:14:10  warning: pool[0].verify: "),
             "{faults}"
         );
+    }
+
+    #[test]
+    fn what_a_profile_sets_and_what_it_does_not_is_told() {
+        let text = |keys: &str| format!("[[listener]]\nprofile = \"zos\"\n{keys}");
+        let told = |keys: &str| {
+            let text = MINIMAL.replace("[[listener]]", &text(keys));
+            let config = config::read(&text).unwrap();
+            let mut lines = Vec::new();
+            explain(config.listeners[0].profile.as_ref(), &mut lines).unwrap();
+            String::from_utf8(lines).unwrap()
+        };
+        let implicit = told("tls = \"implicit\"\nresumption = \"required\"");
+        assert!(
+            implicit.contains("profile zos: banner_first = true  (P23;"),
+            "{implicit}"
+        );
+        let kept = "profile zos: resumption is as the file has it, not resumption = \"accepted\"";
+        assert!(implicit.contains(kept), "{implicit}");
+        assert!(!told("").contains("banner_first"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod logging;
+mod names;
 mod start;
 
 use std::io;
@@ -33,6 +34,8 @@ pub struct Running {
     collector: Arc<Collector>,
     /// Cores tell their end here, and whoever else ends the process.
     news: (SyncSender<News>, Receiver<News>),
+    /// Keeps the thread that looks up names, if there are any.
+    _names: Option<SyncSender<()>>,
 }
 
 struct Shard {

@@ -10,13 +10,17 @@ use std::time::SystemTime;
 use glommio::{LocalExecutorBuilder, Placement};
 
 use super::check::Prepared;
+use super::names::{self, Names};
 use super::{EndNotice, News, Running, Shard, logging, news};
 use crate::admin::{self, About, Collector, Door, ListenerFacts, Office};
 use crate::config::{Complaint, Config, Cores, Listener, Pool, Steering};
-use crate::limits::{MAILBOX_MESSAGES_MAX, RING_MEMORY_BYTES, SESSIONS, SHARDS_MAX};
+use crate::limits::{
+    EVENTS_LOOK, MAILBOX_MESSAGES_MAX, NAMES_LOOKUP_PERIOD, RING_MEMORY_BYTES, SESSIONS, SHARDS_MAX,
+};
 use crate::net;
+use crate::policy::Advertise;
 use crate::relay::Budget;
-use crate::shard::{self, BindFault, Plan, SitePlan};
+use crate::shard::{self, BindFault, InsidePlan, Plan, SitePlan};
 use crate::sys::{cpus, rlimits};
 
 /// Why the gate does not start; each with its cure.
@@ -54,6 +58,7 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
         return Err(told.collect());
     }
     let members = resolve_all(&config.pools)?;
+    let names = Names::resolve(&config.listeners)?;
     let mut plan = Plan {
         id: 0,
         shards: cores.len(),
@@ -61,7 +66,7 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
         sessions_max: sessions,
         sessions: Arc::default(),
         drain: config.timeouts.drain,
-        sites: sites(prepared, &members),
+        sites: sites(prepared, &members, &names.addresses()),
     };
     try_addresses(&plan.sites).map_err(|fault| vec![CoreFault::Bind(fault).told(prepared)])?;
     let admin = bind_admin(config).map_err(|fault| vec![fault])?;
@@ -79,15 +84,19 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
         }
     }
     let boxes = shards.iter().map(|shard: &Shard| shard.mail.clone());
-    let running = Running {
+    let mut running = Running {
         collector: Arc::new(Collector::new(&cores, boxes.collect())),
         addresses,
         shards,
         news,
+        _names: None,
     };
     if let Some(bound) = admin {
         open_office(bound, &running, prepared).map_err(|fault| vec![fault])?;
     }
+    let mail = running.shards.iter().map(|shard| shard.mail.downgrade());
+    running._names = names::watch(names, mail.collect(), NAMES_LOOKUP_PERIOD)
+        .map_err(|error| vec![Fault::Machine(format!("no thread for names: {error}"))])?;
     Ok(running)
 }
 
@@ -208,20 +217,32 @@ fn resolve_all(pools: &[Pool]) -> Result<Vec<Vec<SocketAddr>>, Vec<Fault>> {
     }
 }
 
-fn sites(prepared: &Prepared, members: &[Vec<SocketAddr>]) -> Vec<SitePlan> {
+fn sites(
+    prepared: &Prepared,
+    members: &[Vec<SocketAddr>],
+    advertise: &[Arc<Advertise>],
+) -> Vec<SitePlan> {
     let config = &prepared.config;
     let times = &config.timeouts;
+    let inside = |pool: usize| InsidePlan {
+        pool: config.pools[pool].name.clone(),
+        members: members[pool].clone(),
+        tls: prepared.pools[pool].clone(),
+        send_proxy: config.pools[pool].send_proxy,
+        send_proxy_data: config.pools[pool].send_proxy_data,
+    };
     let site = |(at, listener): (usize, &Listener)| SitePlan {
         name: listener.name.clone(),
         addresses: listener.address.value.clone(),
         steer: listener.steering == Steering::Cpu,
-        rules: Arc::new(config.rules(listener)),
+        rules: Arc::new(config.rules(at)),
         tls: prepared.listeners[at].clone(),
-        pool: config.pools[listener.pool].name.clone(),
-        members: members[listener.pool].clone(),
-        pool_tls: prepared.pools[listener.pool].clone(),
+        inside: inside(listener.pool),
+        hosts: config.hosts_of(at).map(|host| inside(host.pool)).collect(),
         passive_ports: listener.passive_ports.first..=listener.passive_ports.last,
-        advertise: listener.advertise,
+        advertise: Arc::clone(&advertise[at]),
+        proxies: listener.proxy_from.clone().map(Arc::new),
+        proxied_data: listener.proxy_protocol_data,
         data_peer: listener.data_peer,
         budget: Budget {
             first_byte: times.data_first_byte,
@@ -274,6 +295,7 @@ fn start_one(
     let thread = LocalExecutorBuilder::new(Placement::Fixed(cpu))
         .name(&format!("core-{cpu}"))
         .io_memory(RING_MEMORY_BYTES)
+        .preempt_timer(EVENTS_LOOK)
         .spawn(move || async move {
             let snapshot = shard::run(plan, inbox, ready).await;
             drop(notice);

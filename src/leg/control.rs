@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
@@ -119,6 +120,15 @@ impl ControlLeg {
         self.leg.secure_as_client(config, name)
     }
 
+    /// Goes on in clear text, behind CCC or REIN or the backend's answer to it.
+    ///
+    /// # Errors
+    /// As `Leg::clear`; `Injected` also when anything stands behind the line that ends TLS.
+    pub fn clear(&mut self, pause: Option<Duration>) -> Result<(), Fault> {
+        self.refuse_injection()?;
+        self.leg.clear(pause)
+    }
+
     /// Makes the newest ticket of this connection good for one more data connection, towards a backend that gives too
     /// few (`tls::ClientResume::is_dry`).
     ///
@@ -140,6 +150,12 @@ impl ControlLeg {
     /// Resets the connection now.
     pub fn abort(self) {
         self.leg.abort();
+    }
+
+    /// The leg beneath, to be ended.
+    #[must_use]
+    pub fn into_leg(self) -> Leg {
+        self.leg
     }
 
     /// The leg beneath.

@@ -16,7 +16,8 @@ pub enum Fault {
     CutOff,
     /// When TLS failed.
     Tls(tls::Fault),
-    /// When plaintext stood behind the command that began TLS: somebody has put it there (RFC 4217 section 15.3).
+    /// When bytes stood behind the command that began or ended TLS: somebody has put them there (RFC 4217 section 15.3), or
+    /// did not wait for the answer.
     Injected,
     /// When a peer sends and sends although its direction has ended or is not wanted any more.
     Overlong,
@@ -50,7 +51,7 @@ impl fmt::Display for Fault {
             Self::CutOff => out.write_str("the peer's stream ended within a TLS record"),
             Self::Tls(fault) => fault.fmt(out),
             Self::Injected => {
-                out.write_str("plaintext was waiting behind the command that begins TLS")
+                out.write_str("bytes were waiting behind the command that begins or ends TLS")
             }
             Self::Overlong => out.write_str("the peer went on sending after its end"),
             Self::Io(kind) => write!(out, "the network failed: {kind}"),

@@ -3,11 +3,17 @@
 //! It never decides what an end means for the other leg, and never turns an error into an end.
 
 mod control;
+mod ended;
 mod fault;
+mod parting;
+mod pass;
 mod secure;
+mod splice;
 
 pub use control::{ControlLeg, Heard};
+pub use ended::Ended;
 pub use fault::Fault;
+pub use pass::Broken;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -21,6 +27,7 @@ use crate::limits;
 use crate::net::{Buffer, Stream};
 use crate::policy::PeerIdentity;
 use crate::tls::{Progress, Records, TlsFacts};
+use parting::Parting;
 use secure::Secure;
 
 /// One leg's connection.
@@ -32,7 +39,11 @@ pub struct Leg {
     /// Plain bytes for the peer on a plain leg; TLS has its own queue.
     queue: Buffer,
     tls: Option<Box<Secure>>,
+    /// TLS that was taken off, or is about to be.
+    parting: Option<Box<Parting>>,
     received_any: bool,
+    /// The last read has filled what it was given.
+    has_filled: bool,
     /// Bytes that `poll_end` has read for nothing.
     dropped: usize,
 }
@@ -48,15 +59,6 @@ pub enum Read {
     Fin,
 }
 
-/// How the peer's direction ended, read to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// As far as the leg can vouch for it: FIN, on a private leg behind close_notify.
-    Clean,
-    /// FIN on a private leg without close_notify.
-    Unfinished,
-}
-
 impl Leg {
     /// A plain leg over a connection.
     #[must_use]
@@ -65,7 +67,9 @@ impl Leg {
             stream,
             queue: Buffer::new(),
             tls: None,
+            parting: None,
             received_any: false,
+            has_filled: false,
             dropped: 0,
         }
     }
@@ -91,7 +95,11 @@ impl Leg {
     }
 
     fn secure(&mut self, records: Records) -> Result<(), Fault> {
-        assert!(self.tls.is_none(), "a leg becomes private once");
+        assert!(self.tls.is_none(), "a leg is private already");
+        if self.is_parting() {
+            return Err(Fault::Injected);
+        }
+        self.parting = None;
         self.tls = Some(Box::new(Secure::new(records)));
         // From here on it tells whether the peer has begun TLS at all.
         self.received_any = false;
@@ -120,14 +128,14 @@ impl Leg {
                 return Poll::Ready(Err(fault));
             }
             self.stream.acknowledge_at_once();
-            if ready!(tls.poll_fill(&mut self.stream, cx, limits::TLS_RECORD_BYTES_MAX))? == 0 {
+            if ready!(tls.poll_fill(&mut self.stream, cx, limits::TLS_RECORD_BYTES_MAX))?.0 == 0 {
                 return Poll::Ready(Err(Fault::Closed));
             }
             self.received_any = true;
         }
     }
 
-    /// Reads once, at most `max` bytes off the socket, and appends what they say to `into`.
+    /// Reads once, into a buffer of `max` bytes, and appends what they say to `into`.
     ///
     /// # Errors
     /// Whatever is not an end: a reset, a bad record. The same fault again and again.
@@ -137,33 +145,55 @@ impl Leg {
         into: &mut Vec<u8>,
         max: usize,
     ) -> Poll<Result<Read, Fault>> {
+        if self.is_parting() {
+            return self.poll_parting(cx, into, max);
+        }
+        if self.tls.is_some() {
+            return self.poll_records(cx, max, |tls| {
+                let before = into.len();
+                let progress = tls.process(into);
+                (into.len() - before, progress)
+            });
+        }
+        let got = ready!(self.stream.poll_receive(cx, into, max))?;
+        self.received_any |= got > 0;
+        self.has_filled = got == max;
+        Poll::Ready(Ok(if got == 0 {
+            Read::Fin
+        } else {
+            Read::Bytes(got)
+        }))
+    }
+
+    /// Reads off a private leg until `process` has found plain bytes, of which it tells how many, or their end.
+    fn poll_records<E: From<Fault>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        max: usize,
+        mut process: impl FnMut(&mut Secure) -> (usize, Result<Progress, E>),
+    ) -> Poll<Result<Read, E>> {
         let Some(tls) = &mut self.tls else {
-            let got = ready!(self.stream.poll_receive(cx, into, max))?;
-            self.received_any |= got > 0;
-            return Poll::Ready(Ok(if got == 0 {
-                Read::Fin
-            } else {
-                Read::Bytes(got)
-            }));
+            return Poll::Ready(Err(Fault::Closed.into()));
         };
-        let before = into.len();
         for _ in 0..limits::SILENT_READS_PER_TURN_MAX {
-            let progress = tls.process(into);
+            let (plain, progress) = process(tls);
             if tls.is_urgent() {
                 // An answer to a key update, or the alert of a fault. An error shows in the reads to come.
                 let _told_by_reads = Self::flush(&mut self.stream, &mut self.queue, Some(tls), cx);
             }
-            if into.len() > before {
-                return Poll::Ready(Ok(Read::Bytes(into.len() - before)));
+            if plain > 0 {
+                return Poll::Ready(Ok(Read::Bytes(plain)));
             }
             match progress? {
                 Progress::Closed => return Poll::Ready(Ok(Read::CloseNotify)),
                 Progress::Open => {}
             }
-            if ready!(tls.poll_fill(&mut self.stream, cx, max))? == 0 {
+            let (got, has_filled) = ready!(tls.poll_fill(&mut self.stream, cx, max))?;
+            self.has_filled = has_filled;
+            if got == 0 {
                 // Within a record it is no end, not even a careless one: bytes are missing for certain.
                 return Poll::Ready(match tls.is_amid_record() {
-                    true => Err(Fault::CutOff),
+                    true => Err(Fault::CutOff.into()),
                     false => Ok(Read::Fin),
                 });
             }
@@ -171,47 +201,6 @@ impl Leg {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
-    }
-
-    /// Reads the peer's direction to its end and drops it, as must be done before a close: bytes left unread would
-    /// make the kernel send a reset after our close_notify. TLS goes on (tickets are kept).
-    ///
-    /// # Errors
-    /// `Overlong` after `DRAIN_BYTES_MAX`; whatever is not an end.
-    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<Ended, Fault>> {
-        let mut scrap = Vec::new();
-        while self.dropped <= limits::DRAIN_BYTES_MAX {
-            scrap.clear();
-            let read = match ready!(self.poll_read(cx, &mut scrap, limits::TLS_RECORD_BYTES_MAX)) {
-                // The alert must arrive, and a client of TLS 1.3 may have said its first words before it hears that its
-                // certificate will not do: they are left to nobody, as a reset could overtake the alert.
-                Err(fault @ Fault::Tls(_)) if self.facts().is_none() => {
-                    let max = limits::TLS_RECORD_BYTES_MAX;
-                    match ready!(self.stream.poll_receive(cx, &mut scrap, max))? {
-                        0 => return Poll::Ready(Err(fault)),
-                        len => self.dropped += len,
-                    }
-                    continue;
-                }
-                read => read?,
-            };
-            match read {
-                Read::Bytes(len) => self.dropped += len,
-                Read::Fin if self.is_private() => return Poll::Ready(Ok(Ended::Unfinished)),
-                Read::Fin => return Poll::Ready(Ok(Ended::Clean)),
-                Read::CloseNotify => {
-                    match ready!(self.stream.poll_receive(
-                        cx,
-                        &mut scrap,
-                        limits::TLS_RECORD_BYTES_MAX
-                    ))? {
-                        0 => return Poll::Ready(Ok(Ended::Clean)),
-                        len => self.dropped += len,
-                    }
-                }
-            }
-        }
-        Poll::Ready(Err(Fault::Overlong))
     }
 
     /// Queues plain bytes for the peer; on a private leg they are sealed at once, in as few records as there can be.
@@ -222,6 +211,7 @@ impl Leg {
         match &mut self.tls {
             Some(tls) => tls.seal(plain),
             None => {
+                self.end_parting()?;
                 self.queue.append(plain);
                 Ok(())
             }
@@ -270,7 +260,7 @@ impl Leg {
     pub fn queue_close_notify(&mut self) -> Result<(), Fault> {
         match &mut self.tls {
             Some(tls) => tls.seal_close_notify(),
-            None => Ok(()),
+            None => self.end_parting(),
         }
     }
 
@@ -283,24 +273,11 @@ impl Leg {
         Ok(self.stream.finish()?)
     }
 
-    /// The whole of a polite close: close_notify on a private leg, everything flushed, FIN, and the peer's direction read
-    /// to its end. May be begun at any time and polled again and again; only a deadline bounds how long the peer takes.
-    ///
-    /// # Errors
-    /// As the steps: a fault after our FIN says nothing about what the peer has received before.
-    pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<Ended, Fault>> {
-        if !self.is_finished() {
-            self.queue_close_notify()?;
-            ready!(self.poll_flush(cx))?;
-            self.finish()?;
-        }
-        self.poll_end(cx)
-    }
-
     fn renew_ticket(&mut self) -> Result<(), Fault> {
-        match &mut self.tls {
-            Some(tls) => tls.renew_ticket(),
-            None => Ok(()),
+        match (&mut self.tls, &mut self.parting) {
+            (Some(tls), _) => tls.renew_ticket(),
+            (None, Some(parting)) => parting.renew_ticket(),
+            (None, None) => Ok(()),
         }
     }
 
@@ -340,10 +317,14 @@ impl Leg {
         self.tls.is_some()
     }
 
-    /// What the handshake has agreed on, once it is complete.
+    /// What the handshake has agreed on, once it is complete; also behind the end of TLS.
     #[must_use]
     pub fn facts(&self) -> Option<TlsFacts> {
-        self.tls.as_ref().and_then(|tls| tls.facts())
+        match (&self.tls, &self.parting) {
+            (Some(tls), _) => tls.facts(),
+            (None, Some(parting)) => parting.facts(),
+            (None, None) => None,
+        }
     }
 
     /// Who a client is by the certificate it has shown, if it has.
@@ -356,6 +337,12 @@ impl Leg {
     #[must_use]
     pub const fn received_any(&self) -> bool {
         self.received_any
+    }
+
+    /// Whether the last read has filled its buffer, so that there may be more at once.
+    #[must_use]
+    pub const fn has_filled(&self) -> bool {
+        self.has_filled
     }
 
     /// Whether our FIN is sent.

@@ -3,9 +3,10 @@
 use std::task::{Context, Poll, ready};
 
 use super::Fault;
-use crate::net::Stream;
+use crate::limits;
+use crate::net::{Buffer, Stream};
 use crate::policy::PeerIdentity;
-use crate::tls::{Progress, Records, TlsFacts};
+use crate::tls::{self, Progress, Records, TlsFacts};
 
 /// A record layer, and the plain bytes that came with the end of its handshake.
 pub(super) struct Secure {
@@ -39,22 +40,41 @@ impl Secure {
         Ok(self.records.process(into)?)
     }
 
-    /// Reads ciphertext once, at most `max` bytes; 0 is the FIN. Memory is taken only when there is something.
+    pub(super) const fn passes_to(&self, sink: &Self) -> bool {
+        self.records.passes_to(&sink.records)
+    }
+
+    /// As `process`, and `seal` at the sink; says how many plain bytes there were.
+    pub(super) fn pass(&mut self, sink: &mut Self) -> (usize, Result<Progress, tls::Broken>) {
+        let early = std::mem::take(&mut self.early);
+        if let Err(fault) = sink.records.seal(&early) {
+            return (0, Err(tls::Broken::Sink(fault)));
+        }
+        let (moved, progress) = self.records.pass(&mut sink.records);
+        let moved = early.len() + moved;
+        sink.tickets_wait &= moved == 0;
+        (moved, progress)
+    }
+
+    /// Reads ciphertext once, into a buffer of `size` bytes in which the start of a record may stand already; 0 is the FIN.
+    /// Says also whether the buffer is full now. Memory is taken only when there is something.
     pub(super) fn poll_fill(
         &mut self,
         stream: &mut Stream,
         cx: &mut Context<'_>,
-        max: usize,
-    ) -> Poll<Result<usize, Fault>> {
+        size: usize,
+    ) -> Poll<Result<(usize, bool), Fault>> {
         if stream.is_waiting() {
             ready!(stream.poll_readable(cx))?;
         }
+        let least = size.min(limits::TLS_RECORD_BYTES_MAX);
+        let max = size.saturating_sub(self.records.waiting()).max(least);
         let got = stream.poll_read(cx, &mut self.records.space(max)[..max]);
         match got {
             Poll::Ready(Ok(len)) => {
                 self.records.fill(len);
                 self.records.unfill(); // a FIN has brought nothing
-                Poll::Ready(Ok(len))
+                Poll::Ready(Ok((len, len == max)))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
             Poll::Pending => {
@@ -79,6 +99,35 @@ impl Secure {
     pub(super) fn seal(&mut self, plain: &[u8]) -> Result<(), Fault> {
         self.tickets_wait = false;
         Ok(self.records.seal(plain)?)
+    }
+
+    /// Seals our close_notify, and hands over all that is still to be sent, for clear text to follow.
+    pub(super) fn seal_last(&mut self, into: &mut Buffer) -> Result<(), Fault> {
+        self.records.seal_close_notify()?;
+        self.hand_over(into);
+        Ok(())
+    }
+
+    /// Hands over all that is still to be sent.
+    pub(super) fn hand_over(&mut self, into: &mut Buffer) {
+        into.append(self.records.outgoing());
+        self.records.advance(self.records.outgoing().len());
+    }
+
+    pub(super) const fn peer_closed(&self) -> bool {
+        self.records.peer_closed()
+    }
+
+    /// Goes on to the peer's end of TLS as far as the bytes that have come reach; then gives those behind it.
+    pub(super) fn part(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+        let mut late = std::mem::take(&mut self.early);
+        let clear = self.records.part(&mut late)?;
+        // Whose line would it be that began in TLS and ended outside of it?
+        if late.is_empty() {
+            Ok(clear)
+        } else {
+            Err(Fault::Injected)
+        }
     }
 
     pub(super) fn seal_close_notify(&mut self) -> Result<(), Fault> {

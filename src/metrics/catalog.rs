@@ -75,11 +75,15 @@ catalog! {
         MlsdFailed, "sluicegate_transfer_verbs_total", [verb = "MLSD", outcome = "failed"], "Transfers by MLSD that were not completed, whatever the reason.";
         DownloadBytes, "sluicegate_transfer_bytes_total", [direction = "download"], "Bytes of files and listings sent to clients.";
         UploadBytes, "sluicegate_transfer_bytes_total", [direction = "upload"], "Bytes of files sent to backends.";
+        SplicedBytes, "sluicegate_relayed_bytes_total", [path = "spliced"], "Bytes moved between two clear data connections within the kernel.";
+        SealedBytes, "sluicegate_relayed_bytes_total", [path = "sealed"], "Bytes moved between data connections with TLS on one of them or both, opened and sealed anew.";
+        InPlaceBytes, "sluicegate_relayed_bytes_total", [path = "in_place"], "Bytes moved between two TLS 1.3 data connections in the buffer they came in.";
         ClientEndClean, "sluicegate_data_ends_total", [leg = "client", end = "clean"], "Data connections of clients ended properly.";
         ClientEndUnfinished, "sluicegate_data_ends_total", [leg = "client", end = "unfinished"], "Data connections of clients ended without close_notify.";
         ClientEndBare, "sluicegate_data_ends_total", [leg = "client", end = "bare"], "Data connections of clients closed before any byte of a handshake.";
         ClientEndReset, "sluicegate_data_ends_total", [leg = "client", end = "reset"], "Data connections of clients reset, or broken by a record that does not verify.";
         ClientEndRefused, "sluicegate_data_ends_total", [leg = "client", end = "refused"], "Data connections of clients never there.";
+        ClientEndNotTaken, "sluicegate_data_ends_total", [leg = "client", end = "not_taken"], "Data connections of clients that the gate could not take: out of descriptors, or too many strangers before them.";
         ClientEndHandshakeFailed, "sluicegate_data_ends_total", [leg = "client", end = "handshake_failed"], "Data connections of clients whose TLS began and failed.";
         ClientEndNotResumed, "sluicegate_data_ends_total", [leg = "client", end = "not_resumed"], "Data connections of clients refused because they did not resume.";
         ClientEndOtherCertificate, "sluicegate_data_ends_total", [leg = "client", end = "other_certificate"], "Data connections of clients refused for another certificate.";
@@ -94,6 +98,7 @@ catalog! {
         BackendEndBare, "sluicegate_data_ends_total", [leg = "backend", end = "bare"], "Data connections of backends closed before any byte of a handshake.";
         BackendEndReset, "sluicegate_data_ends_total", [leg = "backend", end = "reset"], "Data connections of backends reset, or broken by a record that does not verify.";
         BackendEndRefused, "sluicegate_data_ends_total", [leg = "backend", end = "refused"], "Data connections of backends never there.";
+        BackendEndNotTaken, "sluicegate_data_ends_total", [leg = "backend", end = "not_taken"], "Data connections of backends that the gate could not take: out of descriptors, or too many strangers before them.";
         BackendEndHandshakeFailed, "sluicegate_data_ends_total", [leg = "backend", end = "handshake_failed"], "Data connections of backends whose TLS began and failed.";
         BackendEndNotResumed, "sluicegate_data_ends_total", [leg = "backend", end = "not_resumed"], "Data connections of backends refused because they did not resume.";
         BackendEndOtherCertificate, "sluicegate_data_ends_total", [leg = "backend", end = "other_certificate"], "Data connections of backends refused for another certificate.";
@@ -107,6 +112,7 @@ catalog! {
         EmptyBare, "sluicegate_empty_completions_total", [cause = "bare"], "Empty downloads completed for the client; the data connection of the backend: closed before any byte of a handshake.";
         EmptyReset, "sluicegate_empty_completions_total", [cause = "reset"], "Empty downloads completed for the client; the data connection of the backend: reset, or broken by a record that does not verify.";
         EmptyRefused, "sluicegate_empty_completions_total", [cause = "refused"], "Empty downloads completed for the client; the data connection of the backend: never there.";
+        EmptyNotTaken, "sluicegate_empty_completions_total", [cause = "not_taken"], "Empty downloads completed for the client; the data connection of the backend: one that the gate could not take.";
         EmptyHandshakeFailed, "sluicegate_empty_completions_total", [cause = "handshake_failed"], "Empty downloads completed for the client; the data connection of the backend: whose TLS began and failed.";
         EmptyNotResumed, "sluicegate_empty_completions_total", [cause = "not_resumed"], "Empty downloads completed for the client; the data connection of the backend: refused because they did not resume.";
         EmptyOtherCertificate, "sluicegate_empty_completions_total", [cause = "other_certificate"], "Empty downloads completed for the client; the data connection of the backend: refused for another certificate.";
@@ -125,6 +131,9 @@ catalog! {
         BackendUnfinishedRejected, "sluicegate_unfinished_streams_total", [side = "backend", policy = "reject"], "Downloads without close_notify, refused with 426.";
         StrangersRefused, "sluicegate_strangers_refused_total", [], "Data connections from addresses other than the client's.";
         UnresumedRefused, "sluicegate_unresumed_refused_total", [], "Data connections refused with 522 because they did not resume the TLS session of their control connection.";
+        ProxiesUnknown, "sluicegate_proxy_headers_refused_total", [reason = "stranger"], "Connections reset because they did not come from a trusted proxy.";
+        ProxiesMalformed, "sluicegate_proxy_headers_refused_total", [reason = "malformed"], "Connections of trusted proxies reset because they did not begin with a good PROXY header.";
+        ProxiesLate, "sluicegate_proxy_headers_refused_total", [reason = "late"], "Connections of trusted proxies reset because their PROXY header was not there in time.";
         ClientKeysHybrid, "sluicegate_key_exchanges_total", [leg = "client", kind = "hybrid"], "Control connections of clients with a post-quantum key exchange.";
         ClientKeysClassical, "sluicegate_key_exchanges_total", [leg = "client", kind = "classical"], "Control connections of clients with a classical key exchange.";
         BackendKeysHybrid, "sluicegate_key_exchanges_total", [leg = "backend", kind = "hybrid"], "Control connections to backends with a post-quantum key exchange.";
@@ -216,6 +225,14 @@ catalog! {
 
 /// What a metric with several variants is about; those with one say it themselves.
 const SHARED_HELP: &[(&str, &str)] = &[
+    (
+        "sluicegate_relayed_bytes_total",
+        "Plain bytes relayed, by the path that they took.",
+    ),
+    (
+        "sluicegate_proxy_headers_refused_total",
+        "Connections of proxies reset before they were anybody's, by reason.",
+    ),
     (
         "sluicegate_control_tls_total",
         "Control connections made private, by leg and version of TLS.",

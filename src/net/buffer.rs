@@ -1,8 +1,7 @@
 //! Bytes on their way to or from a socket, in memory that is given back when there are none.
 
-use std::cell::RefCell;
-
-use crate::limits;
+use super::pool::{give, take};
+use crate::limits::BUFFER_POOLED_BYTES_MIN;
 
 /// A stretch of bytes that is filled at its end and emptied at its front.
 #[derive(Default)]
@@ -75,6 +74,9 @@ impl Buffer {
 
     /// Appends a copy of `bytes`.
     pub fn append(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         self.room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
         self.fill(bytes.len());
     }
@@ -91,10 +93,35 @@ impl Buffer {
         assert!(self.start <= self.end, "more was taken than there was");
     }
 
+    /// Keeps `len` bytes at the front and drops those behind.
+    pub fn truncate(&mut self, len: usize) {
+        assert!(len <= self.len(), "more is to be kept than there is");
+        self.end = self.start + len;
+    }
+
     /// Bytes of memory that this holds now.
     #[must_use]
     pub const fn held(&self) -> usize {
         self.bytes.capacity()
+    }
+
+    /// At rest: what is left, which is little, moves to memory of its own size.
+    pub fn shrink(&mut self) {
+        if self.bytes.len() >= BUFFER_POOLED_BYTES_MIN && self.len() < BUFFER_POOLED_BYTES_MIN {
+            drop(self.part(0, 0));
+        }
+        self.release_if_empty();
+    }
+
+    /// Gives away the memory with the first `front` bytes in it, and keeps what stands behind the first `done`.
+    #[must_use]
+    pub fn part(&mut self, front: usize, done: usize) -> Self {
+        debug_assert!(front <= done, "no byte is in both");
+        let mut rest = Self::new();
+        rest.append(&self.filled()[done..]);
+        let mut whole = std::mem::replace(self, rest);
+        whole.end = whole.start + front;
+        whole
     }
 
     /// Gives the memory back when nothing is in it: a connection at rest holds none.
@@ -110,36 +137,6 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         give(std::mem::take(&mut self.bytes));
     }
-}
-
-thread_local! {
-    /// This core's large buffers at rest. A bulk transfer takes and gives one with every turn.
-    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
-
-fn take(len: usize) -> Vec<u8> {
-    if len >= limits::BUFFER_POOLED_BYTES_MIN
-        && let Ok(Some(mut bytes)) = POOL.try_with(|pool| pool.borrow_mut().pop())
-    {
-        if bytes.len() < len {
-            bytes.resize(len, 0);
-        }
-        return bytes;
-    }
-    vec![0; len]
-}
-
-fn give(bytes: Vec<u8>) {
-    if !(limits::BUFFER_POOLED_BYTES_MIN..=limits::BUFFER_POOLED_BYTES_MAX).contains(&bytes.len()) {
-        return;
-    }
-    // At the thread's end the pool may be gone before the last buffer: then it is simply freed.
-    let _kept = POOL.try_with(|pool| {
-        let mut pool = pool.borrow_mut();
-        if pool.len() < limits::RELAY_BUFFERS_KEPT_MAX {
-            pool.push(bytes);
-        }
-    });
 }
 
 #[cfg(test)]

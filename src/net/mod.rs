@@ -9,14 +9,20 @@
 mod alarm;
 mod buffer;
 mod dial;
+mod header;
+mod introduction;
 mod listen;
+mod pool;
 mod ports;
 mod stream;
 
 pub use alarm::Alarm;
 pub use buffer::Buffer;
 pub use dial::Dial;
+pub use header::{Ends, HeaderFacts, HeaderTls, proxy_header_v1, proxy_header_v2};
+pub use introduction::Introduction;
 pub use listen::Listener;
+pub use pool::is_ample;
 pub use ports::{PortLease, PortRange, open_passive};
 pub use stream::Stream;
 
@@ -57,6 +63,7 @@ mod tests;
 pub(crate) fn on_core<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F + Send + 'static) {
     glommio::LocalExecutorBuilder::default()
         .io_memory(crate::limits::RING_MEMORY_BYTES)
+        .preempt_timer(crate::limits::EVENTS_LOOK)
         .spawn(move || async move { test().await })
         .unwrap()
         .join()

@@ -5,15 +5,17 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::rc::Rc;
+use std::time::Instant;
 
 use super::{Fault, Listener};
 use crate::limits;
+use crate::sys::clock;
 
 /// One shard's slice of a listener's passive ports, and which of them are leased.
 pub struct PortRange {
     first: u16,
-    /// Leased or not, from `first` on.
-    leased: RefCell<Vec<bool>>,
+    /// From `first` on.
+    slots: RefCell<Vec<Slot>>,
     in_use: Cell<usize>,
 }
 
@@ -32,7 +34,7 @@ impl PortRange {
             first: whole
                 .start()
                 .saturating_add(u16::try_from(from).unwrap_or(u16::MAX)),
-            leased: RefCell::new(vec![false; to - from]),
+            slots: RefCell::new(vec![Slot::Free; to - from]),
             in_use: Cell::new(0),
         }
     }
@@ -46,7 +48,7 @@ impl PortRange {
     /// How many ports the slice has.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.leased.borrow().len()
+        self.slots.borrow().len()
     }
 
     /// Whether the slice has no ports at all.
@@ -55,31 +57,50 @@ impl PortRange {
         self.len() == 0
     }
 
-    /// Leases the port at `index`, if it is free.
-    pub(super) fn lease(self: &Rc<Self>, index: usize) -> Option<PortLease> {
-        let taken = self
-            .leased
-            .borrow_mut()
-            .get_mut(index)
-            .map(|leased| std::mem::replace(leased, true));
-        if taken != Some(false) {
+    /// Leases the port at `index`, if it is free; one that rests only where `tired` ones are taken too.
+    pub(super) fn lease(self: &Rc<Self>, index: usize, tired: bool) -> Option<PortLease> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.get_mut(index)?;
+        let is_free = match *slot {
+            Slot::Free => true,
+            Slot::Leased => false,
+            Slot::Resting(until) => tired || until <= clock::now(),
+        };
+        if !is_free {
             return None;
         }
+        *slot = Slot::Leased;
         self.in_use.set(self.in_use.get() + 1);
         Some(PortLease {
             range: Rc::clone(self),
             index,
+            is_taken: false,
         })
     }
+}
+
+/// What one port is at.
+#[derive(Clone, Copy)]
+enum Slot {
+    Free,
+    Leased,
+    /// Given back without a connection: its peer may still be on its way (rule 10 of the contract).
+    Resting(Instant),
 }
 
 /// A passive port that belongs to one transfer until this is dropped. Drop the listener first.
 pub struct PortLease {
     range: Rc<PortRange>,
     index: usize,
+    is_taken: bool,
 }
 
 impl PortLease {
+    /// Who was told of the port has come: it need not rest.
+    pub const fn taken(&mut self) {
+        self.is_taken = true;
+    }
+
     /// The port.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -89,13 +110,16 @@ impl PortLease {
 
 impl Drop for PortLease {
     fn drop(&mut self) {
-        self.range.leased.borrow_mut()[self.index] = false;
+        self.range.slots.borrow_mut()[self.index] = match self.is_taken {
+            true => Slot::Free,
+            false => Slot::Resting(clock::now() + limits::PORT_REST),
+        };
         self.range.in_use.set(self.range.in_use.get() - 1);
     }
 }
 
 /// Listens on a free port of the slice: a few at random, since a guessable next port can be stolen (RFC 2577 section
-/// 8), then all of them in turn.
+/// 8), then all of them in turn, at last also those that rest: a transfer now is worth more than one that may be late.
 ///
 /// # Errors
 /// `PortsExhausted` when every port is leased or taken by somebody else; `Broken` when the address itself is refused.
@@ -107,8 +131,9 @@ pub fn open_passive(range: &Rc<PortRange>, ip: IpAddr) -> Result<(Listener, Port
     let random = (0..limits::PASSIVE_PORT_TRIES).map(|_| random_below(ports));
     let start = random_below(ports);
     let in_turn = (0..ports).map(|step| (start + step) % ports);
-    for index in random.chain(in_turn) {
-        let Some(lease) = range.lease(index) else {
+    let rested = random.chain(in_turn.clone()).map(|index| (index, false));
+    for (index, tired) in rested.chain(in_turn.map(|index| (index, true))) {
+        let Some(lease) = range.lease(index, tired) else {
             continue;
         };
         match Listener::listen_passive(SocketAddr::new(ip, lease.port())) {

@@ -11,7 +11,10 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use glommio::net::TcpStream;
 use socket2::SockRef;
 
+use super::Ends;
+use crate::sys::pipe::Pipe;
 use crate::sys::sockopt::{self, Lender};
+use crate::sys::splice;
 
 /// A connected TCP stream of this core: non-blocking, closed on exec, without Nagle's delay.
 ///
@@ -109,6 +112,48 @@ impl Stream {
         })
     }
 
+    /// As `poll_receive`, into an empty pipe. Nothing where there is something that cannot be spliced: what stands before
+    /// an urgent mark (tcp(7)) has to be received.
+    ///
+    /// # Errors
+    /// As `poll_read`.
+    pub fn poll_draw(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<io::Result<Option<usize>>> {
+        let mut is_readable = false;
+        loop {
+            if self.waiting {
+                ready!(self.poll_readable(cx))?;
+                is_readable = true;
+            }
+            match splice::draw(self.inner.as_fd(), pipe) {
+                // Never asked again here: the two would contradict each other for ever.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && is_readable => {
+                    return Poll::Ready(Ok(None));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.waiting = true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                got => return Poll::Ready(self.judge_read(got).map(Some)),
+            }
+        }
+    }
+
+    /// Writes what the socket takes at once out of a pipe that holds something.
+    ///
+    /// # Errors
+    /// `WouldBlock` where it takes nothing; no readiness is waited for. Otherwise as `poll_write`.
+    pub fn pour(&mut self, pipe: &mut Pipe) -> io::Result<usize> {
+        if let Some(kind) = self.broken {
+            return Err(kind.into());
+        }
+        match splice::pour(pipe, self.inner.as_fd()) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(self.keep(error)),
+            poured => poured,
+        }
+    }
+
     /// Writes what the socket takes of `bytes`.
     ///
     /// # Errors
@@ -192,6 +237,13 @@ impl Stream {
     #[must_use]
     pub const fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Both, as a client has them that nobody has passed on.
+    #[must_use]
+    pub fn ends(&self) -> Ends {
+        let (client, reached) = (self.peer, self.local);
+        Ends { client, reached }.canonical()
     }
 
     fn judge_read(&mut self, got: io::Result<usize>) -> io::Result<usize> {

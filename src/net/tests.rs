@@ -457,6 +457,22 @@ fn ports_are_leased_once_given_back_and_exhausted() {
     });
 }
 
+/// Whoever was told of a port and has not come may come yet, and must not meet somebody else's transfer.
+#[test]
+fn a_port_that_nobody_came_for_rests() {
+    let range = Rc::new(PortRange::slice(&(40_000..=40_003), 0, 1));
+    let late = range.lease(2, false).unwrap().port();
+    assert_eq!(range.in_use(), 0, "it is no lease any more");
+    assert!(range.lease(2, false).is_none());
+    let lease = range.lease(2, true).unwrap();
+    assert_eq!(lease.port(), late, "better than none");
+    drop(lease);
+    let mut taken = range.lease(1, false).unwrap();
+    taken.taken();
+    drop(taken);
+    assert!(range.lease(1, false).is_some(), "its peer has come");
+}
+
 proptest! {
     #[test]
     fn slices_are_disjoint_and_together_the_whole(first in 1u16.., length in 0u16.., shards in 1usize..300) {
@@ -466,7 +482,7 @@ proptest! {
             let slice = PortRange::slice(&(first..=last), shard, shards);
             if !slice.is_empty() {
                 let slice = Rc::new(slice);
-                let [low, high] = [0, slice.len() - 1].map(|index| slice.lease(index));
+                let [low, high] = [0, slice.len() - 1].map(|index| slice.lease(index, false));
                 let low = low.unwrap().port();
                 prop_assert_eq!(usize::from(low), next);
                 let high = high.map_or(low, |lease| lease.port());

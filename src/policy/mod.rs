@@ -3,10 +3,14 @@
 //! It never reads configuration, never looks at a connection, and knows no defaults but the names of the choices.
 
 mod identity;
+mod netmap;
 
+use core::net::Ipv4Addr;
 use core::time::Duration;
+use std::sync::Arc;
 
 pub use identity::PeerIdentity;
+pub use netmap::{NetMap, Network, Networks, NotNetwork};
 
 /// Whether clients of a listener must secure their control connection (RFC 4217 section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +43,35 @@ pub enum ClientProtection {
     Private,
     /// Whatever PROT level the client chose.
     Any,
+}
+
+/// Whether a client may take TLS off its control connection after login (CCC, RFC 4217 section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientCcc {
+    /// 534: what passes there stays private.
+    Refuse,
+    /// 200, and clear text from then on; data connections stay as PROT has made them.
+    Accept,
+}
+
+/// Whether the gate takes TLS off its own control connections to a pool after login, for a firewall that must read them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BackendCcc {
+    /// They stay private.
+    Off,
+    /// Where the backend takes CCC; with any other it stays private, and a warning is logged.
+    Try,
+    /// A backend that refuses CCC is not used.
+    Required,
+}
+
+/// Whether PROT needs a PBSZ before it (RFC 4217 section 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pbsz {
+    /// 503 without.
+    Expected,
+    /// Some clients leave it out (field note P25).
+    Optional,
 }
 
 /// What the gate asks of its own data connections to a pool.
@@ -135,6 +168,29 @@ pub enum ClientIdentity {
     User,
 }
 
+/// Whether a listener's connections come through a proxy that says in a PROXY header whose they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// They are clients' own.
+    Off,
+    /// They are a trusted proxy's, every one with a header; nobody else is taken.
+    Required,
+}
+
+/// Whether a pool's members are told by a PROXY header whose connections they get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendProxy {
+    /// No.
+    Off,
+    /// By version 1, a line of text: addresses only.
+    V1,
+    /// By version 2: addresses, the session's number, and what is known of the client's TLS.
+    V2,
+}
+
+/// The address for PASV replies by the client's own; where there is none, the one that the client has reached.
+pub type Advertise = NetMap<Option<Ipv4Addr>>;
+
 /// How long each phase that the dialog watches may take (rule 4 of the contract); the relay watches the bytes itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Patience {
@@ -167,8 +223,12 @@ pub struct SiteRules {
     pub client_tls: ClientTls,
     /// On an implicit listener: 220 comes in clear text, before the handshake (z/OS expects it so; field note P23).
     pub banner_first: bool,
-    /// On an implicit listener: PBSZ 0 and PROT P count as given (field note P26).
-    pub implicit_private: bool,
+    /// PBSZ 0 and PROT P count as given once TLS is there (field notes P25 and P26).
+    pub assume_private: bool,
+    /// Whether PROT needs a PBSZ before it.
+    pub pbsz: Pbsz,
+    /// Whether the client may take TLS off its control connection.
+    pub client_ccc: ClientCcc,
     /// What the certificate of a client is good for.
     pub client_identity: ClientIdentity,
     /// What the client's data connections must be.
@@ -179,6 +239,10 @@ pub struct SiteRules {
     pub backend_banner_first: bool,
     /// How the data connections to the backend are secured.
     pub backend_protection: BackendProtection,
+    /// Whether the gate takes TLS off the control connection to the backend.
+    pub backend_ccc: BackendCcc,
+    /// Whether MODE Z is passed on.
+    pub mode_z: bool,
     /// What a success without a byte is.
     pub on_empty: OnEmpty,
     /// What an unfinished upload of a client is.
@@ -195,9 +259,28 @@ pub struct SiteRules {
     pub pasv_address: PasvAddress,
     /// The bounds on time.
     pub patience: Patience,
+    /// The virtual hosts of the listener (RFC 7151), each with what it leads to; a host has none itself.
+    pub hosts: Vec<HostRules>,
+}
+
+/// One virtual host of a listener.
+#[derive(Clone, Debug, Hash)]
+pub struct HostRules {
+    /// Its name, in lower case.
+    pub name: String,
+    /// What sessions with it are led by.
+    pub rules: Arc<SiteRules>,
 }
 
 impl SiteRules {
+    /// The place of a host among those of this listener; names are the same in any case.
+    #[must_use]
+    pub fn host(&self, name: &str) -> Option<usize> {
+        self.hosts
+            .iter()
+            .position(|host| host.name.eq_ignore_ascii_case(name))
+    }
+
     /// Whether clients await words in clear text before anything else.
     #[must_use]
     pub fn speaks_first(&self) -> bool {

@@ -3,17 +3,33 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
-use crate::limits::RELAY_BUFFERS_KEPT_MAX;
+use crate::limits::BUFFERS_KEPT_BYTES_MAX;
 
 thread_local! {
-    static KEPT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static KEPT: RefCell<Kept> = const {
+        RefCell::new(Kept {
+            buffers: Vec::new(),
+            bytes: 0,
+        })
+    };
+}
+
+struct Kept {
+    buffers: Vec<Vec<u8>>,
+    /// Of all of them together.
+    bytes: usize,
 }
 
 /// An empty buffer with memory of an earlier turn; gives itself back.
 pub(super) struct BufferLease(Vec<u8>);
 
 pub(super) fn take() -> BufferLease {
-    let kept = KEPT.try_with(|kept| kept.borrow_mut().pop());
+    let kept = KEPT.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
+        let buffer = kept.buffers.pop()?;
+        kept.bytes -= buffer.capacity();
+        Some(buffer)
+    });
     BufferLease(kept.ok().flatten().unwrap_or_default())
 }
 
@@ -38,8 +54,9 @@ impl Drop for BufferLease {
         // At the thread's end the others may be gone before the last lease: then it is simply freed.
         let _kept = KEPT.try_with(|kept| {
             let mut kept = kept.borrow_mut();
-            if kept.len() < RELAY_BUFFERS_KEPT_MAX {
-                kept.push(buffer);
+            if buffer.capacity() > 0 && kept.bytes + buffer.capacity() <= BUFFERS_KEPT_BYTES_MAX {
+                kept.bytes += buffer.capacity();
+                kept.buffers.push(buffer);
             }
         });
     }

@@ -3,7 +3,12 @@
 //! It never decides how a sink may end, never calls an error an end of file, and never keeps the core beyond its turn.
 
 mod buffers;
+mod chunk;
 mod closing;
+mod in_place;
+mod pipes;
+mod sealed;
+mod spliced;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -12,9 +17,12 @@ use std::time::{Duration, Instant};
 use crate::dialog::{End, Phase, Side};
 use crate::ftp::Direction;
 use crate::leg::{Fault, Leg, Read};
-use crate::limits::{DRAIN_BYTES_MAX, RELAY_CHUNK_BYTES, RELAY_TURN_BYTES, TLS_RECORD_BYTES_MAX};
+use crate::limits::{DRAIN_BYTES_MAX, RELAY_READ_BYTES, RELAY_TURN_BYTES, TLS_RECORD_BYTES_MAX};
 use crate::net::Alarm;
 use crate::sys::clock;
+use in_place::InPlace;
+use sealed::Sealed;
+use spliced::Spliced;
 
 pub use closing::{Closed, Closing};
 
@@ -40,10 +48,22 @@ pub struct Report {
     pub first_byte: Option<Duration>,
 }
 
+/// How the bytes of one stream go; chosen once, by the legs it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// Both legs in the clear: within the kernel.
+    Spliced,
+    /// TLS on a leg or both: opened, and sealed for the other.
+    Sealed,
+    /// TLS 1.3 on both: opened and sealed in the buffer they came in.
+    InPlace,
+}
+
 /// Bytes under way between two legs.
 pub struct Relay {
     source: Leg,
     sink: Leg,
+    way: Way,
     direction: Direction,
     budget: Budget,
     began: Instant,
@@ -57,6 +77,38 @@ pub struct Relay {
     sink_heard: usize,
     sink_silent: bool,
     alarm: Alarm,
+}
+
+/// A path with what it needs.
+enum Way {
+    Spliced(Spliced),
+    Sealed(Sealed),
+    InPlace(InPlace),
+}
+
+/// What one read has come to.
+enum Step {
+    /// So many plain bytes are on their way.
+    Moved(usize),
+    /// The source has nothing more to give, and how it said so; none where it broke.
+    Ended(Option<Read>),
+    /// The sink can take nothing more.
+    SinkBroken,
+}
+
+impl From<Read> for Step {
+    fn from(read: Read) -> Self {
+        match read {
+            Read::Bytes(bytes) => Self::Moved(bytes),
+            end => Self::Ended(Some(end)),
+        }
+    }
+}
+
+impl From<Fault> for Step {
+    fn from(_: Fault) -> Self {
+        Self::Ended(None)
+    }
 }
 
 /// Whether the loop can go on at once.
@@ -74,12 +126,20 @@ impl Relay {
             Direction::Download => (backend, client),
             Direction::Upload => (client, backend),
         };
+        let way = if !source.is_private() && !sink.is_private() {
+            Way::Spliced(Spliced::default())
+        } else if source.passes_to(&sink) {
+            Way::InPlace(InPlace::default())
+        } else {
+            Way::Sealed(Sealed::default())
+        };
         let began = clock::now();
         let mut alarm = Alarm::new();
         alarm.set(Some(began + budget.first_byte));
         Self {
             source,
             sink,
+            way,
             direction,
             budget,
             began,
@@ -100,7 +160,7 @@ impl Relay {
             match self.step(cx) {
                 Pace::Done(report) => return Poll::Ready(report),
                 Pace::Moved(bytes) => {
-                    turn += bytes;
+                    turn += bytes + RELAY_READ_BYTES;
                     if turn >= RELAY_TURN_BYTES {
                         // The neighbours' turn; ours comes again at once.
                         cx.waker().wake_by_ref();
@@ -118,9 +178,22 @@ impl Relay {
         self.moved
     }
 
+    /// How the bytes go.
+    #[must_use]
+    pub const fn path(&self) -> Path {
+        match self.way {
+            Way::Spliced(_) => Path::Spliced,
+            Way::Sealed(_) => Path::Sealed,
+            Way::InPlace(_) => Path::InPlace,
+        }
+    }
+
     /// Gives the legs back as (source, sink), when the bytes have stopped or are to be stopped.
     #[must_use]
-    pub fn into_legs(self) -> (Leg, Leg) {
+    pub fn into_legs(mut self) -> (Leg, Leg) {
+        if let Way::Spliced(spliced) = &mut self.way {
+            spliced.leave(&mut self.sink);
+        }
         (self.source, self.sink)
     }
 
@@ -132,15 +205,19 @@ impl Relay {
 
     fn step(&mut self, cx: &mut Context<'_>) -> Pace {
         if self.unsent {
-            let queued = self.sink.queued();
-            match self.sink.poll_flush(cx) {
+            let waiting = self.waiting();
+            let flushed = match &mut self.way {
+                Way::Spliced(spliced) => spliced.poll_flush(&mut self.sink, cx),
+                Way::Sealed(_) | Way::InPlace(_) => self.sink.poll_flush(cx),
+            };
+            match flushed {
                 Poll::Ready(Ok(())) => {
                     self.unsent = false;
                     self.progressed();
                 }
                 Poll::Ready(Err(_)) => return self.done(Side::sink(self.direction), End::Reset),
                 Poll::Pending => {
-                    if self.sink.queued() < queued {
+                    if self.waiting() < waiting {
                         self.progressed();
                     }
                     return Pace::Blocked;
@@ -154,36 +231,53 @@ impl Relay {
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Pace {
-        let mut chunk = buffers::take();
-        let Poll::Ready(read) = self.source.poll_read(cx, &mut chunk, RELAY_CHUNK_BYTES) else {
+        let (source, sink) = (&mut self.source, &mut self.sink);
+        let Poll::Ready(step) = (match &mut self.way {
+            Way::Spliced(spliced) => spliced.poll_read(source, sink, cx),
+            Way::Sealed(sealed) => sealed.poll_read(source, sink, cx),
+            Way::InPlace(in_place) => in_place.poll_read(source, sink, cx),
+        }) else {
             return Pace::Blocked;
         };
-        match read {
-            Ok(Read::Bytes(bytes)) => {
+        match step {
+            Step::Moved(bytes) => {
                 self.moved += bytes as u64;
                 if self.first_byte.is_none() {
                     self.first_byte = Some(clock::now() - self.began);
                 }
                 self.progressed();
                 self.unsent = true;
-                if self.sink.queue(&chunk).is_err() {
-                    return self.done(Side::sink(self.direction), End::Reset);
-                }
                 return Pace::Moved(bytes);
             }
-            Ok(Read::CloseNotify) => self.source_end = Some(End::Clean),
-            Ok(Read::Fin) if self.source.is_private() => self.source_end = Some(End::Unfinished),
-            Ok(Read::Fin) => self.source_end = Some(End::Clean),
+            Step::SinkBroken => return self.done(Side::sink(self.direction), End::Reset),
+            Step::Ended(Some(Read::Fin)) if self.source.is_private() => {
+                self.source_end = Some(End::Unfinished);
+            }
+            Step::Ended(Some(_)) => self.source_end = Some(End::Clean),
             // A reset, a record that does not verify or is not whole, an alert: all that came before is all there is.
-            Err(_) => self.source_end = Some(End::Reset),
+            Step::Ended(None) => self.source_end = Some(End::Reset),
         }
         Pace::Moved(0)
     }
 
+    /// Bytes that were read and wait for the sink's socket.
+    fn waiting(&self) -> usize {
+        let held = match &self.way {
+            Way::Spliced(spliced) => spliced.held(),
+            Way::Sealed(_) | Way::InPlace(_) => 0,
+        };
+        held + self.sink.queued()
+    }
+
     /// Nothing moves just now: has the sink gone, or has it been too long?
     fn poll_blocked(&mut self, cx: &mut Context<'_>) -> Poll<Report> {
+        let waiting = self.waiting();
         if self.sink_has_broken(cx) {
             return Poll::Ready(self.report(Side::sink(self.direction), End::Reset));
+        }
+        if self.waiting() < waiting {
+            // Hearing a leg flushes it. There was room meanwhile, and nobody will wake us for it a second time.
+            cx.waker().wake_by_ref();
         }
         if self.alarm.poll(cx).is_pending() {
             return Poll::Pending;
@@ -247,3 +341,6 @@ pub async fn run(
     let report = poll_fn(|cx| relay.poll(cx)).await;
     (relay.into_legs(), report)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,18 @@
-//! The gate's counterparts in one process: a backend that can misbehave, a client that looks closely, and the demo.
-//! The command line uses the demo; tests use backend and client, around a gate or alone.
+//! The gate's counterparts: a backend that can misbehave, a client that looks closely, the demo; a backend and a client for load.
+//! The command line uses the demo and those for load; tests use backend and client, around a gate or alone.
 //! It never serves a real user: everything that is uploaded stays in memory, and any name may log in.
 
+pub mod anvil;
 pub mod backend;
 pub mod certificates;
 pub mod client;
 pub mod demo;
+mod goods;
+pub mod load;
 mod pattern;
+pub mod suite;
 mod wait;
+mod wire;
 
 pub use pattern::{Crc, PERIOD_BYTES, Source, Stretch};
 

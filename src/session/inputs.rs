@@ -153,13 +153,15 @@ impl Session {
             return FromClient::Lost(Loss::Handshake);
         }
         self.identity = leg.identity().map(Arc::new);
-        match &self.identity {
-            None => FromClient::Secured,
-            Some(identity) => {
-                self.pending.push_back(Input::Client(FromClient::Secured));
-                FromClient::Identified(Arc::clone(identity))
-            }
-        }
+        let shown = self.client_tls.as_ref().and_then(|tls| tls.host_shown());
+        let named = shown.map(|name| FromClient::Named(name.to_owned()));
+        let identified = self.identity.clone().map(FromClient::Identified);
+        let mut news = named.into_iter().chain(identified);
+        let first = news.next();
+        // What else there is to tell follows at once, and the end of the handshake last.
+        let rest = news.chain(first.is_some().then_some(FromClient::Secured));
+        self.pending.extend(rest.map(Input::Client));
+        first.unwrap_or(FromClient::Secured)
     }
 
     fn poll_backend(&mut self, cx: &mut Context<'_>) -> Poll<FromBackend> {
@@ -258,7 +260,7 @@ fn is_full(leg: &ControlLeg) -> bool {
     leg.queued() > CONTROL_QUEUE_BYTES_MAX
 }
 
-const fn loss(fault: &Fault) -> Loss {
+pub(super) const fn loss(fault: &Fault) -> Loss {
     match fault {
         Fault::Injected => Loss::Injection,
         Fault::Closed => Loss::Closed,

@@ -6,16 +6,18 @@ mod bell;
 mod card;
 mod ending;
 mod inputs;
+mod introduce;
 mod notes;
 mod perform;
 mod transfer;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::pki_types::ServerName;
 
 use crate::data::Passive;
 use crate::dialog::{Actions, Dialog, Ending, Input};
@@ -23,8 +25,8 @@ use crate::ftp::Telnet;
 use crate::leg::{ControlLeg, Leg};
 use crate::limits::COMMAND_LINE_BYTES_MAX;
 use crate::metrics::{Phase, Recorder};
-use crate::net::{Alarm, PortRange, Stream};
-use crate::policy::{DataPeer, PeerIdentity, SiteRules};
+use crate::net::{Alarm, Ends, PortRange, Stream};
+use crate::policy::{Advertise, DataPeer, Networks, PeerIdentity, SendProxy, SiteRules};
 use crate::pool::{MemberId, Pool};
 use crate::relay::{Budget, Closing};
 use crate::sys::clock;
@@ -45,14 +47,18 @@ pub struct Site {
     pub rules: Arc<SiteRules>,
     /// TLS towards clients.
     pub tls: ListenerTls,
-    /// Where sessions lead.
-    pub pool: Rc<Pool>,
-    /// TLS towards the pool's members, where it may be needed.
-    pub pool_tls: Option<PoolTls>,
+    /// Where sessions lead that name no host.
+    pub inside: Inside,
+    /// Where its hosts lead, in their order.
+    pub hosts: Vec<Inside>,
     /// This core's slice of the passive ports.
     pub ports: Rc<PortRange>,
-    /// The address for PASV replies, where it is not the one that the client has reached.
-    pub advertise: Option<Ipv4Addr>,
+    /// The addresses for PASV replies; the gate sends new ones when a name has moved.
+    pub advertise: RefCell<Arc<Advertise>>,
+    /// Who passes connections on with a PROXY header, where all come so.
+    pub proxies: Option<Arc<Networks>>,
+    /// Whether data connections come so too.
+    pub proxied_data: bool,
     /// Whose data connections are taken.
     pub data_peer: DataPeer,
     /// Bounds of a running stream.
@@ -61,6 +67,18 @@ pub struct Site {
     pub completion: Duration,
     /// How long a peer may take for its own end after ours.
     pub linger: Duration,
+}
+
+/// A pool and the way to it.
+pub struct Inside {
+    /// Its members, as this core sees them.
+    pub pool: Rc<Pool>,
+    /// TLS towards them, where it may be needed.
+    pub tls: Option<PoolTls>,
+    /// Whether control connections to them begin with a PROXY header.
+    pub send_proxy: SendProxy,
+    /// Whether data connections to them do.
+    pub send_proxy_data: bool,
 }
 
 /// What all sessions of one core share.
@@ -96,10 +114,14 @@ pub struct Session {
     core: Rc<Core>,
     dialog: Dialog,
     client: ControlLeg,
+    /// The client's connection as the client has it: what the sockets say, unless somebody passes it on.
+    ends: Ends,
     /// AUTH has been answered and the handshake is not complete.
     securing: bool,
     /// Made at AUTH: a session in the clear needs none.
     client_tls: Option<ServerResume>,
+    /// Which of the listener's hosts the client has chosen.
+    host: Option<usize>,
     /// Who the client has proven to be with TLS, if it has.
     identity: Option<Arc<PeerIdentity>>,
     backend: Backend,
@@ -131,20 +153,31 @@ struct There {
     securing: bool,
     /// Its end has been told, once: a transfer may still be under way.
     lost: bool,
-    /// Made at AUTH; its data connections resume it.
-    tls: Option<ClientResume>,
+    /// Made at AUTH, with the name expected of it; its data connections resume it.
+    tls: Option<(ClientResume, ServerName<'static>)>,
 }
 
 impl Session {
-    /// A session for a client that has just connected; `id` is for the log.
+    /// A session for a client that has just connected, itself or through somebody who has told its `ends`; `id` is for the
+    /// log.
     #[must_use]
-    pub fn new(id: u64, stream: Stream, site: Rc<Site>, core: Rc<Core>) -> (Self, Actions) {
-        let (peer, now) = (stream.peer().ip(), clock::now());
+    pub fn new(
+        id: u64,
+        stream: Stream,
+        ends: Ends,
+        site: Rc<Site>,
+        core: Rc<Core>,
+    ) -> (Self, Actions) {
+        let (peer, now) = (ends.client.ip(), clock::now());
         let (dialog, greeting) = Dialog::open(Arc::clone(&site.rules), peer, now);
-        let (stream_peer, listener, cpu) = (stream.peer(), &site.name, core.cpu);
-        tracing::debug!(session = id, client = %stream_peer, listener, cpu, "session opened");
+        let (client, listener, cpu) = (ends.client, &site.name, core.cpu);
+        let via = site
+            .proxies
+            .as_ref()
+            .map(|_| tracing::field::display(stream.peer()));
+        tracing::debug!(session = id, %client, via, listener, cpu, "session opened");
         let client = ControlLeg::new(Leg::new(stream), COMMAND_LINE_BYTES_MAX, Telnet::Strip);
-        let card = Rc::new(Card::new(id, Rc::clone(&site), stream_peer, now));
+        let card = Rc::new(Card::new(id, Rc::clone(&site), ends.client, now));
         core.cards.put(Rc::clone(&card));
         let mut stamps = Stamps::default();
         stamps.began(Phase::Banner, now);
@@ -155,8 +188,10 @@ impl Session {
             core,
             dialog,
             client,
+            ends,
             securing: false,
             client_tls: None,
+            host: None,
             identity: None,
             backend: Backend::Absent,
             passive: None,

@@ -91,7 +91,7 @@ impl Session {
             }
             Note::LoginFailed => {
                 self.count(Counter::LoginsFailed);
-                tracing::info!(session, client = %self.client.leg().peer().ip(), "login failed");
+                tracing::info!(session, client = %self.ends.client.ip(), "login failed");
             }
             Note::OtherUser => {
                 self.count(Counter::OtherUsersRefused);
@@ -121,8 +121,15 @@ impl Session {
                 tracing::warn!(
                     session,
                     ?side,
-                    "injection: clear text behind the start of TLS"
+                    "injection: bytes behind the start or the end of TLS"
                 );
+            }
+            Note::Cleared(side) => {
+                tracing::info!(session, ?side, "TLS taken off the control connection");
+            }
+            Note::ClearRefused(code) => {
+                let code = code.number();
+                tracing::warn!(session, code, "the backend refuses CCC and stays private");
             }
             Note::Resynchronised => tracing::debug!(session, "backend's replies are in step again"),
             Note::Unsolicited(code) => {
@@ -166,7 +173,7 @@ impl Session {
             (Side::Backend, TlsVersion::V13) => Counter::BackendTls13,
         });
         self.count_choices(side, &facts);
-        let pool_tls = self.site.pool_tls.as_ref();
+        let pool_tls = self.inside().tls.as_ref();
         if side == Side::Backend && pool_tls.is_some_and(|tls| !tls.is_verified) {
             self.count(Counter::BackendsUnverified);
         }
@@ -252,7 +259,7 @@ impl Session {
         let session = self.id;
         if account.client == End::NotResumed {
             self.count(Counter::UnresumedRefused);
-            let client = self.client.leg().peer().ip();
+            let client = self.ends.client.ip();
             tracing::warn!(
                 session,
                 %client,

@@ -2,18 +2,21 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::inputs::loss;
 use super::transfer::Transfer;
-use super::{Backend, Running, Session};
+use super::{Backend, Inside, Running, Session};
 use crate::data::{Guard, Opening, Passive, Secure};
 use crate::dialog::{
-    Action, Actions, DataPlan, FromBackend, FromClient, Input, Loss, Protection, Side, Target,
+    Action, Actions, Close, DataPlan, FromBackend, FromClient, Input, Loss, Protection, Side,
+    Target,
 };
 use crate::ftp::Direction;
 use crate::leg::Fault;
-use crate::limits::LINGERING_LEGS_MAX;
+use crate::limits::{CLEAR_PAUSE, LINGERING_LEGS_MAX};
 use crate::metrics::{Counter, Phase};
 use crate::net::open_passive;
 use crate::policy::DataPeer;
+use crate::relay::Closing;
 use crate::sys::clock;
 use crate::upstream::Reach;
 
@@ -24,6 +27,9 @@ impl Session {
                 Action::ToClient(bytes) => self.say_to_client(&bytes),
                 Action::ToBackend(bytes) => self.say_to_backend(&bytes),
                 Action::SecureClient => self.secure_client(),
+                Action::Clear(side) => self.clear(side),
+                Action::Choose(host) => self.choose(host),
+                Action::ReleaseBackend => self.release_backend(),
                 Action::ConnectBackend => self.connect_backend(),
                 Action::SecureBackend => self.secure_backend(),
                 Action::OpenPassive(side) => self.open_passive(side),
@@ -72,29 +78,75 @@ impl Session {
 
     fn secure_client(&mut self) {
         self.stamps.start(Phase::ClientHandshake);
-        let resume = self.client_tls.insert(self.site.tls.session());
+        let resume = self.client_tls.insert(self.site.tls.session_for(self.host));
         match self.client.secure_as_server(resume.control()) {
             Ok(()) => self.securing = true,
             Err(fault) => self.client_lost(&fault),
         }
     }
 
+    /// Its TLS session stays known: data connections go on resuming it (field note P10).
+    fn clear(&mut self, side: Side) {
+        let (cleared, lost): (_, fn(Loss) -> Input) = match (side, &mut self.backend) {
+            (Side::Client, _) => (self.client.clear(Some(CLEAR_PAUSE)), |loss| {
+                Input::Client(FromClient::Lost(loss))
+            }),
+            (Side::Backend, Backend::There(there)) => (there.leg.clear(None), |loss| {
+                Input::Backend(FromBackend::Lost(loss))
+            }),
+            (Side::Backend, _) => return,
+        };
+        if let Err(fault) = cleared {
+            tracing::info!(session = self.id, ?side, %fault, "TLS did not end in order");
+            self.pending.push_back(lost(loss(&fault)));
+        }
+    }
+
+    /// What is still to be said to it goes out by itself, within its bounds; what it still says is nobody's business.
+    fn release_backend(&mut self) {
+        if let Backend::There(there) = std::mem::replace(&mut self.backend, Backend::Absent) {
+            let (flush, linger) = (self.site.completion, self.site.linger);
+            let leg = there.leg.into_leg();
+            let closing = Closing::new(leg, Close::Clean, flush, linger);
+            self.lingering.push(closing);
+            self.trim_lingering();
+        }
+        self.pending
+            .retain(|input| !matches!(input, Input::Backend(_)));
+    }
+
     fn connect_backend(&mut self) {
         self.stamps.start(Phase::BackendConnect);
         self.stamps.start(Phase::Login);
         let whole = self.site.rules.patience.backend_connect;
-        self.backend = Backend::Reaching(Box::new(Reach::start(&self.site.pool, whole)));
+        let reach = Reach::start(&self.inside().pool, whole, self.introduction());
+        self.backend = Backend::Reaching(Box::new(reach));
+    }
+
+    fn choose(&mut self, host: Option<usize>) {
+        self.host = host;
+        if let Some(host) = host.and_then(|at| self.site.rules.hosts.get(at)) {
+            let (session, host) = (self.id, &host.name);
+            tracing::debug!(session, host, "host chosen");
+        }
+    }
+
+    /// Where the host that the client has chosen leads to.
+    pub(super) fn inside(&self) -> &Inside {
+        let host = self.host.and_then(|at| self.site.hosts.get(at));
+        host.unwrap_or(&self.site.inside)
     }
 
     fn secure_backend(&mut self) {
+        let tls = self.inside().tls.clone();
         let Backend::There(there) = &mut self.backend else {
             return;
         };
-        let outcome = match &self.site.pool_tls {
+        let outcome = match &tls {
             Some(tls) => {
-                let resume = there.tls.insert(tls.session());
                 let name = tls.names[there.member.0].clone();
-                there.leg.secure_as_client(resume.control(), name)
+                let (resume, name) = there.tls.insert((tls.session(), name));
+                there.leg.secure_as_client(resume.control(), name.clone())
             }
             // The configuration gives TLS to every pool whose sessions may ask for it.
             None => Err(Fault::Closed),
@@ -131,17 +183,12 @@ impl Session {
             (Side::Backend, Backend::There(there)) => there.leg.leg().local().ip(),
             _ => self.client.leg().local().ip(),
         };
-        let advertise = self.site.advertise.filter(|_| side == Side::Client);
         let address = match open_passive(&self.site.ports, ip) {
             Ok((listener, lease)) => {
                 let passive = Passive::new(listener, lease);
                 let port = passive.local().port();
                 *self.passive(side) = Some(passive);
-                let shown = match (advertise, ip.to_canonical()) {
-                    (Some(advertise), IpAddr::V4(_)) => IpAddr::V4(advertise),
-                    (_, ip) => ip,
-                };
-                Some(SocketAddr::new(shown, port))
+                Some(SocketAddr::new(self.shown(side, ip), port))
             }
             Err(fault) => {
                 tracing::warn!(session = self.id, listener = self.site.name, %fault, "no passive port");
@@ -179,46 +226,51 @@ impl Session {
             (Protection::Private, None) => return None,
             (Protection::Clear, _) => Secure::Clear,
         };
-        let (local, peer) = (self.client.leg().local(), self.client.leg().peer());
-        let guard = Guard::new(peer.ip(), self.site.data_peer);
-        // From the address that the client knows us by: it may take data connections from no other.
-        let source = Some(local.ip());
+        let outward = Outward {
+            peer: self.ends.client,
+            source: self.own_address(),
+            first: Vec::new(),
+        };
+        let guard = self.client_guard();
         open(
             plan.client_target,
             self.passive.take(),
             guard,
-            peer,
-            source,
+            outward,
             secure,
         )
     }
 
     fn open_backend_leg(&mut self, plan: DataPlan) -> Option<Opening> {
+        let first = self.data_introduction(plan.backend_target);
         let Backend::There(there) = &mut self.backend else {
             return None;
         };
-        let secure = match (plan.backend, &there.tls, &self.site.pool_tls) {
-            (Protection::Private, Some(resume), Some(tls)) => {
+        let secure = match (plan.backend, &there.tls) {
+            (Protection::Private, Some((resume, name))) => {
                 if resume.is_dry()
                     && let Err(fault) = there.leg.renew_ticket()
                 {
                     tracing::debug!(session = self.id, %fault, "nothing to resume for the data connection");
                 }
-                let name = tls.names[there.member.0].clone();
                 let demand = resume.demand(there.leg.leg().facts().as_ref());
-                Secure::AsClient(resume.data(), name, demand)
+                Secure::AsClient(resume.data(), name.clone(), demand)
             }
             (Protection::Private, ..) => return None,
             (Protection::Clear, ..) => Secure::Clear,
         };
         let peer = there.leg.leg().peer();
         let guard = Guard::new(peer.ip(), DataPeer::Same);
+        let outward = Outward {
+            peer,
+            source: None,
+            first,
+        };
         open(
             plan.backend_target,
             self.passive_inside.take(),
             guard,
-            peer,
-            None,
+            outward,
             secure,
         )
     }
@@ -236,14 +288,27 @@ impl Session {
                 .borrow_mut()
                 .add(Counter::StrangersRefused, strangers);
             transfer.leave(&mut self.lingering);
-            // The oldest have had the most time; their FIN has left.
-            let surplus = self.lingering.len().saturating_sub(LINGERING_LEGS_MAX);
-            self.lingering.drain(..surplus);
-            let mut recorder = self.core.recorder.borrow_mut();
-            recorder.add(Counter::LingeringCut, surplus as u64);
-            self.core.cards.lingers(&self.card, self.lingering.len());
+            self.trim_lingering();
         }
     }
+
+    /// The oldest have had the most time; their FIN has left.
+    fn trim_lingering(&mut self) {
+        let surplus = self.lingering.len().saturating_sub(LINGERING_LEGS_MAX);
+        self.lingering.drain(..surplus);
+        let mut recorder = self.core.recorder.borrow_mut();
+        recorder.add(Counter::LingeringCut, surplus as u64);
+        self.core.cards.lingers(&self.card, self.lingering.len());
+    }
+}
+
+/// What is needed where we connect ourselves.
+struct Outward {
+    /// The other end of the control connection.
+    peer: SocketAddr,
+    source: Option<IpAddr>,
+    /// What the connection begins with.
+    first: Vec<u8>,
 }
 
 /// A leg on its way up: awaited on its listener, or dialled at the port or address that the plan says.
@@ -251,17 +316,16 @@ fn open(
     target: Target,
     passive: Option<Passive>,
     guard: Guard,
-    control_peer: SocketAddr,
-    source: Option<IpAddr>,
+    outward: Outward,
     secure: Secure,
 ) -> Option<Opening> {
-    let mut address = control_peer;
+    let mut address = outward.peer;
     match target {
         Target::Awaited => return Some(Opening::listen(passive?, guard, secure)),
         Target::Port(port) => address.set_port(port),
         Target::Address(other) => address = other,
     }
-    Opening::dial(address, source, secure)
+    Opening::dial(address, outward.source, outward.first, secure)
         .inspect_err(|error| tracing::debug!(%address, %error, "data port not reached"))
         .ok()
 }

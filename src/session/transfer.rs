@@ -12,7 +12,7 @@ use crate::dialog::{Close, DataNews, DataPlan, End, Side};
 use crate::ftp::{Direction, escape};
 use crate::leg::Leg;
 use crate::metrics::{Counter, Phase};
-use crate::relay::{Budget, Closed, Closing, Relay, Report};
+use crate::relay::{Budget, Closed, Closing, Path, Relay, Report};
 use crate::sys::clock;
 use crate::tls::TlsFacts;
 
@@ -198,7 +198,9 @@ impl Transfer {
         if let (Half::Up(client), Half::Up(backend)) = (client, backend) {
             self.observe(Phase::DataReady, self.began);
             self.ready = Some(clock::now());
-            self.relay = Some(Relay::new(client, backend, self.direction, self.budget));
+            let relay = Relay::new(client, backend, self.direction, self.budget);
+            tracing::debug!(session = self.session, path = ?relay.path(), "bytes may flow");
+            self.relay = Some(relay);
         }
     }
 
@@ -207,6 +209,12 @@ impl Transfer {
         let Some(relay) = self.relay.take() else {
             return;
         };
+        let path = match relay.path() {
+            Path::Spliced => Counter::SplicedBytes,
+            Path::Sealed => Counter::SealedBytes,
+            Path::InPlace => Counter::InPlaceBytes,
+        };
+        self.core.recorder.borrow_mut().add(path, report.bytes);
         let (source, sink) = relay.into_legs();
         self.source_ended = Some(clock::now());
         self.ended = self.source_ended;

@@ -16,7 +16,7 @@ use crate::ftp::{Reply, occasion};
 use crate::leg::Leg;
 use crate::limits::ACCEPT_PAUSE;
 use crate::metrics::{Counter, Phase};
-use crate::net::{Fault, Listener, Stream};
+use crate::net::{Alarm, Ends, Fault, Introduction, Listener, Stream};
 use crate::session::{Core, Session, Site};
 use crate::sys::clock;
 
@@ -66,6 +66,17 @@ impl Accepting {
     }
 
     fn admit(&self, stream: Stream) {
+        if let Some(proxies) = &self.site.proxies
+            && !proxies.contain(stream.peer().ip())
+        {
+            let (peer, listener) = (stream.peer(), &self.site.name);
+            self.core
+                .recorder
+                .borrow_mut()
+                .count(Counter::ProxiesUnknown);
+            tracing::warn!(%peer, listener, "refused: not from a trusted proxy");
+            return;
+        }
         let Some(permit) = self.permits.take() else {
             self.core
                 .recorder
@@ -78,9 +89,55 @@ impl Accepting {
         };
         let id = self.ids.replace(self.ids.get() + self.stride);
         let (site, core) = (Rc::clone(&self.site), Rc::clone(&self.core));
-        core.recorder.borrow_mut().count(Counter::SessionsOpened);
-        let (session, greeting) = Session::new(id, stream, site, Rc::clone(&core));
-        glommio::spawn_local(live(id, session, greeting, core, permit)).detach();
+        glommio::spawn_local(arrive(id, stream, site, core, permit)).detach();
+    }
+}
+
+/// A connection becomes a session, as soon as it is known whose it is.
+async fn arrive(id: u64, stream: Stream, site: Rc<Site>, core: Rc<Core>, permit: Permit) {
+    let introduced = match site.proxies {
+        Some(_) => introduced(id, stream, &site, &core).await,
+        None => {
+            let ends = stream.ends();
+            Some((stream, ends))
+        }
+    };
+    let Some((stream, ends)) = introduced else {
+        return;
+    };
+    core.recorder.borrow_mut().count(Counter::SessionsOpened);
+    let (session, greeting) = Session::new(id, stream, ends, site, Rc::clone(&core));
+    live(id, session, greeting, core, permit).await;
+}
+
+/// What a proxy says of a connection, within the bound of a handshake; nothing, and a reset, if it does not, or if the
+/// process stops before.
+async fn introduced(id: u64, stream: Stream, site: &Site, core: &Core) -> Option<(Stream, Ends)> {
+    let proxy = stream.peer();
+    let mut introduction = Introduction::new(stream);
+    let mut alarm = Alarm::new();
+    alarm.set(Some(clock::now() + site.rules.patience.handshake));
+    let outcome = poll_fn(|cx| {
+        if let Poll::Ready(outcome) = introduction.poll(cx) {
+            return Poll::Ready(Some(
+                outcome.map_err(|why| (Counter::ProxiesMalformed, why)),
+            ));
+        }
+        if alarm.poll(cx).is_ready() {
+            let why = "its header was not there in time".to_owned();
+            return Poll::Ready(Some(Err((Counter::ProxiesLate, why))));
+        }
+        core.bell.poll(id, 0, cx).map(|()| None)
+    })
+    .await;
+    core.bell.forget(id);
+    match outcome? {
+        Ok(introduced) => Some(introduced),
+        Err((counter, why)) => {
+            core.recorder.borrow_mut().count(counter);
+            tracing::warn!(%proxy, listener = site.name, why, "PROXY header refused");
+            None
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
@@ -9,6 +10,7 @@ use async_channel::{Receiver, Sender};
 use super::permits::Permits;
 use crate::ftp::Direction;
 use crate::metrics::{Phase, Snapshot};
+use crate::policy::Advertise;
 use crate::pool::MemberState;
 use crate::session::{Card, Core, Site};
 use crate::sys::clock;
@@ -29,6 +31,8 @@ pub enum Mail {
         /// Where the answer goes.
         answer: Sender<Vec<Sight>>,
     },
+    /// What the sites advertise from now on, in their order.
+    Advertise(Vec<Arc<Advertise>>),
     /// End a session; the answer says whether there was one.
     Kill(u64, Sender<bool>),
 }
@@ -137,6 +141,11 @@ impl Desk {
             } => {
                 let _unheard = answer.try_send(self.sessions(after, most));
             }
+            Mail::Advertise(addresses) => {
+                for (site, advertise) in self.sites.iter().zip(addresses) {
+                    site.advertise.replace(advertise);
+                }
+            }
             Mail::Kill(id, answer) => {
                 let _unheard = answer.try_send(self.core.cards.kill(id));
             }
@@ -150,7 +159,7 @@ impl Desk {
         let state = |site: &Rc<Site>| SiteState {
             ports_in_use: site.ports.in_use(),
             ports: site.ports.len(),
-            members: site.pool.states(now),
+            members: site.inside.pool.states(now),
         };
         Report {
             shard: self.shard,

@@ -6,10 +6,10 @@ mod accept;
 mod mailbox;
 mod permits;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::rc::Rc;
@@ -24,10 +24,10 @@ use futures_lite::FutureExt as _;
 use crate::limits::LAST_WORDS;
 use crate::metrics::Snapshot;
 use crate::net::{Alarm, Listener, PortRange};
-use crate::policy::{DataPeer, SiteRules};
+use crate::policy::{Advertise, DataPeer, Networks, SendProxy, SiteRules};
 use crate::pool::Pool;
 use crate::relay::Budget;
-use crate::session::{Core, Site};
+use crate::session::{Core, Inside, Site};
 use crate::sys::{clock, schedstat};
 use crate::tls::setup::{ListenerTls, PoolTls};
 use permits::Permits;
@@ -66,16 +66,18 @@ pub struct SitePlan {
     pub rules: Arc<SiteRules>,
     /// TLS towards clients.
     pub tls: ListenerTls,
-    /// The pool's name.
-    pub pool: String,
-    /// The pool's members.
-    pub members: Vec<SocketAddr>,
-    /// TLS towards them.
-    pub pool_tls: Option<PoolTls>,
+    /// Where sessions lead that name no host.
+    pub inside: InsidePlan,
+    /// Where its hosts lead, in their order.
+    pub hosts: Vec<InsidePlan>,
     /// The passive ports of all shards together.
     pub passive_ports: RangeInclusive<u16>,
-    /// The address for PASV replies, where it is not the one that the client has reached.
-    pub advertise: Option<Ipv4Addr>,
+    /// The addresses for PASV replies.
+    pub advertise: Arc<Advertise>,
+    /// Who passes connections on with a PROXY header, where all come so.
+    pub proxies: Option<Arc<Networks>>,
+    /// Whether data connections come so too.
+    pub proxied_data: bool,
     /// Whose data connections are taken.
     pub data_peer: DataPeer,
     /// Bounds of a running stream.
@@ -84,6 +86,21 @@ pub struct SitePlan {
     pub completion: Duration,
     /// How long a peer may take for its own end after ours.
     pub linger: Duration,
+}
+
+/// A pool as a listener or one of its hosts leads to it.
+#[derive(Clone)]
+pub struct InsidePlan {
+    /// The pool's name.
+    pub pool: String,
+    /// The pool's members.
+    pub members: Vec<SocketAddr>,
+    /// TLS towards them.
+    pub tls: Option<PoolTls>,
+    /// Whether control connections to them begin with a PROXY header.
+    pub send_proxy: SendProxy,
+    /// Whether data connections to them do.
+    pub send_proxy_data: bool,
 }
 
 /// A listener that could not be opened.
@@ -192,14 +209,25 @@ fn open_site(plan: &Plan, site: &SitePlan) -> Site {
         name: site.name.clone(),
         rules: Arc::clone(&site.rules),
         tls: site.tls.clone(),
-        pool: Rc::new(Pool::new(site.pool.clone(), site.members.clone())),
-        pool_tls: site.pool_tls.clone(),
+        inside: open_inside(&site.inside),
+        hosts: site.hosts.iter().map(open_inside).collect(),
         ports: Rc::new(ports),
-        advertise: site.advertise,
+        advertise: RefCell::new(Arc::clone(&site.advertise)),
+        proxies: site.proxies.clone(),
+        proxied_data: site.proxied_data,
         data_peer: site.data_peer,
         budget: site.budget,
         completion: site.completion,
         linger: site.linger,
+    }
+}
+
+fn open_inside(plan: &InsidePlan) -> Inside {
+    Inside {
+        pool: Rc::new(Pool::new(plan.pool.clone(), plan.members.clone())),
+        tls: plan.tls.clone(),
+        send_proxy: plan.send_proxy,
+        send_proxy_data: plan.send_proxy_data,
     }
 }
 

@@ -1,23 +1,27 @@
-//! A record layer of our own for TLS 1.3, on the client's side, from the end of the handshake on.
+//! A record layer of our own for TLS 1.3, from the end of the handshake on.
 //!
-//! It exists for one thing that rustls does not offer: to use a ticket again (`renew_ticket`). rustls stays the one who
-//! shakes hands and derives keys; what it would do with each record (RFC 8446 sections 4.6, 5 and 6) is done here.
+//! It exists for two things that rustls does not offer: to use a ticket again (`renew_ticket`), and to seal a record where
+//! it was opened (`reseal`). rustls stays the one who shakes hands and derives keys; what it would do with each record
+//! (RFC 8446 sections 4.6, 5 and 6) is done here.
+
+mod refusal;
+mod reseal;
 
 use std::time::{Duration, Instant};
 
-use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
-use rustls::kernel::KernelConnection;
 use rustls::{AlertDescription, Error, SupportedCipherSuite};
 
 use super::keys::{HEADER_BYTES, Key, TAG_BYTES};
+use super::library::{KeyMaker, Library};
 use super::{Fault, Progress, TlsFacts};
 use crate::limits;
 use crate::net::Buffer;
 use crate::sys::clock;
+use refusal::{Refusal, misbehaved, overlong, unexpected};
 
 /// An established connection whose records are opened and sealed here.
 pub(super) struct Direct {
-    kernel: KernelConnection<ClientConnectionData>,
+    maker: KeyMaker,
     facts: TlsFacts,
     opener: Key,
     sealer: Key,
@@ -41,18 +45,21 @@ struct Ticket {
     lifetime: Duration,
 }
 
-/// Why a record is refused, and what the peer is told; nothing, when it was the peer who has refused.
-struct Refusal {
-    alert: Option<AlertDescription>,
-    fault: Fault,
+/// What was in a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opened {
+    /// So many bytes of data, never none.
+    Data(usize),
+    /// Something for TLS itself.
+    Heard(Progress),
 }
 
 impl Direct {
     /// Takes over from rustls, right after the handshake.
-    pub(super) fn adopt(connection: UnbufferedClientConnection) -> Result<Self, Fault> {
-        let facts = TlsFacts::of(&connection).ok_or(Error::HandshakeNotComplete)?;
-        let (secrets, kernel) = connection.dangerous_into_kernel_connection()?;
-        let SupportedCipherSuite::Tls13(suite) = kernel.negotiated_cipher_suite() else {
+    pub(super) fn adopt(library: Library) -> Result<Self, Fault> {
+        let facts = TlsFacts::of(&library).ok_or(Error::HandshakeNotComplete)?;
+        let (secrets, maker) = library.retire()?;
+        let SupportedCipherSuite::Tls13(suite) = maker.suite() else {
             return Err(Fault::Ours("records of TLS 1.2 are left to rustls".into()));
         };
         let limit = suite.common.confidentiality_limit;
@@ -65,8 +72,13 @@ impl Direct {
             ticket: None,
             update_owed: false,
             fruitless: 0,
-            kernel,
+            maker,
         })
+    }
+
+    /// Whether we are the server.
+    pub(super) const fn is_server(&self) -> bool {
+        matches!(self.maker, KeyMaker::Server(_))
     }
 
     /// What the handshake has agreed on.
@@ -81,13 +93,16 @@ impl Direct {
         outgoing: &mut Buffer,
         plain: &mut Vec<u8>,
     ) -> Result<Progress, Fault> {
-        self.open_all(incoming, plain).map_err(|refusal| {
-            if let Some(alert) = refusal.alert {
-                // Without a key that still seals there is no alert; the fault is told all the same.
-                let _told = self.seal_record(ALERT, &[FATAL, alert.into()], outgoing);
-            }
-            refusal.fault
-        })
+        self.open_all(incoming, plain)
+            .map_err(|refusal| self.refuse(refusal, outgoing))
+    }
+
+    fn refuse(&mut self, refusal: Refusal, outgoing: &mut Buffer) -> Fault {
+        if let Some(alert) = refusal.alert {
+            // Without a key that still seals there is no alert; the fault is told all the same.
+            let _told = self.seal_record(ALERT, &[FATAL, alert.into()], outgoing);
+        }
+        refusal.fault
     }
 
     /// Encrypts `plain`, in as few records as there can be, behind what is in `outgoing`.
@@ -95,7 +110,7 @@ impl Direct {
         let records = plain.len().div_ceil(PLAIN_BYTES_MAX);
         outgoing.room(plain.len() + records * (HEADER_BYTES + 1 + TAG_BYTES));
         for part in plain.chunks(PLAIN_BYTES_MAX) {
-            if self.update_owed || self.sealer.used() >= self.seals_max {
+            if self.is_update_due() {
                 self.update_sealer(outgoing)?;
             }
             self.seal_record(APPLICATION_DATA, part, outgoing)?;
@@ -122,7 +137,10 @@ impl Direct {
             self.ticket = None;
             return Ok(());
         }
-        Ok(self.kernel.handle_new_session_ticket(&ticket.payload)?)
+        match &mut self.maker {
+            KeyMaker::Client(kernel) => Ok(kernel.handle_new_session_ticket(&ticket.payload)?),
+            KeyMaker::Server(_) => Ok(()),
+        }
     }
 
     #[cfg(test)]
@@ -136,16 +154,21 @@ impl Direct {
         plain: &mut Vec<u8>,
     ) -> Result<Progress, Refusal> {
         while let Some(len) = whole_record(incoming.filled())? {
-            let progress = self.open_record(&mut incoming.filled_mut()[..len], plain)?;
+            let record = &mut incoming.filled_mut()[..len];
+            let opened = self.open_record(record)?;
+            if let Opened::Data(content) = opened {
+                plain.extend_from_slice(&record[HEADER_BYTES..][..content]);
+            }
             incoming.skip(len);
-            if progress == Progress::Closed {
-                return Ok(progress);
+            if opened == Opened::Heard(Progress::Closed) {
+                return Ok(Progress::Closed);
             }
         }
         Ok(Progress::Open)
     }
 
-    fn open_record(&mut self, record: &mut [u8], plain: &mut Vec<u8>) -> Result<Progress, Refusal> {
+    /// Data stays where it is, behind the header, and behind it its type and its padding.
+    fn open_record(&mut self, record: &mut [u8]) -> Result<Opened, Refusal> {
         let inner = self.opener.open(record).ok_or(Refusal {
             alert: Some(AlertDescription::BadRecordMac),
             fault: Fault::BadRecord,
@@ -165,16 +188,16 @@ impl Direct {
             APPLICATION_DATA if content.is_empty() => self.tolerate()?,
             APPLICATION_DATA => {
                 self.fruitless = 0;
-                plain.extend_from_slice(content);
+                return Ok(Opened::Data(content.len()));
             }
             HANDSHAKE if content.is_empty() => {
                 return Err(unexpected("an empty handshake record"));
             }
             HANDSHAKE => self.hear(content)?,
-            ALERT => return self.hear_alert(content),
+            ALERT => return self.hear_alert(content).map(Opened::Heard),
             _ => return Err(unexpected("a record that is out of place")),
         }
-        Ok(Progress::Open)
+        Ok(Opened::Heard(Progress::Open))
     }
 
     /// Handshake messages may span records, and several may stand in one (RFC 8446 section 5.1).
@@ -204,7 +227,10 @@ impl Direct {
     }
 
     fn hear_ticket(&mut self, payload: &[u8]) -> Result<(), Refusal> {
-        self.kernel
+        let KeyMaker::Client(kernel) = &mut self.maker else {
+            return Err(unexpected("a ticket of a client"));
+        };
+        kernel
             .handle_new_session_ticket(payload)
             .map_err(|error| Refusal {
                 alert: Some(AlertDescription::DecodeError),
@@ -236,7 +262,7 @@ impl Direct {
             }
             _ => return Err(misbehaved(AlertDescription::DecodeError, "a key update")),
         }
-        let renewed = self.kernel.update_rx_secret().map_err(Fault::from);
+        let renewed = self.maker.next_opener().map_err(Fault::from);
         self.opener = renewed
             .and_then(|(sequence, secrets)| Key::new(sequence, &secrets))
             .map_err(|fault| Refusal {
@@ -269,10 +295,15 @@ impl Direct {
         Ok(())
     }
 
+    /// Whether our key has to change before our next data.
+    const fn is_update_due(&self) -> bool {
+        self.update_owed || self.sealer.used() >= self.seals_max
+    }
+
     /// Tells the peer that our key changes, and changes it. Its own may stay.
     fn update_sealer(&mut self, outgoing: &mut Buffer) -> Result<(), Fault> {
         self.seal_record(HANDSHAKE, &[KEY_UPDATE, 0, 0, 1, 0], outgoing)?;
-        let (sequence, secrets) = self.kernel.update_tx_secret()?;
+        let (sequence, secrets) = self.maker.next_sealer()?;
         self.sealer = Key::new(sequence, &secrets)?;
         self.update_owed = false;
         Ok(())
@@ -328,24 +359,6 @@ fn whole_message(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
     }
     let len = MESSAGE_HEADER_BYTES + len;
     Ok((bytes.len() >= len).then_some(len))
-}
-
-fn misbehaved(alert: AlertDescription, what: &str) -> Refusal {
-    Refusal {
-        alert: Some(alert),
-        fault: Fault::Misbehaved(what.into()),
-    }
-}
-
-fn unexpected(what: &str) -> Refusal {
-    misbehaved(AlertDescription::UnexpectedMessage, what)
-}
-
-fn overlong() -> Refusal {
-    misbehaved(
-        AlertDescription::RecordOverflow,
-        "a record that is too long",
-    )
 }
 
 // What records hold (RFC 8446 section 5.1).

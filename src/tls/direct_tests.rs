@@ -16,14 +16,14 @@ use super::*;
 use crate::tls::tests::{configs, name};
 use crate::tls::{ClientResume, Records};
 
-const SUITES: [SupportedCipherSuite; 3] = [
+pub(super) const SUITES: [SupportedCipherSuite; 3] = [
     cipher_suite::TLS13_AES_128_GCM_SHA256,
     cipher_suite::TLS13_AES_256_GCM_SHA384,
     cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
 ];
 
 /// Both configurations of TLS 1.3, with this suite only.
-fn with_suite(suite: SupportedCipherSuite) -> (ServerConfig, ClientConfig) {
+pub(super) fn with_suite(suite: SupportedCipherSuite) -> (ServerConfig, ClientConfig) {
     let rcgen::CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed(["gate.test".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(signing_key.serialize_der());
@@ -219,7 +219,7 @@ fn server_turns(
     }
 }
 
-fn noise(len: usize) -> Vec<u8> {
+pub(super) fn noise(len: usize) -> Vec<u8> {
     (0..len as u32)
         .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8)
         .collect()
@@ -376,7 +376,7 @@ fn a_ticket_amid_data_is_kept_and_the_newest_is_renewed() {
 }
 
 /// A ticket as a handshake message.
-fn ticket(len: usize) -> Vec<u8> {
+pub(super) fn ticket(len: usize) -> Vec<u8> {
     let (body, len) = ((13 + len) as u32, (len as u16).to_be_bytes());
     let mut message = vec![NEW_SESSION_TICKET];
     message.extend_from_slice(&body.to_be_bytes()[1..]);

@@ -17,6 +17,8 @@ pub enum Fault {
     NoCertificate,
     /// When neither side is wrong but they share no version, suite or group.
     NoCommonGround(Box<str>),
+    /// When the peer named a host that is not here.
+    UnknownHost,
     /// When what came is not TLS at all: the peer speaks in the clear.
     NotTls,
     /// When a record was changed on the way, or was made with other keys.
@@ -36,6 +38,8 @@ impl From<Error> for Fault {
             Error::PeerIncompatible(_) | Error::NoApplicationProtocol => {
                 Self::NoCommonGround(text(&error))
             }
+            // All that a certificate resolver can say against a name is to give nothing.
+            Error::General(why) if why.starts_with("no server certificate") => Self::UnknownHost,
             // What a plain "USER anonymous" looks like to a record layer.
             Error::InvalidMessage(
                 InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
@@ -58,6 +62,7 @@ impl fmt::Display for Fault {
             Self::Certificate(why) => write!(out, "the peer's certificate was refused: {why}"),
             Self::NoCertificate => out.write_str("the peer showed no certificate, and has to"),
             Self::NoCommonGround(why) => write!(out, "no common TLS parameters: {why}"),
+            Self::UnknownHost => out.write_str("the peer named a host (SNI) that is not here"),
             Self::NotTls => out.write_str("the peer does not speak TLS here"),
             Self::BadRecord => {
                 out.write_str("a TLS record did not decrypt: changed on the way, or wrong keys")

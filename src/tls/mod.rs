@@ -7,8 +7,11 @@ mod clients;
 mod direct;
 mod facts;
 mod fault;
+mod hosts;
 mod identity;
 mod keys;
+mod library;
+mod parting;
 mod reason;
 mod records;
 mod resume;
@@ -19,7 +22,7 @@ mod verify;
 
 pub use facts::{TlsFacts, TlsVersion};
 pub use fault::Fault;
-pub use records::{Progress, Records};
+pub use records::{Broken, Progress, Records};
 pub use resume::{ClientResume, Demand, ServerResume, Unmet};
 
 #[cfg(test)]

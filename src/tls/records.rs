@@ -1,5 +1,7 @@
 //! The record layer of one connection: ciphertext in and plain bytes out, plain bytes in and ciphertext out.
 
+mod pass;
+
 use std::sync::Arc;
 
 use rustls::client::UnbufferedClientConnection;
@@ -9,11 +11,14 @@ use rustls::{ClientConfig, CommonState, ProtocolVersion, ServerConfig};
 
 use super::direct::Direct;
 use super::keys::HEADER_BYTES;
-use super::turn::{Order, Turn, settle};
+use super::library::Library;
+use super::turn::{Order, Turn};
 use super::{Fault, TlsFacts, identity};
 use crate::limits;
 use crate::net::Buffer;
 use crate::policy::PeerIdentity;
+
+pub use pass::Broken;
 
 /// One TLS connection without its socket.
 ///
@@ -21,8 +26,8 @@ use crate::policy::PeerIdentity;
 /// matters. After a fault `outgoing` holds the alert for the peer, and every later call gives the same fault.
 pub struct Records {
     side: Side,
-    incoming: Buffer,
-    outgoing: Buffer,
+    pub(super) incoming: Buffer,
+    pub(super) outgoing: Buffer,
     /// What was decrypted while we were doing something else; `process` gives it out first.
     early: Vec<u8>,
     peer_closed: bool,
@@ -31,12 +36,11 @@ pub struct Records {
 }
 
 enum Side {
-    Server(Box<UnbufferedServerConnection>),
-    Client(Box<UnbufferedClientConnection>),
-    /// A client in its handshake, who is shown one record at a time: what stands behind the server's Finished must not
-    /// be swallowed, it is for `Direct`.
+    Library(Library),
+    /// Amid its handshake, and shown one record at a time: what stands behind the peer's Finished must not be swallowed,
+    /// it is for `Direct`.
     Shaking {
-        connection: Box<UnbufferedClientConnection>,
+        library: Library,
         /// Bytes at the front of `incoming` that rustls knows of.
         shown: usize,
     },
@@ -55,31 +59,40 @@ pub enum Progress {
 }
 
 impl Records {
-    /// The server's side; the peer speaks first.
+    /// The server's side; the peer speaks first. Where the configuration lets secrets be extracted, the records of TLS 1.3
+    /// are our own, and can be passed on in place.
     ///
     /// # Errors
     /// `Ours`: the configuration does not fit.
     pub fn accept(config: Arc<ServerConfig>) -> Result<Self, Fault> {
+        let is_direct = config.enable_secret_extraction;
         let connection = UnbufferedServerConnection::new(config)?;
-        Ok(Self::of(Side::Server(Box::new(connection))))
+        Ok(Self::begin(
+            Library::Server(Box::new(connection)),
+            is_direct,
+        ))
     }
 
-    /// The client's side; `process` makes the first flight. Where the configuration lets secrets be extracted, as
-    /// `ClientResume::control` does, its tickets can be renewed in TLS 1.3.
+    /// The client's side; `process` makes the first flight. As for the server; and the tickets of a connection with records
+    /// of our own, as `ClientResume::control` has them, can be renewed.
     ///
     /// # Errors
     /// `Ours`: the configuration does not fit.
     pub fn connect(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, Fault> {
-        let is_renewing = config.enable_secret_extraction;
-        let connection = Box::new(UnbufferedClientConnection::new(config, name)?);
-        Ok(Self::of(if is_renewing {
-            Side::Shaking {
-                connection,
-                shown: 0,
-            }
+        let is_direct = config.enable_secret_extraction;
+        let connection = UnbufferedClientConnection::new(config, name)?;
+        Ok(Self::begin(
+            Library::Client(Box::new(connection)),
+            is_direct,
+        ))
+    }
+
+    const fn begin(library: Library, is_direct: bool) -> Self {
+        Self::of(if is_direct {
+            Side::Shaking { library, shown: 0 }
         } else {
-            Side::Client(connection)
-        }))
+            Side::Library(library)
+        })
     }
 
     const fn of(side: Side) -> Self {
@@ -104,9 +117,15 @@ impl Records {
         self.incoming.fill(len);
     }
 
-    /// Nothing came after all: gives back the room, if nothing else is in it.
+    /// Nothing came after all: gives back the room.
     pub fn unfill(&mut self) {
-        self.incoming.release_if_empty();
+        self.incoming.shrink();
+    }
+
+    /// Bytes of ciphertext that have come and are not done with: the start of a record.
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        self.incoming.len()
     }
 
     /// Copies ciphertext in: for tests and for bytes that were read elsewhere.
@@ -182,11 +201,14 @@ impl Records {
     /// of it are tickets (TLS 1.3, server).
     #[must_use]
     pub fn has_only_tickets(&self) -> bool {
-        let version = match &self.side {
-            Side::Server(connection) => connection.protocol_version(),
-            _ => None,
-        };
-        version == Some(ProtocolVersion::TLSv1_3) && !self.is_handshaking()
+        match &self.side {
+            Side::Library(library @ Library::Server(_)) => {
+                library.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+                    && !library.is_handshaking()
+            }
+            Side::Direct(direct) => direct.is_server(),
+            _ => false,
+        }
     }
 
     /// Whether the peer's close_notify has come.
@@ -204,7 +226,7 @@ impl Records {
     /// Whether the start of a record, and not the whole of it, has come.
     #[must_use]
     pub const fn is_amid_record(&self) -> bool {
-        !self.incoming.is_empty()
+        !self.peer_closed && !self.incoming.is_empty()
     }
 
     /// Ciphertext for the peer.
@@ -254,8 +276,7 @@ impl Records {
     /// What rustls knows of the connection, while it has it.
     fn common(&self) -> Option<&CommonState> {
         match &self.side {
-            Side::Server(connection) => Some(connection),
-            Side::Client(connection) | Side::Shaking { connection, .. } => Some(connection),
+            Side::Library(library) | Side::Shaking { library, .. } => Some(library),
             Side::Direct(_) | Side::Nobody => None,
         }
     }
@@ -281,12 +302,14 @@ impl Records {
                 Err(fault) => {
                     self.broken = Some(fault.clone());
                     self.fetch_alert(plain);
+                    self.name_alert(&fault);
                     return Err(fault);
                 }
             }
         }
-        if self.peer_closed {
-            // TLS ignores what comes behind close_notify (RFC 8446 section 6.1), so nobody will ever take it out.
+        if self.peer_closed && self.is_handshaking() {
+            // TLS ignores what comes behind close_notify (RFC 8446 section 6.1), so nobody will ever take it out. Behind a
+            // handshake it may be clear text that goes on there (`part`).
             self.incoming.discard(self.incoming.len());
             if let Side::Shaking { shown, .. } = &mut self.side {
                 *shown = 0;
@@ -317,17 +340,10 @@ impl Records {
     fn turn(&mut self, order: &mut Order<'_>, plain: &mut Vec<u8>) -> Result<Turn, Fault> {
         let incoming = self.incoming.filled_mut();
         let (discard, turn) = match &mut self.side {
-            Side::Server(connection) => {
-                let status = connection.process_tls_records(incoming);
-                settle(status, order, plain, &mut self.outgoing)
-            }
-            Side::Client(connection) => {
-                let status = connection.process_tls_records(incoming);
-                settle(status, order, plain, &mut self.outgoing)
-            }
-            Side::Shaking { connection, shown } => {
-                let status = connection.process_tls_records(&mut incoming[..*shown]);
-                let (discard, turn) = settle(status, order, plain, &mut self.outgoing);
+            Side::Library(library) => library.turn(incoming, order, plain, &mut self.outgoing),
+            Side::Shaking { library, shown } => {
+                let incoming = &mut incoming[..*shown];
+                let (discard, turn) = library.turn(incoming, order, plain, &mut self.outgoing);
                 *shown -= discard;
                 (discard, turn)
             }
@@ -356,23 +372,23 @@ impl Records {
     /// rustls has done what it can with what it was shown: it is shown another record, or has done its part.
     fn shake_on(&mut self) -> Result<Turn, Fault> {
         match std::mem::replace(&mut self.side, Side::Nobody) {
-            Side::Shaking { connection, shown } if connection.is_handshaking() => {
+            Side::Shaking { library, shown } if library.is_handshaking() => {
                 let more = next_record(&self.incoming.filled()[shown..]);
                 self.side = Side::Shaking {
-                    connection,
+                    library,
                     shown: shown + more,
                 };
                 Ok(if more > 0 { Turn::Again } else { Turn::Rest })
             }
-            Side::Shaking { connection, shown } => {
-                self.side = match connection.protocol_version() {
+            Side::Shaking { library, shown } => {
+                self.side = match library.protocol_version() {
                     Some(ProtocolVersion::TLSv1_3) if shown > 0 => {
                         return Err(Fault::Misbehaved("bytes beside Finished".into()));
                     }
                     Some(ProtocolVersion::TLSv1_3) => {
-                        Side::Direct(Box::new(Direct::adopt(*connection)?))
+                        Side::Direct(Box::new(Direct::adopt(library)?))
                     }
-                    _ => Side::Client(connection),
+                    _ => Side::Library(library),
                 };
                 Ok(Turn::Again)
             }
@@ -385,7 +401,7 @@ impl Records {
 }
 
 /// Length of the record at the front, 0 while it is not all there. What is no record is given whole, for rustls to refuse.
-fn next_record(bytes: &[u8]) -> usize {
+pub(super) fn next_record(bytes: &[u8]) -> usize {
     let &[kind, _, _, high, low, ..] = bytes else {
         return 0;
     };

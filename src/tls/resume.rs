@@ -8,6 +8,7 @@ use rustls::server::ProducesTickets;
 use rustls::{ClientConfig, ServerConfig};
 
 use super::TlsFacts;
+use super::hosts::Chooser;
 use super::stores::{ClientSessions, ServerSessions};
 use crate::config::Pin;
 use crate::limits;
@@ -22,6 +23,7 @@ pub struct ServerResume {
     upload: Arc<ServerConfig>,
     /// Where data connections must resume.
     binding: Option<Arc<ServerSessions>>,
+    chooser: Option<Arc<Chooser>>,
 }
 
 /// What a data connection's handshake must have come to, beyond succeeding.
@@ -60,6 +62,8 @@ impl ServerResume {
         control.session_storage = for_control;
         control.ticketer = Arc::new(NoTickets);
         control.send_tls13_tickets = limits::CONTROL_TICKETS;
+        // It stays with rustls, which knows who its peer is.
+        control.enable_secret_extraction = false;
         let mut download = data.clone();
         download.ticketer = Arc::new(NoTickets);
         download.session_storage = for_data;
@@ -71,7 +75,24 @@ impl ServerResume {
             download: Arc::new(download),
             upload: Arc::new(upload),
             binding,
+            chooser: None,
         }
+    }
+
+    /// The same for a session that chooses among certificates.
+    pub(super) fn choosing(mut self, chooser: Chooser) -> Self {
+        let chooser = Arc::new(chooser);
+        for config in [&mut self.control, &mut self.download, &mut self.upload] {
+            Arc::make_mut(config).cert_resolver = Arc::clone(&chooser) as Arc<_>;
+        }
+        self.chooser = Some(chooser);
+        self
+    }
+
+    /// The host that the client has named in its first handshake, where the listener has hosts.
+    #[must_use]
+    pub fn host_shown(&self) -> Option<&str> {
+        self.chooser.as_ref().and_then(|chooser| chooser.shown())
     }
 
     /// For the control connection.
@@ -170,7 +191,6 @@ impl ClientResume {
         let for_data = |base: &ClientConfig| {
             let mut data = base.clone();
             data.resumption = Resumption::store(Arc::clone(&store) as Arc<_>);
-            data.enable_secret_extraction = false;
             data
         };
         let mut control = for_data(base);

@@ -17,6 +17,7 @@ use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion, version};
 
 use super::certs::{self, complaint};
 use super::clients;
+use super::hosts::{Chooser, HostCerts};
 use super::verify::Checks;
 use super::{ClientResume, ServerResume};
 use crate::config::{Complaint, KeyExchange, Listener, Located, Pool, TlsVersions, Verify};
@@ -32,6 +33,8 @@ pub struct ListenerTls {
     data: Arc<ServerConfig>,
     /// Data connections must resume.
     is_bound: bool,
+    /// The certificates of its virtual hosts, where it has some (`with_hosts`).
+    pub(super) hosts: Option<Arc<HostCerts>>,
 }
 
 /// How the legs to one pool are secured.
@@ -53,7 +56,24 @@ impl ListenerTls {
     /// The configurations of one session.
     #[must_use]
     pub fn session(&self) -> ServerResume {
-        ServerResume::of(&self.control, &self.data, self.is_bound)
+        self.session_for(None)
+    }
+
+    /// As `session`, for a client that has chosen this one of the hosts already.
+    #[must_use]
+    pub fn session_for(&self, host: Option<usize>) -> ServerResume {
+        let resume = ServerResume::of(&self.control, &self.data, self.is_bound);
+        match &self.hosts {
+            Some(hosts) => resume.choosing(Chooser::new(Arc::clone(hosts), host)),
+            None => resume,
+        }
+    }
+
+    /// Whether data connections in TLS 1.3 have records of our own, so that they can be passed on in place.
+    #[must_use]
+    pub fn in_place(mut self, is_on: bool) -> Self {
+        Arc::make_mut(&mut self.data).enable_secret_extraction = is_on;
+        self
     }
 }
 
@@ -62,6 +82,14 @@ impl PoolTls {
     #[must_use]
     pub fn session(&self) -> ClientResume {
         ClientResume::of(&self.config, &self.resuming, self.is_hybrid)
+    }
+
+    /// As `ListenerTls::in_place`.
+    #[must_use]
+    pub fn in_place(mut self, is_on: bool) -> Self {
+        Arc::make_mut(&mut self.config).enable_secret_extraction = is_on;
+        Arc::make_mut(&mut self.resuming).enable_secret_extraction = is_on;
+        self
     }
 }
 
@@ -104,6 +132,7 @@ pub fn server(listener: &Listener, now: SystemTime) -> Result<ListenerTls, Vec<C
         control: Arc::new(control),
         data: Arc::new(data),
         is_bound,
+        hosts: None,
     })
 }
 
@@ -179,7 +208,7 @@ fn data_alpn() -> Vec<Vec<u8>> {
 const CLASSICAL: [&dyn SupportedKxGroup; 3] = [X25519, SECP256R1, SECP384R1];
 
 /// The groups of a full handshake.
-fn groups(key_exchange: KeyExchange) -> Vec<&'static dyn SupportedKxGroup> {
+pub(super) fn groups(key_exchange: KeyExchange) -> Vec<&'static dyn SupportedKxGroup> {
     let hybrid = [X25519MLKEM768];
     match key_exchange {
         KeyExchange::Preferred => hybrid.into_iter().chain(CLASSICAL).collect(),
@@ -189,7 +218,7 @@ fn groups(key_exchange: KeyExchange) -> Vec<&'static dyn SupportedKxGroup> {
 }
 
 /// AWS-LC with the suites in the order of what they cost here: AES-128, AES-256, and ChaCha20 at eight times that.
-fn provider(groups: Vec<&'static dyn SupportedKxGroup>) -> Arc<CryptoProvider> {
+pub(super) fn provider(groups: Vec<&'static dyn SupportedKxGroup>) -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
     provider.kx_groups = groups;
     provider.cipher_suites.sort_by_key(|suite| {
@@ -216,7 +245,7 @@ fn versions(allowed: TlsVersions) -> Vec<&'static SupportedProtocolVersion> {
 }
 
 /// A certificate of our own and its key; the faults of both at once.
-fn identity(
+pub(super) fn identity(
     certificate: &Located<PathBuf>,
     key_file: &Located<PathBuf>,
     provider: &CryptoProvider,

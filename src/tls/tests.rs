@@ -152,7 +152,7 @@ fn bytes_arrive_whole_and_close_notify_ends_them() {
         carry(&mut server, &mut client, &mut reply, usize::MAX).unwrap();
         assert_eq!(reply, b"226 done\r\n");
         assert!(client.peer_closed());
-        // What comes behind close_notify is ignored and holds no memory.
+        // What comes behind close_notify is ignored, by all but `part`.
         server.feed(&[0; 100]);
         assert_eq!(server.process(&mut got), Ok(Progress::Closed));
         assert!(!server.is_amid_record());

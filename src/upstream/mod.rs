@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::ftp::Telnet;
-use crate::leg::{ControlLeg, Leg};
+use crate::leg::{ControlLeg, Fault, Leg};
 use crate::limits::REPLY_LINE_BYTES_MAX;
 use crate::net::{Alarm, Dial, Stream};
 use crate::pool::{MemberId, Pool};
@@ -19,6 +19,8 @@ pub struct Reach {
     /// Those that are still to be tried, the next one last.
     left: Vec<MemberId>,
     dial: Option<(MemberId, Dial)>,
+    /// What the connection begins with: a PROXY header.
+    first: Vec<u8>,
     share: Duration,
     alarm: Alarm,
 }
@@ -32,15 +34,16 @@ pub struct Reached {
 }
 
 impl Reach {
-    /// Begins to try the members of `pool`; all of them together have `whole`.
+    /// Begins to try the members of `pool`; all of them together have `whole`. The first that answers is sent `first`.
     #[must_use]
-    pub fn start(pool: &Rc<Pool>, whole: Duration) -> Self {
+    pub fn start(pool: &Rc<Pool>, whole: Duration, first: Vec<u8>) -> Self {
         let mut left = pool.candidates(clock::now());
         left.reverse();
         Self {
             pool: Rc::clone(pool),
             left,
             dial: None,
+            first,
             share: pool.share(whole),
             alarm: Alarm::new(),
         }
@@ -58,7 +61,10 @@ impl Reach {
             };
             let member = *member;
             match dial.poll(cx) {
-                Poll::Ready(Ok(stream)) => return Poll::Ready(Some(self.reached(member, stream))),
+                Poll::Ready(Ok(stream)) => match self.reached(member, stream) {
+                    Ok(reached) => return Poll::Ready(Some(reached)),
+                    Err(fault) => self.failed(member, &fault.to_string()),
+                },
                 Poll::Ready(Err(error)) => self.failed(member, &error.to_string()),
                 Poll::Pending if self.alarm.poll(cx).is_ready() => {
                     self.failed(member, "it did not answer in time");
@@ -78,10 +84,12 @@ impl Reach {
         }
     }
 
-    fn reached(&self, member: MemberId, stream: Stream) -> Reached {
+    fn reached(&self, member: MemberId, stream: Stream) -> Result<Reached, Fault> {
+        let mut leg = Leg::new(stream);
+        leg.queue(&self.first)?;
         self.pool.reached(member);
-        let leg = ControlLeg::new(Leg::new(stream), REPLY_LINE_BYTES_MAX, Telnet::Keep);
-        Reached { member, leg }
+        let leg = ControlLeg::new(leg, REPLY_LINE_BYTES_MAX, Telnet::Keep);
+        Ok(Reached { member, leg })
     }
 
     fn failed(&mut self, member: MemberId, why: &str) {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sluicegate::dialog::{FromBackend, FromClient, Input, Loss, Note, Side};
+use sluicegate::dialog::{End, FromBackend, FromClient, Input, Loss, Note, Side};
 use sluicegate::limits::{LOGIN_ATTEMPTS_MAX, UNKNOWN_COMMANDS_MAX};
-use sluicegate::policy::{BackendProtection, BackendTls, PassiveStyle, SiteRules};
+use sluicegate::policy::{BackendProtection, BackendTls, OnEmpty, PassiveStyle, Pbsz, SiteRules};
 
 use crate::script::{Script, clear, rules};
 
@@ -22,6 +22,7 @@ fn nothing_before_tls_where_it_is_required() {
     script.client("QUIT").gives(&["C 221", "close"]);
 }
 
+/// Field case P10.
 #[test]
 fn the_codes_of_the_security_commands() {
     let mut script = Script::open(rules());
@@ -169,7 +170,7 @@ fn unknown_commands_are_bounded_and_foreign_ones_are_the_last() {
     let mut script = Script::open(rules());
     script.client("RETR").gives(&["C 501"]);
     script.client("PWD now").gives(&["C 501"]);
-    script.client("REIN").gives(&["C 502"]);
+    script.client("SSCN").gives(&["C 502"]);
     script.news(FromClient::TooLong).gives(&["C 500", "close"]);
 }
 
@@ -292,9 +293,100 @@ fn address_families() {
     script.client("EPSV 2").gives(&["listen", "B EPSV"]);
 }
 
+/// Field case P30.
+#[test]
+fn epsv_all_outlives_a_transfer_that_failed() {
+    let mut script = Script::ready(rules());
+    script.client("EPSV ALL").gives(&["C 200"]);
+    script.flowing("RETR a");
+    script
+        .client("ABOR")
+        .gives(&["B ABOR", "B PWD", "end backend reset"]);
+    script
+        .flowed(500, Side::Backend, End::Aborted)
+        .gives(&["end client reset"]);
+    script
+        .ended(Side::Client, End::Aborted)
+        .gives(&["close data", "C 426", "C 226"]);
+    script.backend("426 Aborted").gives(&[]);
+    script.backend("226 Aborted").gives(&[]);
+    script.backend("257 \"/\"").gives(&[]);
+    script.client("PASV").gives(&["C 503"]);
+    script.works();
+}
+
+/// Field case P31.
+#[test]
+fn other_modes_than_stream_reach_no_backend() {
+    let mut script = Script::ready(rules());
+    script.client("MODE Z").gives(&["C 504"]);
+    script.client("MODE B").gives(&["C 504"]);
+    script.client("MODE S").gives(&["B MODE S"]);
+}
+
 #[test]
 fn an_alarm_that_goes_off_early_means_nothing() {
     let mut script = Script::ready(rules());
     script.step(Input::Deadline).gives(&[]);
     script.works();
+}
+
+/// Field notes P25 and P26: clients that leave out PBSZ, or say nothing of protection at all.
+#[test]
+fn pbsz_and_prot_may_be_left_out_where_the_listener_says_so() {
+    let mut script = Script::secured(SiteRules {
+        pbsz: Pbsz::Optional,
+        ..rules()
+    });
+    script.client("PROT P").gives(&["C 200"]);
+    Script::open(SiteRules {
+        pbsz: Pbsz::Optional,
+        ..rules()
+    })
+    .client("PROT P")
+    .gives(&["C 503"]);
+
+    let mut script = Script::secured(SiteRules {
+        backend_tls: BackendTls::Off,
+        assume_private: true,
+        ..rules()
+    });
+    script.client("USER ann").gives(&["connect"]);
+    script.reached(FromBackend::Reached).gives(&[]);
+    script.backend("220 Hello").gives(&["B USER ann"]);
+    script.backend("230 In").gives(&["C 230"]);
+    // Not 521: it counts as private.
+    script.client("RETR a").gives(&["C 425 Use EPSV"]);
+}
+
+#[test]
+fn mode_z_is_passed_where_the_pool_has_it_and_nowhere_else() {
+    let mut script = Script::ready(rules());
+    for mode in ["Z", "B", "C"] {
+        script.client(&format!("MODE {mode}")).gives(&["C 504"]);
+    }
+    script.client("MODE s").gives(&["B MODE s"]);
+    script.backend("200 Stream").gives(&["C 200"]);
+
+    let mut script = Script::ready(SiteRules {
+        mode_z: true,
+        on_empty: OnEmpty::Verify,
+        ..rules()
+    });
+    script.client("MODE B").gives(&["C 504"]);
+    script.client("FEAT").gives(&["B FEAT"]);
+    script.backend("211-Mine:").gives(&[]);
+    script.backend(" MODE Z").gives(&[]);
+    script.backend("211 End").gives(&[
+        "C 211-Features: /  AUTH TLS /  PBSZ /  PROT /  EPSV /  PASV /  EPRT /  MODE Z / 211 End",
+    ]);
+    script.client("MODE z").gives(&["B MODE z"]);
+    script.backend("200 Compressed").gives(&["C 200"]);
+    // No SIZE is asked for: it would be compared with compressed bytes.
+    script.flowing("RETR a");
+    script.flowed(0, Side::Backend, End::Clean).gives(&[]);
+    script.backend("226 Done").gives(&["end client clean"]);
+    script
+        .ended(Side::Client, End::Clean)
+        .gives(&["close data", "C 226 Done"]);
 }

@@ -108,6 +108,21 @@ fn a_success_without_ever_taking_data_is_an_empty_file() {
 }
 
 #[test]
+fn a_success_that_the_gate_could_not_take_is_none() {
+    let mut script = Script::ready(rules());
+    script.client("RETR file").gives(&["open", "B RETR file"]);
+    script.backend("150 Opening").gives(&["C 150 Opening"]);
+    script.up(Client);
+    script.ended(Backend, End::NotTaken).gives(&[]);
+    script.backend("226 Done").gives(&["end client unfinished"]);
+    script.ended(Client, End::Unfinished).gives(&[
+        "close data",
+        "C 425 The server's data connection could not be taken",
+    ]);
+    script.works();
+}
+
+#[test]
 fn a_success_without_an_answer_on_the_data_port_is_an_empty_file_too() {
     let mut script = Script::ready(rules());
     script.client("NLST").gives(&["open", "B NLST"]);
@@ -198,6 +213,7 @@ fn what_was_received_is_delivered_although_the_backend_failed() {
         .gives(&["close data", "C 426 Failed"]);
 }
 
+/// Field case P16.
 #[test]
 fn a_broken_source_is_never_a_success() {
     let mut script = Script::ready(rules());
@@ -284,6 +300,7 @@ fn empty(on_empty: OnEmpty, before: &str, end: End) -> Script {
     script
 }
 
+/// Field case E12.
 #[test]
 fn verify_asks_for_the_size() {
     for size in ["213 0", "550 No such thing", "502 What?"] {

@@ -35,6 +35,7 @@ fn noop_and_stat_are_answered_while_bytes_flow() {
     script.works();
 }
 
+/// Field case P32.
 #[test]
 fn no_answer_stands_before_the_150_or_amid_it() {
     // P32; and a client takes the first other reply for its transfer's last one.

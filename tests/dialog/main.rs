@@ -3,10 +3,12 @@
 //! A script says who speaks and what the gate must do about it (`script.rs`); the rules are numbered as in
 //! `docs/PROTOCOL.md`. What no list of cases finds is the business of `tests/sim`.
 
+mod clearing;
 mod closing;
 mod control;
 mod downloads;
 mod during;
+mod hosts;
 mod identity;
 mod modes;
 mod replies;

@@ -11,6 +11,7 @@ use crate::script::{Script, clear, rules};
 fn implicit() -> SiteRules {
     SiteRules {
         client_tls: ClientTls::Implicit,
+        assume_private: true,
         ..rules()
     }
 }
@@ -59,7 +60,7 @@ fn the_banner_may_come_before_implicit_tls() {
 #[test]
 fn implicit_tls_need_not_imply_prot_p() {
     let mut script = secured(SiteRules {
-        implicit_private: false,
+        assume_private: false,
         ..implicit()
     });
     script.client("PROT P").gives(&["C 503"]);

@@ -22,6 +22,7 @@ fn a_refusal_is_passed_on_although_the_data_port_was_refused_first() {
     script.works();
 }
 
+/// Field case P17.
 #[test]
 fn a_refusal_waits_for_no_handshake() {
     for (command, end) in [
@@ -159,6 +160,7 @@ fn a_transfer_answered_with_200_does_not_end_the_search_for_step() {
     script.backend("213 7").gives(&["C 213 7"]);
 }
 
+/// Field case E5.
 #[test]
 fn the_150_is_passed_on_at_once_and_comes_once() {
     let mut script = Script::ready(rules());

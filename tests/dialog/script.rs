@@ -9,8 +9,8 @@ use sluicegate::dialog::{
 };
 use sluicegate::limits;
 use sluicegate::policy::{
-    BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, OnEmpty,
-    OnUnfinished, PassiveStyle, PasvAddress, Patience, SiteRules,
+    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientIdentity, ClientProtection,
+    ClientTls, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, Patience, Pbsz, SiteRules,
 };
 
 /// One session under test.
@@ -27,12 +27,17 @@ pub(crate) fn rules() -> SiteRules {
         banner: "FTP gateway ready".to_owned(),
         client_tls: ClientTls::Required,
         banner_first: false,
-        implicit_private: true,
+        assume_private: false,
+        pbsz: Pbsz::Expected,
+        client_ccc: ClientCcc::Refuse,
         client_identity: ClientIdentity::Ignore,
         client_protection: ClientProtection::Private,
         backend_tls: BackendTls::Explicit,
         backend_banner_first: false,
         backend_protection: BackendProtection::Private,
+        backend_ccc: BackendCcc::Off,
+        mode_z: false,
+        hosts: Vec::new(),
         on_empty: OnEmpty::Complete,
         client_unfinished: OnUnfinished::Mirror,
         backend_unfinished: OnUnfinished::Mirror,
@@ -296,6 +301,9 @@ fn shown(action: &Action) -> String {
         Action::ToBackend(wire) => format!("B {}", text(wire)),
         Action::SecureClient => "secure client".to_owned(),
         Action::SecureBackend => "secure backend".to_owned(),
+        Action::Clear(side) => format!("clear {}", leg(side)),
+        Action::Choose(host) => format!("choose {host:?}"),
+        Action::ReleaseBackend => "release".to_owned(),
         Action::ConnectBackend => "connect".to_owned(),
         Action::OpenPassive(Side::Client) => "listen".to_owned(),
         Action::OpenPassive(Side::Backend) => "listen inside".to_owned(),

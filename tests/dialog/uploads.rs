@@ -52,6 +52,7 @@ fn false_empty(rules: SiteRules, end: End) -> Script {
     script
 }
 
+/// Field case E9.
 #[test]
 fn a_bare_close_is_no_empty_file() {
     for end in [End::Bare, End::HandshakeFailed] {

@@ -38,6 +38,7 @@ fn brief() -> Setup {
     Setup::new().timeout("linger", "300ms")
 }
 
+/// Field cases E1 and E2.
 #[test]
 fn strict_client_sees_every_empty_stream_completed() {
     for versions in [Versions::Only12, Versions::Only13] {
@@ -76,6 +77,7 @@ fn pasv_clients_are_served_like_epsv_clients() {
         .assert_complete(&noise(10 << 20));
 }
 
+/// Field case P15.
 #[test]
 fn final_reply_waits_for_a_late_client() {
     let scene = Scene::new();
@@ -150,6 +152,7 @@ fn lftp_gets_the_empty_file() {
     }
 }
 
+/// Field case E13.
 #[test]
 fn ftplib_gets_the_empty_file() {
     for act in EMPTY_ACTS {

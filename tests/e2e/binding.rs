@@ -74,6 +74,7 @@ fn another_sessions_ticket_is_no_resumption() {
     }
 }
 
+/// Field case P2.
 #[test]
 fn strict_clients_resume_a_thousand_times() {
     for (word, versions) in [("1.2", Versions::Only12), ("1.3", Versions::Only13)] {

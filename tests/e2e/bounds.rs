@@ -36,6 +36,7 @@ fn start(script: Script, setup: Setup) -> (Scene, Rude, Gate) {
     (scene, rude, gate)
 }
 
+/// Field case P20.
 #[test]
 fn a_backend_that_hangs_in_a_transfer_costs_only_that_transfer() {
     for act in [
@@ -173,6 +174,7 @@ fn a_client_without_a_handshake_is_given_up() {
     assert!(began.elapsed() < ENOUGH);
 }
 
+/// Field case P21.
 #[test]
 fn idle_time_does_not_count_during_a_transfer() {
     let setup = quick()

@@ -11,7 +11,7 @@ use crate::support::{Scene, noise};
 
 #[test]
 fn curl_and_servers() {
-    for kind in Kind::ALL {
+    for kind in Kind::DEMANDING {
         let scene = Scene::new();
         let server = FtpServer::start(kind, &scene);
         let target = Target::new(&scene, server.address());
@@ -49,7 +49,7 @@ fn curl_and_servers() {
 
 #[test]
 fn lftp_and_servers() {
-    for kind in Kind::ALL {
+    for kind in Kind::DEMANDING {
         let scene = Scene::new();
         let server = FtpServer::start(kind, &scene);
         let target = Target::new(&scene, server.address());
@@ -66,7 +66,7 @@ fn lftp_and_servers() {
 
 #[test]
 fn strict_and_servers() {
-    for kind in Kind::ALL {
+    for kind in Kind::DEMANDING {
         for versions in [Versions::Only12, Versions::Only13] {
             let scene = Scene::new();
             let server = FtpServer::start(kind, &scene);

@@ -21,6 +21,7 @@ fn quick() -> Setup {
     .fold(Setup::new(), |setup, key| setup.timeout(key, "1s"))
 }
 
+/// Field cases E4 and E8.
 #[test]
 fn an_empty_upload_that_ended_clean_is_a_file() {
     for versions in [Versions::Only12, Versions::Only13] {
@@ -39,6 +40,7 @@ fn an_empty_upload_that_ended_clean_is_a_file() {
     }
 }
 
+/// Field case E3.
 #[test]
 fn a_failed_upload_is_never_a_file() {
     for manner in [
@@ -84,6 +86,7 @@ fn bare_uploads_are_empty_files_where_the_listener_says_so() {
     assert_eq!(rude.stored("hollow").unwrap(), b"");
 }
 
+/// Field case E14.
 #[test]
 fn an_unfinished_upload_is_mirrored_repaired_or_rejected() {
     for (policy, ended, codes, stored) in [
@@ -218,6 +221,7 @@ fn appe_rest_and_stou_work() {
     );
 }
 
+/// Field case E10.
 #[test]
 fn protection_is_per_leg() {
     for (private, level) in [
@@ -269,6 +273,7 @@ fn a_stranger_gets_nothing_and_the_right_one_is_served() {
         .assert_complete(b"payload");
 }
 
+/// Field case P6.
 #[test]
 fn a_foreign_address_in_a_pasv_reply_is_ignored() {
     let scene = Scene::new();

@@ -82,6 +82,7 @@ fn s_client(bed: &Bed, options: &[&str]) -> Ran {
     run(command.arg("-CAfile").arg(bed.scene.authority.ca_file()))
 }
 
+/// Field case P24.
 #[test]
 fn the_request_names_the_authorities() {
     let bed = Bed::new("optional", |setup, _| setup);

@@ -5,6 +5,7 @@
 use std::process::Command;
 
 use crate::support::certs::{Authority, Versions};
+use crate::support::clients::Target;
 use crate::support::gate::{Gate, Setup};
 use crate::support::process::run;
 use crate::support::rude::{Act, Rude, Script};
@@ -373,4 +374,70 @@ fn check_finds_what_is_wrong() {
         format!("{}{}", ran.text(), ran.stderr).contains("speed"),
         "{ran:?}"
     );
+}
+
+/// Field note P25: clients that say neither PBSZ nor PROT, or only the latter.
+#[test]
+fn protection_may_go_without_saying() {
+    let script = Script::new().file("file", b"payload").file("hollow", b"");
+    let setup = Setup::new().listener("profile", "\"tumbleweed\"");
+    let (scene, rude, gate) = start(script.clone(), setup);
+    let mut client = greet(&scene, &gate);
+    client.auth();
+    client.login();
+    client.assume_private();
+    client.download("RETR file").assert_complete(b"payload");
+    client.download("RETR hollow").assert_complete(b"");
+    client.upload("STOR up", b"").reply.expect(&[226]);
+    assert_eq!(rude.stored("up").unwrap(), b"");
+
+    let setup = Setup::new().listener("pbsz", "\"optional\"");
+    let (scene, _rude, gate) = start(script, setup);
+    let mut client = greet(&scene, &gate);
+    client.auth();
+    client.login();
+    client.say("PROT P").expect(&[200]);
+    client.assume_private();
+    client.download("RETR file").assert_complete(b"payload");
+}
+
+/// Field note P31: refused by default, and opaque where it is not.
+#[test]
+fn mode_z_is_the_pools_to_pass() {
+    let backend = || {
+        Script::new().file("file", &stored(b"payload")).on(
+            "FEAT",
+            Act::Say("211-Features:\r\n EPSV\r\n MODE Z\r\n211 End\r\n"),
+        )
+    };
+    let (scene, _rude, gate) = start(backend(), Setup::new().pool("mode_z", "true"));
+    let target = Target::new(&scene, gate.address());
+    let script = "import zlib\nassert 'MODE Z' in ftp.sendcmd('FEAT')\nftp.voidcmd('MODE Z')\nparts = []\n\
+                  ftp.retrbinary('RETR file', parts.append)\nprint(zlib.decompress(b''.join(parts)).decode())";
+    assert_eq!(target.ftplib(script).ok().text().trim(), "payload");
+    let log = gate.wait_for_log("\"RETR\"");
+    let bytes = format!("\"bytes\":{}", stored(b"payload").len());
+    assert!(log.contains(&bytes), "compressed bytes are counted: {log}");
+
+    let (scene, _rude, gate) = start(backend(), Setup::new());
+    let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+    assert!(!client.say("FEAT").expect(&[211]).text.contains("MODE"));
+    for mode in ["Z", "B", "C"] {
+        client.say(&format!("MODE {mode}")).expect(&[504]);
+    }
+}
+
+/// A zlib stream (RFC 1950) of one stored block (RFC 1951 section 3.2.4).
+fn stored(bytes: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(bytes.len()).unwrap();
+    let mut stream = vec![0x78, 0x01, 0x01];
+    stream.extend(length.to_le_bytes());
+    stream.extend((!length).to_le_bytes());
+    stream.extend(bytes);
+    let sums = bytes.iter().fold((1, 0), |(a, b), &byte| {
+        let a = (a + u32::from(byte)) % 65_521;
+        (a, (b + a) % 65_521)
+    });
+    stream.extend((sums.1 << 16 | sums.0).to_be_bytes());
+    stream
 }

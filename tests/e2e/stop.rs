@@ -116,6 +116,7 @@ fn what_hangs_when_stopping_is_cut_off_in_time_and_not_as_an_end_of_file() {
     }
 }
 
+/// Field case P29.
 #[test]
 fn a_gate_that_is_killed_ends_no_stream_as_if_it_were_whole() {
     let scene = Scene::new();

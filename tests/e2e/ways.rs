@@ -59,12 +59,13 @@ fn furnished(kind: Kind, scene: &Scene, ways: Ways) -> FtpServer {
 const IMPLICIT: Ways = Ways {
     implicit: true,
     clear_data: false,
+    may_clear: false,
     certificates: false,
 };
 
 #[test]
 fn implicit_tls_on_both_legs() {
-    for kind in Kind::ALL {
+    for kind in Kind::DEMANDING {
         for tls in ["1.2", "1.3"] {
             eprintln!("--- {kind:?}, TLS {tls}");
             let scene = Scene::new();
@@ -94,6 +95,7 @@ fn implicit_in_front_of_explicit_and_the_other_way_round() {
     moves_files(&server, &Target::new(&scene, gate.address()), &[], "");
 }
 
+/// Field case P26.
 #[test]
 fn implicit_tls_implies_prot_p_unless_it_is_told_not_to() {
     let scene = Scene::new();
@@ -108,7 +110,7 @@ fn implicit_tls_implies_prot_p_unless_it_is_told_not_to() {
     assert_eq!(rude.stored("up").unwrap(), b"");
     drop(gate);
 
-    let setup = implicit().listener("implicit_private", "false");
+    let setup = implicit().listener("assume_private", "false");
     let gate = Gate::start(&scene, rude.address(), setup);
     let mut client = Strict::open_implicit(gate.address(), &scene.authority, Versions::Both);
     client.passive();
@@ -117,7 +119,7 @@ fn implicit_tls_implies_prot_p_unless_it_is_told_not_to() {
     client.download("RETR file").assert_complete(b"payload");
 }
 
-/// z/OS: P23.
+/// Field case P23.
 #[test]
 fn the_banner_comes_first_where_it_is_told_to() {
     let scene = Scene::new();
@@ -147,6 +149,46 @@ fn a_backend_may_greet_before_implicit_tls() {
     client.upload("STOR up", b"").reply.expect(&[226]);
     assert!(rude.seen("RETR").iter().all(|seen| seen.resumed));
     assert!(!rude.commands().contains(&"AUTH TLS".to_owned()));
+}
+
+/// Field note P23, by name: neither side is told about banners one by one.
+#[test]
+fn a_profile_makes_both_legs_what_zos_expects() {
+    for profile in ["zos", "zos-at-tls"] {
+        let scene = Scene::new();
+        let script = Script::new().file("hollow", b"").banner_first();
+        let rude = Rude::start(&scene, script);
+        let named = format!("{profile:?}");
+        let setup = Setup::new()
+            .listener("profile", &named)
+            .listener("tls", "\"implicit\"")
+            .pool("profile", &named)
+            .pool("tls", "\"implicit\"");
+        let gate = Gate::start(&scene, rude.address(), setup);
+        let mut client = Strict::greet(gate.address(), scene.authority.client(Versions::Both));
+        client.secure().unwrap();
+        client.login();
+        client.protect('P');
+        client.download("RETR hollow").assert_complete(b"");
+        client.upload("STOR up", b"").reply.expect(&[226]);
+    }
+}
+
+/// Microsoft KB 2505047, by name: a 226 that comes before the data connection is worth less than SIZE.
+#[test]
+fn a_profile_asks_size_before_it_believes_that_iis_has_sent_nothing() {
+    let scene = Scene::new();
+    let script = Script::new()
+        .file("full", b"payload")
+        .file("hollow", b"")
+        .on("RETR full", Act::NeverTake)
+        .on("RETR hollow", Act::NeverTake);
+    let rude = Rude::start(&scene, script);
+    let setup = Setup::new().pool("profile", "\"iis\"");
+    let gate = Gate::start(&scene, rude.address(), setup);
+    let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+    client.download("RETR full").reply.expect(&[426]);
+    client.download("RETR hollow").assert_complete(b"");
 }
 
 #[test]
@@ -182,6 +224,7 @@ fn active_clients(kind: Kind) {
         let ways = Ways {
             implicit: false,
             clear_data: is_clear,
+            may_clear: false,
             certificates: false,
         };
         let server = furnished(kind, &scene, ways);

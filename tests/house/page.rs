@@ -1,8 +1,10 @@
-//! The pages against the house: the table of verbs in `docs/PROTOCOL.md`, and every file that any page names.
+//! The pages against the house: the verbs in `docs/PROTOCOL.md`, the profiles in `docs/PROFILES.md`, and every file that
+//! any page names.
 //!
 //! A page adds reasons; what it says about the code must be what the code says. Used by the tests in `tests/house.rs`. It
-//! never judges prose: only rows that begin with a verb in backticks, paths in backticks, and links within the repository.
+//! never judges prose: only rows that begin with a word in backticks, paths in backticks, and links within the repository.
 
+use sluicegate::config::Profile;
 use sluicegate::ftp::{Answer, Direction, Row};
 
 use crate::rules::Fault;
@@ -98,6 +100,59 @@ pub(crate) fn page_faults(page: &str, table: &[Row]) -> Vec<Fault> {
                 "take the row out, or add the verb",
             );
         }
+    }
+    faults
+}
+
+/// Every row of the page that is not one of the table of profiles, and every setting without its row.
+pub(crate) fn profile_faults(page: &str, profiles: &[Profile]) -> Vec<Fault> {
+    let partner = |profile: &Profile| format!("| `{}` | {} |", profile.name, profile.partner);
+    let settings = |profile: &Profile| {
+        let name = profile.name;
+        let row = move |one: &sluicegate::config::Setting| {
+            let place = if one.implicit { ", implicit TLS" } else { "" };
+            let (section, source, reason) = (one.section, one.source, one.reason);
+            format!("| `{name}` | {section}{place} | `{one}` | {source} | {reason} |")
+        };
+        profile.settings.iter().map(row).collect::<Vec<_>>()
+    };
+    let expected: Vec<String> = profiles
+        .iter()
+        .flat_map(|profile| [vec![partner(profile)], settings(profile)].concat())
+        .collect();
+    let rows = || {
+        page.lines()
+            .enumerate()
+            .filter(|(_, line)| line.starts_with("| `"))
+    };
+    let mut faults = Vec::new();
+    let mut fault = |line: usize, found: String, cure: &'static str| {
+        let place = "docs/PROFILES.md".to_owned();
+        let rule = "profiles";
+        faults.push(Fault {
+            place,
+            line,
+            rule,
+            found,
+            cure,
+        });
+    };
+    for row in expected
+        .iter()
+        .filter(|row| !rows().any(|(_, line)| line == row.as_str()))
+    {
+        fault(
+            0,
+            format!("has no row {row}"),
+            "add it as src/config/profile.rs has it",
+        );
+    }
+    for (at, line) in rows().filter(|(_, line)| !expected.iter().any(|row| row == line)) {
+        fault(
+            at + 1,
+            format!("{line} is not in src/config/profile.rs"),
+            "the code leads: correct the page",
+        );
     }
     faults
 }

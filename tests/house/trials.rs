@@ -3,9 +3,11 @@
 //! A checker that has never been seen to complain proves nothing. Each trial here is paired with a sound twin where the
 //! difference is fine, so that a rule can neither sleep nor cry wolf.
 
+use sluicegate::config::PROFILES;
 use sluicegate::ftp::{Answer, Row, Verb};
 
-use crate::page::{link_faults, page_faults, route_faults};
+use crate::cases::case_faults;
+use crate::page::{link_faults, page_faults, profile_faults, route_faults};
 use crate::rules::{Fault, inspect};
 use crate::source::Source;
 use crate::words::{Word, scan};
@@ -351,6 +353,24 @@ fn a_page_that_differs_from_the_table_of_verbs_is_found() {
 }
 
 #[test]
+fn a_page_that_differs_from_the_table_of_profiles_is_found() {
+    let one = &PROFILES[..1];
+    let faults = profile_faults("", one);
+    assert_eq!(faults.len(), 1 + one[0].settings.len());
+    let rows = faults
+        .iter()
+        .filter_map(|fault| fault.found.strip_prefix("has no row "));
+    let page = rows.collect::<Vec<_>>().join("\n");
+    assert_eq!(profile_faults(&page, one).len(), 0);
+    let other = page.replacen("true", "false", 1);
+    assert_eq!(
+        profile_faults(&other, one).len(),
+        2,
+        "a row that is wrong, and one that is missing"
+    );
+}
+
+#[test]
 fn a_page_that_names_a_missing_file_is_found() {
     let exists = |path: &str| matches!(path, "src/lib.rs" | "docs/TRUST.md" | "scripts/demo");
     let missing = |text: &str| link_faults("docs/A.md", text, exists).len();
@@ -424,5 +444,48 @@ fn a_route_that_the_page_tells_otherwise_is_found() {
         lines,
         [0, 0, 1, 2],
         "two that are missing, two that are not true"
+    );
+}
+
+#[test]
+fn a_field_case_without_its_test_is_found() {
+    let all = (1..=14).map(|n| format!("E{n}"));
+    let all = all.chain((1..=32).map(|n| format!("P{n}")));
+    let page = |case: &str, cell: &str| -> String {
+        let rows = all.clone().map(|id| {
+            let cell = if id == case {
+                cell
+            } else {
+                "none: nobody can try it here"
+            };
+            format!("| {id} | wrong | right | {cell} |\n")
+        });
+        rows.collect()
+    };
+    let source = |path: &str| {
+        let text = "/// Field cases E1 and P3.\n#[test]\nfn shown() {}\n\n#[test]\nfn bare() {}\n";
+        (path == "e2e/apar.rs" || path == "sim/main.rs").then(|| text.to_owned())
+    };
+    let count = |case: &str, cell: &str| case_faults(&page(case, cell), source).len();
+    assert_eq!(count("E1", "`e2e::apar::shown`"), 0);
+    assert_eq!(count("P3", "`sim::shown`"), 0);
+    assert_eq!(count("P30", "`sim::shown`"), 1, "it names P3 only");
+    assert_eq!(count("E2", "`e2e::apar::shown`"), 1, "it names another");
+    assert_eq!(count("E1", "`e2e::apar::bare`"), 1, "it names none");
+    assert_eq!(count("E1", "`e2e::apar::gone`"), 1, "no such test");
+    assert_eq!(count("E1", "`e2e::gone::shown`"), 1, "no such file");
+    assert_eq!(count("E1", "none"), 1, "no reason");
+    let sound = page("", "");
+    let (_, without_first) = sound.split_once('\n').expect("there are many rows");
+    assert_eq!(
+        case_faults(without_first, source).len(),
+        1,
+        "a row is missing"
+    );
+    let twice = format!("{sound}{sound}");
+    assert_eq!(
+        case_faults(&twice, source).len(),
+        46,
+        "each stands there twice"
     );
 }

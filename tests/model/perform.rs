@@ -15,6 +15,8 @@ impl World {
             Action::ToClient(wire) => self.client_hears(&wire),
             Action::ToBackend(wire) => self.backend_hears(&wire),
             Action::SecureClient => self.peers.securing[0] = true,
+            // Nobody in the model says CCC, REIN or HOST.
+            Action::Clear(_) | Action::Choose(_) | Action::ReleaseBackend => self.fault(rules::ONE),
             Action::ConnectBackend => self.peers.is_connecting = true,
             Action::SecureBackend => self.peers.securing[1] = true,
             Action::OpenPassive(side) => self.peers.is_opening_port[side as usize] = true,

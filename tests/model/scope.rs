@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use sluicegate::dialog::Side;
 use sluicegate::policy::{
-    BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, OnEmpty,
-    OnUnfinished, PassiveStyle, PasvAddress, Patience, SiteRules,
+    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientIdentity, ClientProtection,
+    ClientTls, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, Patience, Pbsz, SiteRules,
 };
 use stateright::{Model, Property};
 
@@ -207,12 +207,17 @@ pub(crate) fn strict() -> SiteRules {
         client_protection: ClientProtection::Private,
         backend_tls: BackendTls::Explicit,
         backend_protection: BackendProtection::Private,
+        backend_ccc: BackendCcc::Off,
+        mode_z: false,
+        hosts: Vec::new(),
         on_empty: OnEmpty::Complete,
         client_unfinished: OnUnfinished::Mirror,
         backend_unfinished: OnUnfinished::Mirror,
         bare_uploads: false,
         banner_first: false,
-        implicit_private: true,
+        assume_private: false,
+        pbsz: Pbsz::Expected,
+        client_ccc: ClientCcc::Refuse,
         client_identity: ClientIdentity::Ignore,
         backend_banner_first: false,
         active: true,

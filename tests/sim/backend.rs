@@ -39,6 +39,8 @@ pub(crate) struct Backend {
     is_dead: bool,
     /// What PROT has made of its data connections.
     pub(crate) protection: Protection,
+    /// TLS is off its control connection.
+    pub(crate) is_cleared: bool,
     running: Option<Running>,
     /// A first reply that has begun and not ended.
     half: Option<String>,
@@ -66,6 +68,7 @@ impl Backend {
             misbehaves: chance.pick(&[0, 0, 0, 1, 4]),
             is_dead: false,
             protection: Protection::Clear,
+            is_cleared: false,
             running: None,
             half: None,
             excuse: None,
@@ -157,6 +160,11 @@ impl Backend {
             "PASS" => chance.pick(&[230, 230, 230, 230, 230, 230, 530, 332]),
             "ACCT" => 230,
             "PBSZ" => chance.pick(&[200, 200, 500]),
+            "CCC" if chance.percent(20) => {
+                self.excuse = Some("refuses CCC");
+                534
+            }
+            "CCC" => 200,
             "PROT" if chance.percent(2) => 536,
             "PROT" => {
                 let is_private = argument == "P";

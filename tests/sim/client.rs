@@ -148,6 +148,10 @@ impl Client {
                 let small = (0..lines).map(|at| Self::small(chance, number + at));
                 moves.push_back(Move::Say(small.collect()));
             }
+            95..=96 => {
+                moves.push_back(say("REIN"));
+                moves.extend(["AUTH TLS", "USER u", "PASS p", "PBSZ 0", "PROT P"].map(say));
+            }
             _ => {
                 let odd = [
                     "XFOO",
@@ -158,7 +162,7 @@ impl Client {
                     "EPRT |2|::1|6000|",
                     "EPSV ALL",
                     "EPSV 2",
-                    "REIN",
+                    "CPSV",
                     "REST -1",
                     "MODE Z",
                     "ABOR",

@@ -22,8 +22,8 @@ use std::time::Duration;
 use sluicegate::dialog::{Action, Actions, Close};
 use sluicegate::limits;
 use sluicegate::policy::{
-    BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, OnEmpty,
-    OnUnfinished, PassiveStyle, PasvAddress, Patience, SiteRules,
+    BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientIdentity, ClientProtection,
+    ClientTls, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, Patience, Pbsz, SiteRules,
 };
 
 use chance::Chance;
@@ -40,6 +40,9 @@ const EXPECTED: &[&str] = &[
     "aborted",
     "answered amid a transfer",
     "awaited from the backend",
+    "backend cleared",
+    "begun anew",
+    "client cleared",
     "connected to the client",
     "download 425",
     "download 426",
@@ -73,7 +76,7 @@ fn site(chance: &mut Chance) -> SiteRules {
         OnUnfinished::Repair,
         OnUnfinished::Reject,
     ];
-    SiteRules {
+    let mut rules = SiteRules {
         banner: "Ready".to_owned(),
         client_tls: if is_strict {
             chance.pick(&[
@@ -85,7 +88,9 @@ fn site(chance: &mut Chance) -> SiteRules {
             ClientTls::Optional
         },
         banner_first: chance.percent(50),
-        implicit_private: chance.percent(50),
+        assume_private: chance.percent(50),
+        pbsz: chance.pick(&[Pbsz::Expected, Pbsz::Optional]),
+        client_ccc: chance.pick(&[ClientCcc::Refuse, ClientCcc::Accept]),
         client_identity: ClientIdentity::Ignore,
         client_protection: if is_strict {
             ClientProtection::Private
@@ -104,6 +109,9 @@ fn site(chance: &mut Chance) -> SiteRules {
             BackendProtection::Clear,
             BackendProtection::Match,
         ]),
+        backend_ccc: BackendCcc::Off,
+        mode_z: false,
+        hosts: Vec::new(),
         on_empty: chance.pick(&[
             OnEmpty::Complete,
             OnEmpty::Complete,
@@ -124,7 +132,11 @@ fn site(chance: &mut Chance) -> SiteRules {
         ]),
         pasv_address: chance.pick(&[PasvAddress::Ignore, PasvAddress::Use]),
         patience: patience(),
+    };
+    if rules.backend_protection != BackendProtection::Match {
+        rules.backend_ccc = chance.pick(&[BackendCcc::Off, BackendCcc::Try, BackendCcc::Required]);
     }
+    rules
 }
 
 fn patience() -> Patience {
@@ -302,6 +314,7 @@ fn seeds() -> (u64, u64) {
     (number(from), number(to))
 }
 
+/// Field case P32.
 #[test]
 fn every_seed_keeps_the_contract() {
     let (from, to) = seeds();

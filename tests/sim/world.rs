@@ -93,10 +93,7 @@ pub(crate) fn run(
     let (dialog, greeting) = Dialog::open(Arc::clone(&rules), peer, base);
     let mut client = Client::new(&mut chance);
     client.is_securing = rules.client_tls == ClientTls::Implicit;
-    let mut backend = Backend::new(&mut chance);
-    if rules.backend_tls == BackendTls::Implicit {
-        backend.protection = chance.pick(&[Protection::Clear, Protection::Private]);
-    }
+    let backend = backend(&mut chance, &rules);
     let mut world = World {
         client,
         backend,
@@ -129,6 +126,15 @@ pub(crate) fn run(
         Ok(()) => Ok(world.checks.tally),
         Err(fault) => Err((fault, world.trace.unwrap_or_default())),
     }
+}
+
+/// What a gate that reaches for it finds.
+fn backend(chance: &mut Chance, rules: &SiteRules) -> Backend {
+    let mut backend = Backend::new(chance);
+    if rules.backend_tls == BackendTls::Implicit {
+        backend.protection = chance.pick(&[Protection::Clear, Protection::Private]);
+    }
+    backend
 }
 
 /// Any instant will do: the run counts from it.
@@ -280,7 +286,7 @@ impl World {
         }
         let excuse = self.excuse.or(self.backend.excuse);
         let is_blameless = match ending.by {
-            Blame::Client => ending.why == "clear text behind AUTH" || excuse.is_some(),
+            Blame::Client => ending.why == "bytes at the border of TLS" || excuse.is_some(),
             _ => excuse.is_some(),
         };
         if !is_blameless && ending.why != "QUIT" && !self.client.is_gone {

@@ -31,7 +31,7 @@ impl Versions {
     }
 }
 
-/// A certificate authority and one server certificate for 127.0.0.1, ::1 and localhost.
+/// A certificate authority and one server certificate for 127.0.0.1, the balancer's 127.0.0.5, ::1 and localhost.
 pub(crate) struct Authority {
     ca_file: PathBuf,
     certificate_file: PathBuf,
@@ -39,22 +39,20 @@ pub(crate) struct Authority {
     ca: CertificateDer<'static>,
     certificate: CertificateDer<'static>,
     key: PrivatePkcs8KeyDer<'static>,
+    /// The authority's own key in PEM; one of openssl's has signed all it ever will.
+    ca_key: Option<String>,
 }
 
 impl Authority {
     /// Makes both and writes their PEM files into a directory.
     pub(crate) fn new(dir: &Path) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "sluicegate test authority");
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let params = Self::own_params();
         let ca_key = KeyPair::generate().unwrap();
         let ca = params.self_signed(&ca_key).unwrap();
+        let ca_key_pem = ca_key.serialize_pem();
         let issuer = Issuer::new(params, ca_key);
 
-        let names = ["localhost", "127.0.0.1", "::1"]
+        let names = ["localhost", "127.0.0.1", "127.0.0.5", "::1"]
             .map(str::to_owned)
             .to_vec();
         let mut params = CertificateParams::new(names).unwrap();
@@ -76,7 +74,31 @@ impl Authority {
             ca: ca.der().clone(),
             certificate: certificate.der().clone(),
             key: PrivatePkcs8KeyDer::from(key.serialize_der()),
+            ca_key: Some(ca_key_pem),
         }
+    }
+
+    fn own_params() -> CertificateParams {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "sluicegate test authority");
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params
+    }
+
+    /// Writes a certificate for one name, and its key; the paths of both.
+    pub(crate) fn issue(&self, dir: &Path, name: &str) -> [PathBuf; 2] {
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let ca_key = KeyPair::from_pem(self.ca_key.as_ref().unwrap()).unwrap();
+        let issuer = Issuer::new(Self::own_params(), ca_key);
+        let certificate = params.signed_by(&key, &issuer);
+        let paths = ["pem", "key"].map(|kind| dir.join(format!("{name}.{kind}")));
+        std::fs::write(&paths[0], certificate.unwrap().pem()).unwrap();
+        std::fs::write(&paths[1], key.serialize_pem()).unwrap();
+        paths
     }
 
     /// A server certificate that is its own authority (CA:TRUE), as `openssl req -x509` makes it.
@@ -92,6 +114,7 @@ impl Authority {
         Self {
             ca: certificate.clone(),
             key: PrivatePkcs8KeyDer::from_pem_file(&key_file).unwrap(),
+            ca_key: None,
             ca_file: certificate_file.clone(),
             certificate,
             certificate_file,

@@ -13,6 +13,8 @@ use super::{PASSWORD, Scene, USER};
 pub(crate) struct Target {
     address: SocketAddr,
     scheme: &'static str,
+    /// By which name curl calls it; it has no other way to find out.
+    name: Option<&'static str>,
     ca_file: PathBuf,
     dir: PathBuf,
 }
@@ -22,8 +24,17 @@ impl Target {
         Self {
             address,
             scheme: "ftp",
+            name: None,
             ca_file: scene.authority.ca_file().to_owned(),
             dir: scene.folder("client"),
+        }
+    }
+
+    /// The same, its files in a folder of its own.
+    pub(crate) fn within(scene: &Scene, address: SocketAddr, folder: &str) -> Self {
+        Self {
+            dir: scene.folder(folder),
+            ..Self::new(scene, address)
         }
     }
 
@@ -31,6 +42,23 @@ impl Target {
     pub(crate) fn implicit(scene: &Scene, address: SocketAddr) -> Self {
         Self {
             scheme: "ftps",
+            ..Self::new(scene, address)
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the clients are to trust, as they take it on their command lines.
+    pub(crate) fn ca_file(&self) -> &str {
+        as_str(&self.ca_file)
+    }
+
+    /// The same by a name that only this client knows; for curl.
+    pub(crate) fn named(scene: &Scene, address: SocketAddr, name: &'static str) -> Self {
+        Self {
+            name: Some(name),
             ..Self::new(scene, address)
         }
     }
@@ -73,8 +101,16 @@ impl Target {
         command
             .args(["--user", &format!("{USER}:{PASSWORD}")])
             .args(options);
+        let host = match self.name {
+            Some(name) => {
+                let (port, ip) = (self.address.port(), self.address.ip());
+                command.args(["--resolve", &format!("{name}:{port}:{ip}")]);
+                format!("{name}:{port}")
+            }
+            None => self.address.to_string(),
+        };
         command
-            .arg(format!("{}://{}/{path}", self.scheme, self.address))
+            .arg(format!("{}://{host}/{path}", self.scheme))
             .current_dir(&self.dir);
         run(&mut command)
     }

@@ -2,10 +2,10 @@
 //!
 //! Its log is kept; every gate checks at its end that the password of the tests does not stand in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::ports::Ports;
@@ -21,6 +21,8 @@ pub(crate) struct Setup {
     /// Exactly so many passive ports, where a test is about their number.
     narrow: Option<u16>,
     ipv6: bool,
+    /// Sections that stand behind the others.
+    more: String,
 }
 
 impl Setup {
@@ -71,6 +73,12 @@ impl Setup {
         self.with("[pool]", key, value)
     }
 
+    /// Sections behind the others, as they are.
+    pub(crate) fn more(mut self, sections: &str) -> Self {
+        self.more.push_str(sections);
+        self
+    }
+
     /// An environment variable of the process.
     pub(crate) fn environment(mut self, name: &'static str, value: &'static str) -> Self {
         self.environment.push((name, value));
@@ -111,6 +119,7 @@ impl Setup {
                 writeln!(text, "{key} = {value}").unwrap();
             }
         }
+        text.push_str(&self.more);
         text
     }
 }
@@ -127,6 +136,16 @@ impl Gate {
     pub(crate) fn start(scene: &Scene, backend: SocketAddr, setup: Setup) -> Self {
         let environment = setup.environment.clone();
         let (address, ports, config) = Self::configure(scene, backend, setup);
+        Self::of_file(&config, address, ports, environment)
+    }
+
+    /// Starts it with a config that is written already, and waits until it says that it is ready.
+    pub(crate) fn of_file(
+        config: &Path,
+        address: SocketAddr,
+        ports: Ports,
+        environment: Vec<(&'static str, &'static str)>,
+    ) -> Self {
         let mut command = Self::command();
         command
             .args(["run", "--config"])
@@ -150,7 +169,7 @@ impl Gate {
         // Ten ports of a block are not passive ones.
         let ports = Ports::reserve_for(setup.passive_ports.max(1) + 10);
         let address = SocketAddr::new(setup.ip(), ports.control());
-        let quoted = |path: &std::path::Path| format!("\"{}\"", path.display());
+        let quoted = |path: &Path| format!("\"{}\"", path.display());
         let passive = ports.passive();
         let last = match setup.narrow {
             Some(count) => passive.start() + count - 1,
@@ -160,8 +179,10 @@ impl Gate {
             .listener("address", &format!("\"{address}\""))
             .listener("certificate", &quoted(scene.authority.certificate_file()))
             .listener("key", &quoted(scene.authority.key_file()))
-            .listener("passive_ports", &format!("\"{}-{last}\"", passive.start()))
-            .pool("members", &format!("[\"{backend}\"]"));
+            .listener("passive_ports", &format!("\"{}-{last}\"", passive.start()));
+        if !setup.keys["[pool]"].contains_key("members") {
+            setup = setup.pool("members", &format!("[\"{backend}\"]"));
+        }
         if !setup.keys["[pool]"].contains_key("ca") {
             setup = setup.pool("ca", &quoted(scene.authority.ca_file()));
         }
@@ -181,6 +202,11 @@ impl Gate {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The ports of its control and its data connections.
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.ports
     }
 
     pub(crate) fn log(&self) -> String {
@@ -236,16 +262,42 @@ impl Gate {
 
     /// How many of its passive ports are listened on.
     pub(crate) fn listening_ports(&self) -> usize {
-        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
         let passive = self.ports.passive();
-        let listening = table.lines().filter_map(|line| {
-            let mut columns = line.split_whitespace().skip(1);
-            let (local, state) = (columns.next()?, columns.nth(1)?);
-            let port = u16::from_str_radix(local.split_once(':')?.1, 16).ok()?;
-            (state == "0A" && passive.contains(&port)).then_some(())
-        });
-        listening.count()
+        let ports = listeners().into_iter().map(|(port, _)| port);
+        ports.filter(|port| passive.contains(port)).count()
     }
+
+    /// Sockets of the process that do not listen.
+    #[allow(dead_code, reason = "the matrix needs it, the end-to-end tests do not")]
+    pub(crate) fn connections(&self) -> usize {
+        let listeners = listeners();
+        let listen: HashSet<_> = listeners.iter().map(|(_, inode)| inode.as_str()).collect();
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.server.pid())).unwrap();
+        let open = open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+        let is_connection = |target: &PathBuf| {
+            let target = target.to_string_lossy();
+            let inode = target
+                .strip_prefix("socket:[")
+                .map(|rest| rest.trim_end_matches(']'));
+            inode.is_some_and(|inode| !listen.contains(inode))
+        };
+        open.filter(is_connection).count()
+    }
+}
+
+/// Port and inode of everything on this machine that listens.
+fn listeners() -> Vec<(u16, String)> {
+    let mut listeners = Vec::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let table = std::fs::read_to_string(table).unwrap();
+        listeners.extend(table.lines().filter_map(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let (local, state, inode) = (columns.get(1)?, columns.get(3)?, columns.get(9)?);
+            let port = u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()?;
+            (*state == "0A").then(|| (port, (*inode).to_owned()))
+        }));
+    }
+    listeners
 }
 
 impl Drop for Gate {

@@ -4,6 +4,7 @@
 //! the test that owns it fails.
 
 use std::io::{BufRead as _, BufReader, Read};
+use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -108,6 +109,17 @@ impl Server {
                 self.log()
             );
             listens(port)
+        });
+    }
+
+    /// As `wait_until_listening`, where others may listen on the same port of another address.
+    pub(crate) fn wait_until_listening_at(&mut self, ip: Ipv4Addr, port: u16) {
+        let name = self.name;
+        let local = format!("{:08X}:{port:04X}", u32::from_le_bytes(ip.octets()));
+        eventually(&format!("{name} listens on {ip}:{port}"), || {
+            let log = self.log();
+            assert!(self.is_running(), "{name} ended: {log}");
+            listens_at(&local)
         });
     }
 
@@ -246,6 +258,11 @@ fn kill_group(child: &mut Child) {
 
 /// Whether something listens on a TCP port, as the kernel tells: connecting would be seen by the server.
 fn listens(port: u16) -> bool {
+    listens_at(&format!(":{port:04X}"))
+}
+
+/// The same by the end of what the kernel writes for the address.
+fn listens_at(end: &str) -> bool {
     ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|table| {
         std::fs::read_to_string(table)
             .unwrap_or_default()
@@ -254,7 +271,7 @@ fn listens(port: u16) -> bool {
                 let mut columns = line.split_whitespace().skip(1);
                 let local = columns.next().unwrap_or_default();
                 let state = columns.nth(1).unwrap_or_default();
-                state == "0A" && local.ends_with(&format!(":{port:04X}"))
+                state == "0A" && local.ends_with(end)
             })
     })
 }

@@ -1,6 +1,6 @@
-//! The real servers: vsftpd and ProFTPD, each with TLS required and session reuse demanded as they do by default.
+//! The real servers: vsftpd and ProFTPD, which demand session reuse as they do by default, pure-ftpd and pyftpdlib.
 //!
-//! Each runs in the foreground on ports of its own, with the scene's certificate and an empty home directory.
+//! TLS is required by all of them. Each runs in the foreground on ports of its own, with the scene's certificate and an empty home directory.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,7 +12,7 @@ use super::process::{Server, run};
 use super::{PASSWORD, Scene, USER};
 
 /// Where `scripts/install-peers` unpacks the servers.
-const PEERS: &str = "/opt/sluicegate-peers";
+pub(crate) const PEERS: &str = "/opt/sluicegate-peers";
 
 /// Where the authority of `Ways::certificates` is, within the scene.
 const INSIDE_CA: &str = "certificates/inside/ca.pem";
@@ -22,10 +22,17 @@ const INSIDE_CA: &str = "certificates/inside/ca.pem";
 pub(crate) enum Kind {
     Vsftpd,
     Proftpd,
+    /// As it comes; it never resumes TLS 1.3 sessions. Explicit TLS and private data only.
+    PureFtpd,
+    /// A server in Python, as its documentation sets it up. Explicit TLS and private data only.
+    Pyftpdlib,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 2] = [Self::Vsftpd, Self::Proftpd];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Vsftpd, Self::Proftpd, Self::PureFtpd, Self::Pyftpdlib];
+    /// Those that take only data connections that resume their control connection's session.
+    pub(crate) const DEMANDING: [Self; 2] = [Self::Vsftpd, Self::Proftpd];
 }
 
 /// What is unusual about a server.
@@ -35,8 +42,21 @@ pub(crate) struct Ways {
     pub(crate) implicit: bool,
     /// Data connections may be clear; by default they must not.
     pub(crate) clear_data: bool,
+    /// The control connection may be cleared (CCC); ProFTPD.
+    pub(crate) may_clear: bool,
     /// Clients show a certificate of the scene's authority `inside`, on every connection.
     pub(crate) certificates: bool,
+}
+
+impl Ways {
+    /// ProFTPD's word for what must be private.
+    const fn tls_required(self) -> &'static str {
+        match (self.clear_data, self.may_clear) {
+            (true, _) => "ctrl",
+            (false, true) => "auth+data",
+            (false, false) => "on",
+        }
+    }
 }
 
 /// A running FTP server and the directory it serves.
@@ -44,7 +64,7 @@ pub(crate) struct FtpServer {
     address: SocketAddr,
     root: PathBuf,
     server: Server,
-    _ports: Ports,
+    ports: Ports,
 }
 
 impl FtpServer {
@@ -59,6 +79,8 @@ impl FtpServer {
         let mut server = match kind {
             Kind::Vsftpd => vsftpd(scene, &ports, &root, ways),
             Kind::Proftpd => proftpd(scene, &ports, &root, ways),
+            Kind::PureFtpd => pure_ftpd(scene, &ports, &root),
+            Kind::Pyftpdlib => pyftpdlib(scene, &ports, &root),
         };
         server.wait_until_listening(ports.control());
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.control()));
@@ -66,12 +88,17 @@ impl FtpServer {
             address,
             root,
             server,
-            _ports: ports,
+            ports,
         }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The ports of its control and its data connections.
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.ports
     }
 
     /// Puts a file into the served directory, for everybody to read.
@@ -85,6 +112,11 @@ impl FtpServer {
     pub(crate) fn folder(&self, name: &str) {
         std::fs::create_dir_all(self.root.join(name)).unwrap();
         give_to_account(&self.root);
+    }
+
+    /// Takes a file out of the served directory, if it is there.
+    pub(crate) fn remove(&self, name: &str) {
+        std::fs::remove_file(self.root.join(name)).ok();
     }
 
     /// The content of a file in the served directory.
@@ -203,7 +235,7 @@ TLSECCertificateKeyFile {key}
         } else {
             String::new()
         },
-        required = if ways.clear_data { "ctrl" } else { "on" },
+        required = ways.tls_required(),
         options = if ways.implicit {
             "UseImplicitSSL"
         } else {
@@ -229,18 +261,73 @@ TLSECCertificateKeyFile {key}
 
 /// ProFTPD's file of accounts.
 fn proftpd_users(scene: &Scene) -> PathBuf {
-    let mut users = run(Command::new("openssl").args(["passwd", "-6", PASSWORD]))
-        .ok()
-        .text();
-    users = format!(
+    let users = format!(
         "{USER}:{}:{}::/nonexistent:/usr/sbin/nologin\n",
-        users.trim(),
+        password_hash(),
         account_ids()
     );
     let users = scene.file("proftpd.users", users);
     std::os::unix::fs::chown(&users, Some(0), Some(0)).unwrap();
     std::fs::set_permissions(&users, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     users
+}
+
+fn pure_ftpd(scene: &Scene, ports: &Ports, root: &Path) -> Server {
+    let account = format!(
+        "{USER}:{}:{}::{}/./::::::::::::\n",
+        password_hash(),
+        account_ids(),
+        root.display()
+    );
+    let (account, users) = (
+        scene.file("pure-ftpd.passwd", account),
+        scene.path("pure-ftpd.pdb"),
+    );
+    let mut made = Command::new(format!("{PEERS}/usr/bin/pure-pw"));
+    run(made.arg("mkdb").arg(&users).arg("-f").arg(account)).ok();
+    let certificate = format!(
+        "{},{}",
+        scene.authority.certificate_file().display(),
+        scene.authority.key_file().display()
+    );
+    let log = scene.path("pure-ftpd.log");
+    let mut command = Command::new(format!("{PEERS}/usr/sbin/pure-ftpd"));
+    command
+        .args(["-4", "-A", "-E", "-H", "-Y", "3", "-f", "none"])
+        .args(["-S", &format!("127.0.0.1,{}", ports.control())])
+        .args(["-p", &passive(ports, ":")])
+        .args(["-l", &format!("puredb:{}", users.display())])
+        .args(["-2", &certificate])
+        .args(["-O", &format!("clf:{}", log.display())])
+        .arg("-g")
+        .arg(scene.path("pure-ftpd.pid"));
+    Server::start("pure-ftpd", &mut command, vec![log])
+}
+
+fn pyftpdlib(scene: &Scene, ports: &Ports, root: &Path) -> Server {
+    // The system's Python has the library, whichever one is first in the path.
+    let mut command = Command::new("/usr/bin/python3");
+    command
+        .args(["-c", include_str!("pyftpdlib.py")])
+        .args([&ports.control().to_string(), &passive(ports, "-")])
+        .arg(root)
+        .arg(scene.authority.certificate_file())
+        .arg(scene.authority.key_file())
+        .args([USER, PASSWORD]);
+    Server::start("pyftpdlib", &mut command, Vec::new())
+}
+
+fn passive(ports: &Ports, between: &str) -> String {
+    format!(
+        "{}{between}{}",
+        ports.passive().start(),
+        ports.passive().end()
+    )
+}
+
+fn password_hash() -> String {
+    let hash = run(Command::new("openssl").args(["passwd", "-6", PASSWORD]));
+    hash.ok().text().trim().to_owned()
 }
 
 /// The account's numbers, as a line of passwd has them.

@@ -223,6 +223,20 @@ impl Wire {
         Ok(())
     }
 
+    /// Ends TLS with a peer that ends it too, and goes on in clear text: `behind` leaves in one segment with the end.
+    pub(crate) fn clear(&mut self, behind: &[u8]) -> io::Result<()> {
+        let end = self.read()?;
+        assert_eq!(end, Got::CloseNotify, "the peer has to end it first here");
+        let mut bytes = Vec::new();
+        if let Some(mut tls) = self.tls.take() {
+            tls.send_close_notify();
+            tls.write_tls(&mut bytes)?;
+        }
+        self.close_notify_taken = false;
+        bytes.extend_from_slice(behind);
+        self.tcp.write_all(&bytes)
+    }
+
     /// Sends the authenticated end, if there is TLS to authenticate it.
     pub(crate) fn close_notify(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {

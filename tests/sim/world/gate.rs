@@ -1,6 +1,7 @@
 //! The gate's part of a world: each action of the dialog, performed and checked.
 
 use sluicegate::dialog::{Action, Actions, FromBackend, FromClient, Loss, Note, Side};
+use sluicegate::ftp::ReplyReader;
 use sluicegate::policy::BackendTls;
 
 use super::{Event, Outcome, World};
@@ -36,6 +37,14 @@ impl World {
                 };
                 self.client_wires(news);
             }
+            Action::Clear(Side::Client) => self.checks.count("client cleared"),
+            Action::Clear(Side::Backend) => {
+                self.checks.count("backend cleared");
+                self.backend.is_cleared = true;
+            }
+            Action::ReleaseBackend => self.release_backend(),
+            // There is one host in this world.
+            Action::Choose(host) => return Err(format!("host {host:?} is chosen")),
             Action::ConnectBackend => {
                 let mut says = self.backend.reached(&mut self.chance);
                 let is_implicit = self.rules.backend_tls == BackendTls::Implicit;
@@ -83,6 +92,16 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// What the old one still says nobody hears, and what it owed nobody is owed.
+    fn release_backend(&mut self) {
+        self.checks.count("begun anew");
+        self.backend = super::backend(&mut self.chance, &self.rules);
+        self.backend_wire.clear();
+        self.greeting.clear();
+        self.replies = ReplyReader::default();
+        (self.owed, self.offset) = (0, 0);
     }
 
     fn noted(&mut self, note: &Note) {
@@ -148,6 +167,9 @@ impl World {
         let line = String::from_utf8_lossy(line).into_owned();
         let verb = line.split(' ').next().unwrap_or_default();
         let opening = self.opening.take();
+        if self.backend.is_cleared && matches!(verb, "PBSZ" | "PROT" | "USER" | "PASS" | "ACCT") {
+            return Err(format!("clear text: {verb} behind CCC"));
+        }
         if self.owed > 0 && !matches!(verb, "ABOR" | "PWD" | "QUIT") {
             return Err(format!(
                 "rule 7: {verb} while {} replies are owed",

@@ -93,7 +93,10 @@ impl Session<'_> {
             }
         }
         let half = &bytes[..bytes.len() / 2];
-        let whole = matches!(act, Act::Well | Act::Careless | Act::HangBefore226);
+        let whole = matches!(
+            act,
+            Act::Well | Act::Careless | Act::NotifyThenReset | Act::HangBefore226
+        );
         let rest = match act {
             Act::Drip => &[],
             _ if whole => bytes,
@@ -111,6 +114,11 @@ impl Session<'_> {
                 data.fin()?;
             }
             Act::PartialThen426 | Act::TruncateThen226 | Act::Careless => data.fin()?,
+            Act::NotifyThenReset => {
+                data.close_notify()?;
+                data.reset();
+                return self.say("226 That was it");
+            }
             // The peer may have reset the connection just now: then reading tells.
             _ => drop(data.close_notify().and_then(|()| data.fin())),
         }

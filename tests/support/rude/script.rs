@@ -30,6 +30,8 @@ pub(crate) enum Act {
     TruncateThen226,
     /// All bytes, FIN without close_notify, 226; takes uploads that end so.
     Careless,
+    /// All bytes and close_notify, RST instead of FIN, 226.
+    NotifyThenReset,
     /// Says nothing until ABOR.
     HangBefore150,
     /// 150, and then nothing until ABOR.

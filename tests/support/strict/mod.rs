@@ -66,15 +66,26 @@ impl Strict {
 
     /// Connects; the greeting is still to be heard.
     pub(crate) fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
+        Self::over(Wire::connect(address).unwrap(), config)
+    }
+
+    /// Goes on with a connection that stands; the greeting is still to be heard.
+    pub(crate) fn over(control: Wire, config: Arc<ClientConfig>) -> Self {
         Self {
-            control: Wire::connect(address).unwrap(),
+            name: ServerName::from(control.peer().ip()),
+            control,
             heard: Vec::new(),
             config,
-            name: ServerName::from(address.ip()),
             pasv: false,
             active: None,
             private: false,
         }
+    }
+
+    /// Calls the server by a name, which its certificate must bear; `shown` says whether in its handshakes, too.
+    pub(crate) fn call(&mut self, name: &'static str, shown: bool) {
+        self.name = ServerName::try_from(name).unwrap();
+        Arc::make_mut(&mut self.config).enable_sni = shown;
     }
 
     /// As `open`, and it would rather have its keys exchanged by X25519MLKEM768.
@@ -137,9 +148,22 @@ impl Strict {
         self.secure().unwrap();
     }
 
+    /// The handshake of a data connection, if data is private.
+    pub(crate) fn secure_data(&self, data: &mut Wire) -> io::Result<()> {
+        if self.private {
+            data.secure_as_client(&self.config, &self.name)?;
+        }
+        Ok(())
+    }
+
     /// The handshake of the control connection.
     pub(crate) fn secure(&mut self) -> io::Result<()> {
         self.control.secure_as_client(&self.config, &self.name)
+    }
+
+    /// The end of TLS behind CCC or REIN, and what comes right behind it in clear text.
+    pub(crate) fn clear(&mut self, behind: &[u8]) -> io::Result<()> {
+        self.control.clear(behind)
     }
 
     pub(crate) fn login(&mut self) {
@@ -154,6 +178,11 @@ impl Strict {
         self.say("PBSZ 0").expect(&[200]);
         self.say(&format!("PROT {level}")).expect(&[200]);
         self.private = level == 'P';
+    }
+
+    /// Takes data connections for private without a word of PBSZ or PROT.
+    pub(crate) const fn assume_private(&mut self) {
+        self.private = true;
     }
 
     pub(crate) fn tell(&mut self, line: &str) {
@@ -192,7 +221,7 @@ impl Strict {
     }
 
     /// A reply that has arrived already.
-    fn overhear(&mut self) -> io::Result<Option<Reply>> {
+    pub(crate) fn overhear(&mut self) -> io::Result<Option<Reply>> {
         loop {
             if let Some(reply) = self.cut_reply() {
                 return Ok(Some(reply));
@@ -255,7 +284,7 @@ impl Strict {
     }
 
     /// Says where it awaits the data connection.
-    fn listen(&mut self, verb: &str) -> TcpListener {
+    pub(crate) fn listen(&mut self, verb: &str) -> TcpListener {
         let listener = TcpListener::bind((self.control.local().ip(), 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let argument = match address {

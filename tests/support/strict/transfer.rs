@@ -37,9 +37,7 @@ impl Strict {
     /// A data connection with its handshake done, for tests that go on by themselves.
     pub(crate) fn connect_data(&self, address: SocketAddr) -> Wire {
         let mut data = Wire::connect(address).unwrap();
-        if self.private {
-            data.secure_as_client(&self.config, &self.name).unwrap();
-        }
+        self.secure_data(&mut data).unwrap();
         data
     }
 
@@ -149,6 +147,8 @@ impl Strict {
     fn accept(&mut self, listener: &TcpListener, journal: &mut Journal) -> Option<Wire> {
         let deadline = deadline();
         loop {
+            // What is there when the final reply is may wait for us in the kernel, complete and closed.
+            let is_answered = journal.is_answered();
             match listener.accept() {
                 Ok((tcp, peer)) => {
                     let server = self.control.peer().ip();
@@ -158,10 +158,10 @@ impl Strict {
                 }
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
             }
-            self.listen_for(Duration::from_millis(2), journal);
-            if journal.is_answered() {
+            if is_answered {
                 return None;
             }
+            self.listen_for(Duration::from_millis(2), journal);
             assert!(Instant::now() < deadline, "no data connection comes");
         }
     }

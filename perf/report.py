@@ -1,0 +1,169 @@
+"""From figures to a page: medians, spread, ratios to the floor and to the best peer, and latency spectra as SVG."""
+
+import math
+import statistics
+
+UNIT_OF = {"cpu_us_per_unit": "us of CPU", "cpu_seconds_per_gigabyte": "s of CPU per GB", "kib_per_session": "KiB"}
+COLOURS = {"sluicegate": "#1f6f4a", "mod_proxy": "#b5482a", "haproxy": "#2d5fa3", "nginx": "#7b4fa0", "direct": "#777777"}
+SUBJECTS = ["sluicegate", "mod_proxy", "haproxy", "nginx"]
+
+
+def page(result, spectra):
+    """The whole page, as Markdown."""
+    import measure  # The floors' formulas stand beside the units.
+
+    lines = [f"# Measured on {result['facts']['date']}", ""]
+    lines += [f"- {name}: {value}" for name, value in result["facts"].items()]
+    lines += [f"- {result['rounds']} rounds, interleaved, {result['seconds']} s each: medians, and behind ± the larger "
+              "distance of a round from it; CPU time is the kernel's accounting of the proxy and its children", ""]
+    lines += costs(result, measure.FLOORS)
+    lines += growth(result)
+    lines += latencies(result, spectra)
+    lines += ["## Floors", "", "What the primitives cost alone, in the same run (`benches/floors.rs`).", "",
+              "| primitive | median | spread |", "| --- | --- | --- |"]
+    for name in result["floors"][0] if result["floors"] else []:
+        values = [floor[name] for floor in result["floors"]]
+        lines.append(f"| {name} | {number(statistics.median(values))} | ±{spread(values):.0f} % |")
+    lines.append("")
+    for title, found in (("What was noted", result["notes"]), ("What failed", result["failures"])):
+        if found:
+            lines += [f"## {title}", "", *[f"- {line}" for line in found], ""]
+    lines += ["## Configurations", ""]
+    for name, text in result["configs"].items():
+        lines += [f"<details><summary>{name}</summary>", "", "```text", text.rstrip(), "```", "", "</details>", ""]
+    return "\n".join(lines)
+
+
+def costs(result, floors):
+    lines = ["## Cost", "", "| unit | floor | " + " | ".join(SUBJECTS) + " | ours / floor | ours / best peer |",
+             "| --- " * (len(SUBJECTS) + 4) + "|"]
+    for unit, metric in units(result, lambda metric: metric != "latency"):
+        cells = {}
+        for subject in SUBJECTS:
+            values = values_of(result, unit, subject, metric)
+            if values:
+                cells[subject] = (statistics.median(values), spread(values))
+        formula = floors.get(unit)
+        floor = statistics.median(formula(found) for found in result["floors"]) if formula and result["floors"] else None
+        ours = cells.get("sluicegate", (None,))[0]
+        best = min((value for name, (value, _) in cells.items() if name != "sluicegate"), default=None)
+        row = [f"{unit} ({UNIT_OF[metric]})", number(floor)]
+        row += [f"{number(cells[name][0])} ±{cells[name][1]:.0f} %" if name in cells else "-" for name in SUBJECTS]
+        row += [ratio(ours, floor), ratio(ours, best)]
+        lines.append("| " + " | ".join(row) + " |")
+    return lines + [""]
+
+
+def growth(result):
+    """Memory that came with each transfer, where there were some."""
+    lines = []
+    for found in result["units"]:
+        if not found["unit"].startswith("empty RETR"):
+            continue
+        bytes_each = [(run["memory_bytes"][2] - run["memory_bytes"][1]) / run["units"] for run in found["runs"]]
+        lines.append(f"- {found['unit']}, {found['subject']}: {statistics.median(bytes_each):.0f} bytes per transfer "
+                     f"({sum(run['units'] for run in found['runs'])} transfers)")
+    return ["## Growth", "", *lines, ""] if lines else []
+
+
+def latencies(result, spectra):
+    names = units(result, lambda metric: metric == "latency")
+    if not names:
+        return []
+    lines = ["## Latency", "", "At a fixed rate, from when a unit should have begun; microseconds, medians of the rounds.", "",
+             "| unit | through | p50 | p90 | p99 | p99.9 | max |", "| --- " * 7 + "|"]
+    for unit, _ in names:
+        for subject in [*SUBJECTS, "direct"]:
+            phases = [run["phases"]["unit"] for run in runs_of(result, unit, subject)]
+            if phases:
+                cells = [number(statistics.median(phase[key] for phase in phases))
+                         for key in ("p50_us", "p90_us", "p99_us", "p999_us", "max_us")]
+                lines.append(f"| {unit} | {subject} | " + " | ".join(cells) + " |")
+    return [*lines, "", *[f"![{unit}]({file})" for unit, file in spectra], ""]
+
+
+def units(result, wanted):
+    """Names of units and their metric, in order, each once."""
+    found = {}
+    for entry in result["units"]:
+        if wanted(entry["metric"]):
+            found.setdefault(entry["unit"], entry["metric"])
+    return list(found.items())
+
+
+def runs_of(result, unit, subject):
+    return [run for entry in result["units"] if (entry["unit"], entry["subject"]) == (unit, subject) for run in entry["runs"]]
+
+
+def values_of(result, unit, subject, metric):
+    return [run[metric] for run in runs_of(result, unit, subject) if run.get(metric) is not None]
+
+
+def spread(values):
+    median = statistics.median(values)
+    return 100 * max(abs(value - median) for value in values) / median if median else 0
+
+
+def ratio(ours, other):
+    return f"{ours / other:.2f}" if ours and other else "-"
+
+
+def number(value):
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def write_spectra(result, folder, name):
+    """One picture for each unit of latency; gives the units and the files."""
+    written = []
+    for unit, _ in units(result, lambda metric: metric == "latency"):
+        curves = {}
+        for subject in [*SUBJECTS, "direct"]:
+            runs = runs_of(result, unit, subject)
+            if runs:
+                # The round in the middle by its p99: one real spectrum rather than an average of several.
+                runs = sorted(runs, key=lambda run: run["phases"]["unit"]["p99_us"])
+                curves[subject] = runs[len(runs) // 2]["phases"]["unit"]["spectrum"]
+        if curves:
+            file = f"{name}-{'-'.join(unit.replace(',', '').replace('.', '').lower().split())}.svg"
+            (folder / file).write_text(spectrum_svg(unit, curves), encoding="utf-8")
+            written.append((unit, file))
+    return written
+
+
+def spectrum_svg(title, curves):
+    """Latency against percentile, both on logarithmic axes: the tail is as wide as the bulk."""
+    width, height, left, top, right, bottom = 760, 420, 70, 40, 120, 50
+    points = {name: [(1 / max(1 - quantile, 1e-5), max(micros, 1)) for quantile, micros in curve if quantile < 1]
+              for name, curve in curves.items()}
+    everything = [point for curve in points.values() for point in curve]
+    low = 10 ** math.floor(math.log10(min(micros for _, micros in everything)))
+    high = 10 ** math.ceil(math.log10(max(micros for _, micros in everything) * 1.001))
+    far = max(100, max(x for x, _ in everything))
+
+    def at(x, micros):
+        across = left + (width - left - right) * math.log(x) / math.log(far)
+        down = top + (height - top - bottom) * (1 - math.log(micros / low) / math.log(high / low))
+        return f"{across:.1f},{down:.1f}"
+
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" font-size="12">',
+             f'<rect width="{width}" height="{height}" fill="white"/>',
+             f'<text x="{left}" y="22" font-size="15">{title}</text>']
+    step = low
+    while step <= high:
+        x, y = at(1, step).split(",")
+        parts.append(f'<line x1="{left}" x2="{width - right}" y1="{y}" y2="{y}" stroke="#ddd"/>'
+                     f'<text x="{left - 8}" y="{float(y) + 4:.1f}" text-anchor="end">{step:g} us</text>')
+        step *= 10
+    for label, x in (("0 %", 1), ("50 %", 2), ("90 %", 10), ("99 %", 100), ("99.9 %", 1000), ("99.99 %", 10000)):
+        if x <= far:
+            across = at(x, low).split(",")[0]
+            parts.append(f'<line x1="{across}" x2="{across}" y1="{top}" y2="{height - bottom}" stroke="#ddd"/>'
+                         f'<text x="{across}" y="{height - bottom + 18}" text-anchor="middle">{label}</text>')
+    for row, (name, curve) in enumerate(points.items()):
+        colour = COLOURS.get(name, "black")
+        path = " ".join(at(x, micros) for x, micros in curve)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
+                     f'<text x="{width - right + 10}" y="{top + 18 * row + 12}" fill="{colour}">{name}</text>')
+    return "\n".join([*parts, "</svg>"]) + "\n"
