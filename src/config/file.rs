@@ -163,6 +163,7 @@ section! {
     /// `[admin]`
     AdminKeys {
         address: AdminAddress,
+        token_file: PathBuf,
     }
 }
 

@@ -8,5 +8,6 @@ pub mod clock;
 pub mod cpus;
 pub mod pipe;
 pub mod rlimits;
+pub mod schedstat;
 pub mod sockopt;
 pub mod splice;

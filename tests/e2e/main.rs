@@ -32,6 +32,7 @@ mod identity;
 mod interop;
 mod limits;
 mod login;
+mod metrics;
 mod modes;
 mod panics;
 mod paths;
