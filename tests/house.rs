@@ -28,7 +28,7 @@ use source::Source;
 const FLOORS: &[(&str, &[&str])] = &[
     ("0", &["limits"]),
     ("1", &["ftp"]),
-    ("2", &["policy", "pool", "metrics"]),
+    ("2", &["policy", "pool", "metrics", "audit"]),
     ("3", &["dialog", "config"]),
     ("3b", &["sys"]),
     ("4", &["net"]),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::UNIX_EPOCH;
 
 use prometheus_client::collector::Collector;
@@ -17,7 +18,7 @@ use prometheus_client::registry::Registry;
 
 use super::About;
 use super::collector::View;
-use crate::metrics::{self, Counter, Gauge, NATIVE_SCHEMA, Phase, Snapshot};
+use crate::metrics::{self, Counter, Gauge, NATIVE_SCHEMA, Phase, Snapshot, Total};
 
 /// A form in which metrics are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +116,7 @@ type Labels = Vec<(Cow<'static, str>, Cow<'static, str>)>;
 struct Families {
     /// What was counted, with the labels that set it apart from the other cores.
     counted: Vec<(Labels, Snapshot)>,
+    totals: Vec<(Total, u64)>,
     gauges: Vec<(Gauge, Vec<(Labels, f64)>)>,
 }
 
@@ -128,9 +130,22 @@ impl Families {
         };
         Self {
             counted,
+            totals: totals(about),
             gauges: gauges(about, view, by_core),
         }
     }
+}
+
+fn totals(about: &About) -> Vec<(Total, u64)> {
+    let count = |&total: &Total| {
+        let journal = about.journal.as_ref().map(|tally| match total {
+            Total::AuditWritten => tally.written.load(Relaxed),
+            Total::AuditDropped => tally.dropped.load(Relaxed),
+            Total::AuditLost => tally.lost.load(Relaxed),
+        });
+        (total, journal.unwrap_or(0))
+    };
+    Total::ALL.iter().map(count).collect()
 }
 
 fn core(cpu: usize) -> Labels {
@@ -181,6 +196,9 @@ fn gauges(about: &About, view: &View, by_core: bool) -> Vec<(Gauge, Vec<(Labels,
             Gauge::PassivePortsInUse => of_listeners(|site| site.ports_in_use),
             Gauge::Backends => of_pools(super::status::PoolStatus::members),
             Gauge::BackendsResting => of_pools(super::status::PoolStatus::resting),
+            Gauge::AuditFailing => one(f64::from(
+                (about.journal.as_ref()).is_some_and(|tally| tally.failing.load(Relaxed)),
+            )),
             Gauge::StartTime => one(started.as_ref().map_or(0.0, |since| since.as_secs_f64())),
             Gauge::Build => vec![(vec![label("version", env!("CARGO_PKG_VERSION"))], 1.0)],
         };
@@ -192,6 +210,13 @@ fn gauges(about: &About, view: &View, by_core: bool) -> Vec<(Gauge, Vec<(Labels,
 impl Collector for Families {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_counters(&mut encoder)?;
+        for (total, value) in &self.totals {
+            let name = total.name().strip_suffix("_total").unwrap_or(total.name());
+            let mut family =
+                encoder.encode_descriptor(name, total.help(), None, MetricType::Counter)?;
+            let value = ConstCounter::new(*value);
+            value.encode(family.encode_family(&Labels::new().as_slice())?)?;
+        }
         for (gauge, series) in &self.gauges {
             let mut family =
                 encoder.encode_descriptor(gauge.name(), gauge.help(), None, MetricType::Gauge)?;

@@ -11,6 +11,8 @@ mod status;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::session::Tally;
+
 pub use collector::Collector;
 pub use routes::ROUTES;
 pub use server::{Bound, start};
@@ -19,6 +21,8 @@ pub use server::{Bound, start};
 pub struct About {
     /// When the gate was started.
     pub started: SystemTime,
+    /// What has become of the journal's records, if one is kept.
+    pub journal: Option<Arc<Tally>>,
     /// Each listener of the configuration, in its order.
     pub listeners: Vec<ListenerFacts>,
     /// Ends the process as SIGTERM does.

@@ -16,6 +16,7 @@ use super::{
     AdminAddress, ClientCertificates, Cores, HostPort, KeyExchange, LogFormat, LogLevel, Pin,
     PortSpan, Steering, TlsVersion, Verify,
 };
+use crate::audit::Format as AuditFormat;
 use crate::policy::{
     BackendProtection, BackendTls, ClientIdentity, ClientProtection, ClientTls, DataPeer,
     DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
@@ -131,6 +132,16 @@ section! {
 }
 
 section! {
+    /// `[audit]`
+    AuditKeys {
+        file: PathBuf,
+        format: AuditFormat,
+        max_bytes: usize,
+        keep: usize,
+    }
+}
+
+section! {
     /// `[[pool]]`
     PoolKeys {
         name: Name,
@@ -163,6 +174,7 @@ pub(super) struct File {
     pub(super) limits: Option<Spanned<LimitsKeys>>,
     pub(super) timeouts: Option<Spanned<TimeoutsKeys>>,
     pub(super) admin: Option<Spanned<AdminKeys>>,
+    pub(super) audit: Option<Spanned<AuditKeys>>,
     pub(super) listener: Vec<Spanned<ListenerKeys>>,
     pub(super) pool: Vec<Spanned<PoolKeys>>,
 }
@@ -183,6 +195,7 @@ const SECTIONS: &[(&str, Shape, &[&str])] = &[
     ("limits", Shape::Once, LimitsKeys::KEYS),
     ("timeouts", Shape::Once, TimeoutsKeys::KEYS),
     ("admin", Shape::Once, AdminKeys::KEYS),
+    ("audit", Shape::Once, AuditKeys::KEYS),
     ("listener", Shape::Many, ListenerKeys::KEYS),
     ("pool", Shape::Many, PoolKeys::KEYS),
 ];

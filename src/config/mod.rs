@@ -23,7 +23,7 @@ pub use file::known_keys;
 pub use listener::{Listener, PortSpan, Steering};
 pub use pool::{HostPort, Pin, Pool, Verify};
 pub use process::{
-    Admin, AdminAddress, Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts,
+    Admin, AdminAddress, Audit, Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts,
 };
 pub use tls::{ClientCertificates, KeyExchange, TlsVersion, TlsVersions};
 
@@ -75,6 +75,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// `[admin]`, if it says where.
     pub admin: Option<Admin>,
+    /// `[audit]`, if it says where.
+    pub audit: Option<Audit>,
     /// `[[listener]]`, at least one, in the order of the file.
     pub listeners: Vec<Listener>,
     /// `[[pool]]`, at least one, in the order of the file.
@@ -104,6 +106,9 @@ impl Config {
         });
         for path in own.chain(inside) {
             path.value = directory.join(&path.value);
+        }
+        if let Some(audit) = &mut self.audit {
+            audit.file.value = directory.join(&audit.file.value);
         }
         if let Some(admin) = &mut self.admin
             && let AdminAddress::Unix(path) = &mut admin.address.value

@@ -33,6 +33,10 @@ pub(super) struct Client {
     pub(super) passing: Option<Code>,
     /// The offset that REST has set for the next transfer.
     pub(super) offset: u64,
+    /// TYPE A, until another one is taken (RFC 959 section 5.1).
+    pub(super) ascii: bool,
+    /// What the TYPE at the backend asks for.
+    pub(super) asked_ascii: bool,
 }
 
 impl Default for Client {
@@ -50,6 +54,8 @@ impl Default for Client {
             unknown: 0,
             passing: None,
             offset: 0,
+            ascii: true,
+            asked_ascii: false,
         }
     }
 }

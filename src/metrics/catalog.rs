@@ -89,6 +89,15 @@ catalog! {
 }
 
 catalog! {
+    /// What the process counts as a whole, beside its cores.
+    Total {
+        AuditWritten, "sluicegate_audit_records_written_total", [], "Lines of the audit journal written.";
+        AuditDropped, "sluicegate_audit_records_dropped_total", [], "Records of the audit journal dropped because its queue was full.";
+        AuditLost, "sluicegate_audit_records_lost_total", [], "Records of the audit journal lost because its file could not be written.";
+    }
+}
+
+catalog! {
     /// What stands at some number now.
     Gauge {
         Sessions, "sluicegate_sessions", [], "Sessions that live.";
@@ -98,6 +107,7 @@ catalog! {
         PassivePortsInUse, "sluicegate_passive_ports_in_use", [], "Passive ports of a listener that wait for a data connection.";
         Backends, "sluicegate_backends", [], "Members of a pool.";
         BackendsResting, "sluicegate_backends_resting", [], "Members of a pool that some core could not reach lately, and tries behind the others.";
+        AuditFailing, "sluicegate_audit_failing", [], "Whether the audit journal could not be written the last time: 1, else 0.";
         StartTime, "sluicegate_start_time_seconds", [], "When the gate was started, in seconds since 1970.";
         Build, "sluicegate_build_info", [], "Always 1; the version is in the label.";
     }

@@ -8,7 +8,7 @@ mod recorder;
 mod snapshot;
 mod spread;
 
-pub use catalog::{Counter, Gauge, Phase};
+pub use catalog::{Counter, Gauge, Phase, Total};
 pub use ledger::{Account, Ledger};
 pub use recorder::Recorder;
 pub use snapshot::Snapshot;

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::{Backend, Session};
+use crate::audit::Event;
 use crate::dialog::{Account, End, Note, Side};
-use crate::ftp::{Direction, escape, occasion};
+use crate::ftp::{Code, Direction, Verb, escape, occasion};
 use crate::metrics::{Counter, Phase};
 use crate::policy::{OnUnfinished, PeerIdentity};
 use crate::sys::clock;
@@ -60,6 +61,7 @@ impl Session {
             Note::Forwarded => self.stamps.start(Phase::Command),
             Note::Answered => self.observe(Phase::Command),
             Note::LoggedIn(user) => {
+                self.tell_login(&user);
                 self.observe(Phase::Login);
                 self.count(Counter::LoginsOk);
                 let user = escape(&user);
@@ -68,14 +70,18 @@ impl Session {
             }
             Note::LoginFailed => {
                 self.count(Counter::LoginsFailed);
+                self.tell(|| Event::LoginFailed);
                 tracing::info!(session, client = %self.client.leg().peer().ip(), "login failed");
             }
             Note::OtherUser => {
                 self.count(Counter::OtherUsersRefused);
+                self.tell_refused(Some(Verb::User), None, "user not named by the certificate");
                 tracing::warn!(session, client = %self.client.leg().peer().ip(), "the client's certificate does not name this user");
             }
-            Note::Transferred(account) => self.transferred(&account),
+            Note::Refused(verb, code) => self.tell_refused(verb, Some(code), "command"),
+            Note::Transferred(account) => self.transferred(account),
             Note::EmptyCompleted(backend) => {
+                self.tell_completed();
                 if backend != End::Clean {
                     self.count(Counter::EmptyCompletions);
                     tracing::info!(session, ?backend, "empty stream completed for the client");
@@ -83,11 +89,13 @@ impl Session {
             }
             Note::FalseEmptyRefused(client) => {
                 self.count(Counter::FalseEmptiesRefused);
+                self.chronicle.policy("false empty: refused");
                 tracing::info!(session, ?client, "not passed on as an empty file");
             }
             Note::Unfinished(side) => {
                 let (counter, policy) = self.unfinished(side);
                 self.count(counter);
+                self.tell_unfinished(side, policy);
                 tracing::info!(session, ?side, ?policy, "stream without close_notify");
             }
             Note::Overran(side, phase) => {
@@ -95,6 +103,7 @@ impl Session {
             }
             Note::Injected(side) => {
                 self.count(Counter::InjectionsRefused);
+                self.tell_refused(None, None, "clear text behind the start of TLS");
                 tracing::warn!(
                     session,
                     ?side,
@@ -136,6 +145,7 @@ impl Session {
             Side::Backend => &self.card.backend_tls,
         };
         *card.borrow_mut() = Some(facts.clone());
+        self.tell_secured(side, &facts);
         self.count(match (side, facts.version) {
             (Side::Client, TlsVersion::V12) => Counter::ClientTls12,
             (Side::Client, TlsVersion::V13) => Counter::ClientTls13,
@@ -179,7 +189,8 @@ impl Session {
         (counter, policy)
     }
 
-    fn transferred(&mut self, account: &Account) {
+    fn transferred(&mut self, mut account: Account) {
+        account.bytes = account.bytes.max(self.chronicle.moved());
         self.observe(Phase::Transfer);
         self.observe(Phase::Completion);
         let (bytes, outcomes) = match account.direction {
@@ -188,7 +199,8 @@ impl Session {
         };
         let mut recorder = self.core.recorder.borrow_mut();
         recorder.add(bytes, account.bytes);
-        recorder.count(outcomes[outcome(account) as usize]);
+        let outcome = outcome(&account) as usize;
+        recorder.count(outcomes[outcome]);
         drop(recorder);
         let session = self.id;
         if account.client == End::NotResumed {
@@ -210,9 +222,10 @@ impl Session {
                 "data connection refused: it has not the certificate of its control connection"
             );
         }
-        let (verb, code) = (account.verb.word(), account.code.number());
+        let (verb, code) = (account.verb.word(), account.code.map(Code::number));
         let (client, backend, bytes) = (account.client, account.backend, account.bytes);
         tracing::info!(session, verb, bytes, code, ?client, ?backend, "transfer");
+        self.tell_transfer(account, WORDS[outcome]);
     }
 }
 
@@ -241,6 +254,9 @@ enum Outcome {
     Aborted,
 }
 
+/// The same, as metrics and journal write it.
+const WORDS: [&str; 5] = ["completed", "refused", "unestablished", "broken", "aborted"];
+
 const DOWNLOADS: [Counter; 5] = [
     Counter::DownloadsCompleted,
     Counter::DownloadsRefused,
@@ -258,7 +274,10 @@ const UPLOADS: [Counter; 5] = [
 ];
 
 fn outcome(account: &Account) -> Outcome {
-    match account.code {
+    let Some(code) = account.code.filter(|_| !account.cut) else {
+        return Outcome::Broken;
+    };
+    match code {
         _ if account.aborted => Outcome::Aborted,
         code if !code.is_failure() => Outcome::Completed,
         occasion::NOT_RESUMED

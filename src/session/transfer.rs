@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::chronicle::LegFacts;
 use super::{Core, Site};
 use crate::data::{Opened, Opening};
 use crate::dialog::{Close, DataNews, DataPlan, End, Side};
@@ -26,6 +27,10 @@ pub(super) struct Transfer {
     relay: Option<Relay>,
     news: VecDeque<DataNews>,
     strangers: u64,
+    /// What came about, client's leg and backend's, for the record.
+    pub(super) opened: [Option<LegFacts>; 2],
+    /// All bytes, once they have stopped.
+    flowed: Option<u64>,
     core: Rc<Core>,
     began: Instant,
     source_ended: Option<Instant>,
@@ -73,6 +78,8 @@ impl Transfer {
             relay: None,
             news,
             strangers: 0,
+            opened: [None, None],
+            flowed: None,
             core: Rc::clone(core),
             began: clock::now(),
             source_ended: None,
@@ -140,6 +147,7 @@ impl Transfer {
                 if let Half::Opening(_, Some(since)) = *self.half(side) {
                     self.observe(Phase::DataHandshake, since);
                 }
+                self.opened[usize::from(side == Side::Backend)] = Some(LegFacts::of(&leg));
                 if let Some(facts) = leg.facts() {
                     let (session, version) = (self.session, facts.version.as_str());
                     let (suite, group, resumed) = (facts.suite, facts.group, facts.resumed);
@@ -187,6 +195,7 @@ impl Transfer {
         };
         let (source, sink) = relay.into_legs();
         self.source_ended = Some(clock::now());
+        self.flowed = Some(report.bytes);
         let (source_side, sink_side) = (Side::source(self.direction), Side::sink(self.direction));
         let (ended, survivor, survivor_side) = if report.side == source_side {
             (source, sink, sink_side)
@@ -247,6 +256,11 @@ impl Transfer {
     /// Plain bytes moved so far, while they flow.
     pub(super) fn moved(&self) -> Option<u64> {
         self.relay.as_ref().map(Relay::moved)
+    }
+
+    /// Plain bytes moved, whether they still flow or not.
+    pub(super) fn all_moved(&self) -> u64 {
+        self.flowed.or_else(|| self.moved()).unwrap_or(0)
     }
 
     /// When the bytes stopped, if they ever flowed.

@@ -25,6 +25,7 @@ mod during;
 mod empties;
 mod habits;
 mod identity;
+mod journal;
 mod limits;
 mod login;
 mod modes;
