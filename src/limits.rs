@@ -41,6 +41,9 @@ pub const CONTROL_QUEUE_BYTES_MAX: usize = 64 * 1024;
 /// about 1 KiB each, and a path of 4 KiB in every one of them would still fit.
 pub const JOURNAL_RECORDS_MAX: usize = 16 * 1024;
 
+/// Refusals of one session that have a record each; all are counted in its last one.
+pub const JOURNAL_REFUSALS_PER_SESSION_MAX: u64 = 64;
+
 /// Records that are written at once: what is between two looks at orders.
 pub const JOURNAL_BATCH_RECORDS_MAX: usize = 512;
 

@@ -211,7 +211,8 @@ impl Collector for Families {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_counters(&mut encoder)?;
         for (total, value) in &self.totals {
-            let name = total.name().strip_suffix("_total").unwrap_or(total.name());
+            let name = total.name();
+            let name = name.strip_suffix("_total").unwrap_or(name);
             let mut family =
                 encoder.encode_descriptor(name, total.help(), None, MetricType::Counter)?;
             let value = ConstCounter::new(*value);

@@ -89,6 +89,7 @@ fn tell(line: &mut Line<'_>, event: &Event) {
             duration,
             transfers,
             bytes,
+            refusals,
         } => {
             line.text("event", "ended");
             line.text("by", by);
@@ -96,6 +97,7 @@ fn tell(line: &mut Line<'_>, event: &Event) {
             line.seconds("seconds", *duration);
             line.number("transfers", *transfers);
             line.number("bytes", *bytes);
+            line.number("refusals", *refusals);
         }
     }
 }
@@ -111,9 +113,6 @@ fn tell_refusal(line: &mut Line<'_>, refusal: &Refusal) {
     }
     if let Some(detail) = &refusal.detail {
         line.text("detail", detail);
-    }
-    if let Some(count) = refusal.count {
-        line.number("count", count);
     }
 }
 

@@ -95,6 +95,8 @@ pub enum Event {
         transfers: u64,
         /// Bytes of them all.
         bytes: u64,
+        /// How often the gate has refused something, told apart or not.
+        refusals: u64,
     },
 }
 
@@ -109,8 +111,6 @@ pub struct Refusal {
     pub code: Option<Code>,
     /// Why, in the words of the log.
     pub detail: Option<String>,
-    /// How many of them.
-    pub count: Option<u64>,
 }
 
 /// What a TLS handshake has agreed on.

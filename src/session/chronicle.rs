@@ -8,6 +8,7 @@ use crate::audit::{self, Event, Refusal};
 use crate::dialog::{Account, Blame, DataPlan, End, Ending, Phase, Protection, Side, Target};
 use crate::ftp::{Code, Verb};
 use crate::leg::{Fault, Leg};
+use crate::limits::JOURNAL_REFUSALS_PER_SESSION_MAX;
 use crate::policy::{OnEmpty, OnUnfinished, PeerIdentity};
 use crate::sys::clock;
 use crate::tls::TlsFacts;
@@ -19,6 +20,7 @@ pub(super) struct Chronicle {
     user: Vec<u8>,
     transfers: u64,
     bytes: u64,
+    refusals: u64,
     draft: Option<Draft>,
     has_ended: bool,
 }
@@ -116,7 +118,18 @@ impl Session {
         });
     }
 
-    pub(super) fn tell_refused(&self, verb: Option<Verb>, code: Option<Code>, what: &'static str) {
+    /// Something was refused; the first ones are told, all are counted: nobody drives evidence out of the files that are
+    /// kept by asking again and again.
+    pub(super) fn tell_refused(
+        &mut self,
+        verb: Option<Verb>,
+        code: Option<Code>,
+        what: &'static str,
+    ) {
+        self.chronicle.refusals += 1;
+        if self.chronicle.refusals > JOURNAL_REFUSALS_PER_SESSION_MAX {
+            return;
+        }
         self.tell(|| {
             Event::Refused(Refusal {
                 what,
@@ -219,6 +232,7 @@ impl Session {
             duration: clock::now() - self.card.opened,
             transfers: self.chronicle.transfers,
             bytes: self.chronicle.bytes,
+            refusals: self.chronicle.refusals,
         });
     }
 

@@ -9,6 +9,7 @@ mod downloads;
 mod during;
 mod identity;
 mod modes;
+mod notes;
 mod replies;
 mod script;
 mod uploads;
