@@ -2,8 +2,13 @@
 //!
 //! `cargo test --test house` prints every fault with its place, its rule and its cure. The tables stand here; the rules
 //! are in `house/rules.rs`, the reading of sources in `house/source.rs`, the comparison of pages with code in
-//! `house/page.rs`, and the proofs that each rule can fail in `house/trials.rs`.
+//! `house/page.rs`, the alerts in `house/alerts.rs`, the page of metrics in
+//! `house/metrics.rs`, and the proofs that each rule can fail in `house/trials.rs`.
 
+#[path = "house/alerts.rs"]
+mod alerts;
+#[path = "house/metrics.rs"]
+mod metrics;
 #[path = "house/page.rs"]
 mod page;
 #[path = "house/picture.rs"]
@@ -20,7 +25,7 @@ mod words;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use page::{link_faults, page_faults};
+use page::{link_faults, page_faults, route_faults};
 use rules::{Fault, inspect};
 use source::Source;
 
@@ -72,8 +77,15 @@ const DOORS: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// The rooms that may name glommio: another runtime would mean work in these and in no other.
-const RUNTIME_ROOMS: &[&str] = &["net", "session", "shard", "gate", "rig"];
+/// The rooms that may name a runtime, and what belongs to it: another one would mean work in these and in no other.
+const RUNTIMES: &[(&[&str], &[&str])] = &[
+    (&["glommio"], &["net", "session", "shard", "gate", "rig"]),
+    // What blocks a core's thread or waits for another executor has no place on a floor that serves.
+    (
+        &["tokio", "axum", "hyper", "hyper_util", "prometheus_client"],
+        &["admin"],
+    ),
+];
 
 /// The only room with unsafe code.
 const UNSAFE_ROOM: &str = "sys";
@@ -112,6 +124,31 @@ fn the_protocol_page_says_what_the_table_of_verbs_says() {
 }
 
 #[test]
+fn the_operations_page_tells_the_routes_there_are() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/OPERATIONS.md");
+    let page = fs::read_to_string(page).expect("docs/OPERATIONS.md can be read");
+    demand_none(&route_faults(&page, sluicegate::admin::ROUTES));
+}
+
+#[test]
+fn the_page_of_metrics_is_written_from_the_catalog() {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/METRICS.md");
+    let wanted = metrics::page();
+    if std::env::var_os("WRITE_PAGES").is_some() {
+        fs::write(&place, &wanted).expect("docs can be written");
+    }
+    let page = fs::read_to_string(place).expect("docs/METRICS.md can be read");
+    let differing = page
+        .lines()
+        .zip(wanted.lines())
+        .find(|(is, should)| is != should);
+    assert!(
+        page == wanted,
+        "docs/METRICS.md is not what the catalog says: {differing:?}; cure: WRITE_PAGES=1 cargo test --test house"
+    );
+}
+
+#[test]
 fn the_pages_name_only_files_that_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let pages = ["", "docs", "docs/decisions"]
@@ -130,6 +167,19 @@ fn the_pages_name_only_files_that_are_there() {
         }
     }
     demand_none(&faults);
+}
+
+#[test]
+fn alerts_ask_for_metrics_that_there_are_and_lead_to_their_paragraphs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |place: &str| fs::read_to_string(root.join(place)).expect("it can be read");
+    let rules =
+        read("config/prometheus/alerts.rules.yml") + &read("config/prometheus/recording.rules.yml");
+    let found = alerts::faults(&rules, &read("docs/OPERATIONS.md"));
+    assert_eq!(found, Vec::<String>::new());
+    let bad = "- alert: SluicegateLost\n  expr: sluicegate_sessionz > 0\n";
+    let found = alerts::faults(bad, "### SluicegateOther\n");
+    assert_eq!(found.len(), 4, "each fault can be found: {found:?}");
 }
 
 fn demand_none(faults: &[Fault]) {

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::UNIX_EPOCH;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeMetric as _, NativeHistogram, NativeHistogramBuckets, NoLabelSet,
-    prometheus_protobuf, text,
+    DescriptorEncoder, EncodeMetric as _, MetricEncoder, NativeHistogram, NativeHistogramBuckets,
+    NoLabelSet, prometheus_protobuf, text,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -17,8 +18,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::About;
-use super::collector::View;
-use crate::metrics::{self, Counter, Gauge, NATIVE_SCHEMA, Phase, Snapshot, Total};
+use super::collector::{CoreView, View};
+use crate::metrics::{self, Counter, Gauge, NATIVE_SCHEMA, Phase, Reading, Snapshot};
+use crate::session::Tally;
 
 /// A form in which metrics are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,8 +118,8 @@ type Labels = Vec<(Cow<'static, str>, Cow<'static, str>)>;
 struct Families {
     /// What was counted, with the labels that set it apart from the other cores.
     counted: Vec<(Labels, Snapshot)>,
-    totals: Vec<(Total, u64)>,
     gauges: Vec<(Gauge, Vec<(Labels, f64)>)>,
+    readings: Vec<(Reading, Vec<(Labels, f64)>)>,
 }
 
 impl Families {
@@ -130,22 +132,21 @@ impl Families {
         };
         Self {
             counted,
-            totals: totals(about),
             gauges: gauges(about, view, by_core),
+            readings: readings(about, view, by_core),
         }
     }
 }
 
-fn totals(about: &About) -> Vec<(Total, u64)> {
-    let count = |&total: &Total| {
-        let journal = about.journal.as_ref().map(|tally| match total {
-            Total::AuditWritten => tally.written.load(Relaxed),
-            Total::AuditDropped => tally.dropped.load(Relaxed),
-            Total::AuditLost => tally.lost.load(Relaxed),
-        });
-        (total, journal.unwrap_or(0))
-    };
-    Total::ALL.iter().map(count).collect()
+/// OpenMetrics names a counter without its ending where it describes it.
+fn family_name(counter: &str) -> &str {
+    counter.strip_suffix("_total").unwrap_or(counter)
+}
+
+/// A row's own labels, and those that set the cores apart.
+fn joined(own: &[(&'static str, &'static str)], labels: &Labels) -> Labels {
+    let own = own.iter().map(|&(key, value)| label(key, value));
+    own.chain(labels.iter().cloned()).collect()
 }
 
 fn core(cpu: usize) -> Labels {
@@ -159,16 +160,44 @@ fn label(
     (Cow::Borrowed(key), value.into())
 }
 
-fn gauges(about: &About, view: &View, by_core: bool) -> Vec<(Gauge, Vec<(Labels, f64)>)> {
-    let of_cores = |of: fn(&super::collector::CoreView) -> usize| match by_core {
-        false => vec![(
-            Labels::new(),
-            view.cores.iter().map(of).sum::<usize>() as f64,
-        )],
+/// One series for all cores, or one for each.
+fn of_cores(view: &View, by_core: bool, of: fn(&CoreView) -> f64) -> Vec<(Labels, f64)> {
+    match by_core {
+        false => vec![(Labels::new(), view.cores.iter().map(of).sum())],
         true => (view.ledger.accounts().iter().zip(&view.cores))
-            .map(|(account, seen)| (core(account.cpu), of(seen) as f64))
+            .map(|(account, seen)| (core(account.cpu), of(seen)))
             .collect(),
+    }
+}
+
+fn readings(about: &About, view: &View, by_core: bool) -> Vec<(Reading, Vec<(Labels, f64)>)> {
+    let reading = |&reading: &Reading| {
+        let series = match reading {
+            Reading::CoreRun => of_cores(view, by_core, |seen| seen.schedule.ran.as_secs_f64()),
+            Reading::CoreDelay => {
+                of_cores(view, by_core, |seen| seen.schedule.waited.as_secs_f64())
+            }
+            Reading::LogLinesDropped => {
+                vec![(Labels::new(), (about.log_lines_dropped)() as f64)]
+            }
+            Reading::AuditWritten => of_journal(about, |tally| &tally.written),
+            Reading::AuditDropped => of_journal(about, |tally| &tally.dropped),
+            Reading::AuditLost => of_journal(about, |tally| &tally.lost),
+        };
+        (reading, series)
     };
+    Reading::ALL.iter().map(reading).collect()
+}
+
+/// 0 where no journal is kept.
+fn of_journal(about: &About, of: fn(&Tally) -> &AtomicU64) -> Vec<(Labels, f64)> {
+    let tally = about.journal.as_deref();
+    let count = tally.map_or(0, |tally| of(tally).load(Relaxed));
+    vec![(Labels::new(), count as f64)]
+}
+
+fn gauges(about: &About, view: &View, by_core: bool) -> Vec<(Gauge, Vec<(Labels, f64)>)> {
+    let of_cores = |of: fn(&CoreView) -> f64| of_cores(view, by_core, of);
     let of_listeners = |of: fn(&crate::shard::SiteState) -> usize| {
         let sum = |at: usize| {
             let sites = view.cores.iter().filter_map(move |seen| seen.sites.get(at));
@@ -189,9 +218,10 @@ fn gauges(about: &About, view: &View, by_core: bool) -> Vec<(Gauge, Vec<(Labels,
     let started = about.started.duration_since(UNIX_EPOCH);
     let gauge = |&gauge: &Gauge| {
         let series = match gauge {
-            Gauge::Sessions => of_cores(|seen| seen.sessions),
-            Gauge::TransfersRunning => of_cores(|seen| seen.transfers),
-            Gauge::CoresSilent => of_cores(|seen| usize::from(!seen.answered)),
+            Gauge::Sessions => of_cores(|seen| seen.sessions as f64),
+            Gauge::TransfersRunning => of_cores(|seen| seen.transfers as f64),
+            Gauge::LingeringLegs => of_cores(|seen| seen.lingering as f64),
+            Gauge::CoresSilent => of_cores(|seen| f64::from(u8::from(!seen.answered))),
             Gauge::PassivePorts => of_listeners(|site| site.ports),
             Gauge::PassivePortsInUse => of_listeners(|site| site.ports_in_use),
             Gauge::Backends => of_pools(super::status::PoolStatus::members),
@@ -210,14 +240,6 @@ fn gauges(about: &About, view: &View, by_core: bool) -> Vec<(Gauge, Vec<(Labels,
 impl Collector for Families {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_counters(&mut encoder)?;
-        for (total, value) in &self.totals {
-            let name = total.name();
-            let name = name.strip_suffix("_total").unwrap_or(name);
-            let mut family =
-                encoder.encode_descriptor(name, total.help(), None, MetricType::Counter)?;
-            let value = ConstCounter::new(*value);
-            value.encode(family.encode_family(&Labels::new().as_slice())?)?;
-        }
         for (gauge, series) in &self.gauges {
             let mut family =
                 encoder.encode_descriptor(gauge.name(), gauge.help(), None, MetricType::Gauge)?;
@@ -225,10 +247,14 @@ impl Collector for Families {
                 ConstGauge::new(*value).encode(family.encode_family(&labels.as_slice())?)?;
             }
         }
-        for &phase in Phase::ALL {
-            self.encode_phase(phase, &mut encoder)?;
+        for (reading, series) in &self.readings {
+            let (name, help) = (family_name(reading.name()), reading.help());
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (labels, value) in series {
+                ConstCounter::new(*value).encode(family.encode_family(&labels.as_slice())?)?;
+            }
         }
-        Ok(())
+        self.encode_phases(&mut encoder)
     }
 }
 
@@ -240,16 +266,12 @@ impl Families {
             by_name.entry(counter.name()).or_default().push(counter);
         }
         for (name, variants) in by_name {
-            let name = name.strip_suffix("_total").unwrap_or(name);
+            let name = family_name(name);
             let help = variants[0].family_help();
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for counter in variants {
                 for (labels, snapshot) in &self.counted {
-                    let own = counter
-                        .labels()
-                        .iter()
-                        .map(|&(key, value)| label(key, value));
-                    let labels: Labels = own.chain(labels.iter().cloned()).collect();
+                    let labels = joined(counter.labels(), labels);
                     let value = ConstCounter::new(snapshot.total(counter));
                     value.encode(family.encode_family(&labels.as_slice())?)?;
                 }
@@ -258,10 +280,24 @@ impl Families {
         Ok(())
     }
 
-    fn encode_phase(&self, phase: Phase, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let mut family =
-            encoder.encode_descriptor(phase.name(), phase.help(), None, MetricType::Histogram)?;
+    fn encode_phases(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut by_name: BTreeMap<&str, Vec<Phase>> = BTreeMap::new();
+        for &phase in Phase::ALL {
+            by_name.entry(phase.name()).or_default().push(phase);
+        }
+        for (name, variants) in by_name {
+            let help = variants[0].family_help();
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+            for phase in variants {
+                self.encode_phase(phase, &mut family)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_phase(&self, phase: Phase, family: &mut MetricEncoder<'_>) -> fmt::Result {
         for (labels, snapshot) in &self.counted {
+            let labels = joined(phase.labels(), labels);
             let times = snapshot.times(phase);
             let (sum, classic) = metrics::classic(times);
             let (spans, deltas) = metrics::native(times).spans_and_deltas();

@@ -128,6 +128,7 @@ section! {
     /// `[admin]`
     AdminKeys {
         address: AdminAddress,
+        token_file: PathBuf,
     }
 }
 

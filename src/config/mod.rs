@@ -110,10 +110,13 @@ impl Config {
         if let Some(audit) = &mut self.audit {
             audit.file.value = directory.join(&audit.file.value);
         }
-        if let Some(admin) = &mut self.admin
-            && let AdminAddress::Unix(path) = &mut admin.address.value
-        {
-            *path = directory.join(&path);
+        if let Some(admin) = &mut self.admin {
+            if let AdminAddress::Unix(path) = &mut admin.address.value {
+                *path = directory.join(&path);
+            }
+            if let Some(file) = &mut admin.token_file {
+                file.value = directory.join(&file.value);
+            }
         }
         self
     }

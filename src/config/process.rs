@@ -100,6 +100,8 @@ pub struct Timeouts {
 pub struct Admin {
     /// `address`
     pub address: Located<AdminAddress>,
+    /// `token_file`
+    pub token_file: Option<Located<PathBuf>>,
 }
 
 /// `[audit]`: where and how the journal is kept; nothing if it is not.

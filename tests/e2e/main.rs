@@ -28,6 +28,7 @@ mod identity;
 mod journal;
 mod limits;
 mod login;
+mod metrics;
 mod modes;
 mod panics;
 mod pressure;
