@@ -16,7 +16,7 @@
 //!   3b sys                                   the only unsafe: descriptors, CPUs, limits, clock
 //!  ~~~~~~~~~~~~~~~~~~~~~~~ waterline: no I/O, no clock, no runtime below ~~~~~~~~~~~~~~~~~~~~~~~
 //!   3  dialog    config                      whose turn is it | what the operator wants
-//!   2  policy    pool      metrics           may it | which one | how much
+//!   2  policy    pool      metrics   audit   may it | which one | how much | what happened
 //!   1  ftp                                   the words: lines, verbs, replies, addresses
 //!   0  limits                                every bound, and why
 //! ```
@@ -27,6 +27,7 @@ pub mod limits;
 
 pub mod ftp;
 
+pub mod audit;
 pub mod metrics;
 pub mod policy;
 pub mod pool;

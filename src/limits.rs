@@ -5,6 +5,19 @@
 
 use core::time::Duration;
 
+mod journal;
+mod rig;
+
+pub use journal::{
+    JOURNAL_BATCH_RECORDS_MAX, JOURNAL_BYTES, JOURNAL_BYTES_MIN, JOURNAL_LAST_WORDS,
+    JOURNAL_RECORDS_MAX, JOURNAL_REFUSALS_PER_SESSION_MAX, JOURNAL_SYNC_INTERVAL, JOURNALS_KEPT,
+    JOURNALS_KEPT_MAX,
+};
+pub use rig::{
+    RIG_DOWNLOAD_BYTES_MAX, RIG_PATIENCE, RIG_RECORDS_MAX, RIG_UPLOAD_BYTES_MAX,
+    RIG_UPLOADS_BYTES_MAX,
+};
+
 // --- words on the control connection -------------------------------------------------------------------------
 
 /// Longest command line taken from a client. IBM's own proxies allow 4,096; longer lines are an attack or a mistake.
@@ -26,8 +39,8 @@ pub const LABEL_BYTES_MAX: usize = 63;
 pub const PIPELINE_COMMANDS_MAX: usize = 32;
 
 /// Most actions one step of the dialog can ask for: the longest is the end of a transfer with everything to say, and
-/// every command that waited for it answered at once.
-pub const ACTIONS_PER_STEP_MAX: usize = 16 + 2 * PIPELINE_COMMANDS_MAX;
+/// every command that waited for it refused at once: three for one that gives back a port.
+pub const ACTIONS_PER_STEP_MAX: usize = 16 + 3 * PIPELINE_COMMANDS_MAX;
 
 /// Most lines of a backend's FEAT reply that are looked at; servers list about thirty.
 pub const FEATURE_LINES_MAX: usize = 256;
@@ -277,23 +290,6 @@ pub const ADMIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Sessions in one answer; the next page begins behind the last.
 pub const ADMIN_SESSIONS_PER_PAGE_MAX: usize = 1000;
-
-// --- the rig -------------------------------------------------------------------------------------------------
-
-/// Longest upload that the rig's backend keeps: enough to compare what came, and longer ones are counted and summed.
-pub const RIG_UPLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// Memory in all uploads that the rig's backend keeps.
-pub const RIG_UPLOADS_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// Records of transfers that wait for whoever asks the rig's backend; beyond it the oldest are dropped.
-pub const RIG_RECORDS_MAX: usize = 16 * 1024;
-
-/// Longest download that the rig's client keeps in memory.
-pub const RIG_DOWNLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// How long either of the rig's sides waits for a step of the other: longer than the gate's own bounds in the demo.
-pub const RIG_PATIENCE: Duration = Duration::from_secs(30);
 
 // --- measuring -----------------------------------------------------------------------------------------------
 

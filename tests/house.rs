@@ -2,9 +2,11 @@
 //!
 //! `cargo test --test house` prints every fault with its place, its rule and its cure. The tables stand here; the rules
 //! are in `house/rules.rs`, the reading of sources in `house/source.rs`, the comparison of pages with code in
-//! `house/page.rs` and `house/cases.rs`, the page of metrics in `house/metrics.rs`, and the proofs that each rule can
-//! fail in `house/trials.rs`.
+//! `house/page.rs` and `house/cases.rs`, the alerts in `house/alerts.rs`, the page of metrics in
+//! `house/metrics.rs`, and the proofs that each rule can fail in `house/trials.rs`.
 
+#[path = "house/alerts.rs"]
+mod alerts;
 #[path = "house/cases.rs"]
 mod cases;
 #[path = "house/metrics.rs"]
@@ -34,7 +36,7 @@ use source::Source;
 const FLOORS: &[(&str, &[&str])] = &[
     ("0", &["limits"]),
     ("1", &["ftp"]),
-    ("2", &["policy", "pool", "metrics"]),
+    ("2", &["policy", "pool", "metrics", "audit"]),
     ("3", &["dialog", "config"]),
     ("3b", &["sys"]),
     ("4", &["net"]),
@@ -185,6 +187,19 @@ fn the_pages_name_only_files_that_are_there() {
         }
     }
     demand_none(&faults);
+}
+
+#[test]
+fn alerts_ask_for_metrics_that_there_are_and_lead_to_their_paragraphs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |place: &str| fs::read_to_string(root.join(place)).expect("it can be read");
+    let rules =
+        read("config/prometheus/alerts.rules.yml") + &read("config/prometheus/recording.rules.yml");
+    let found = alerts::faults(&rules, &read("docs/OPERATIONS.md"));
+    assert_eq!(found, Vec::<String>::new());
+    let bad = "- alert: SluicegateLost\n  expr: sluicegate_sessionz > 0\n";
+    let found = alerts::faults(bad, "### SluicegateOther\n");
+    assert_eq!(found.len(), 4, "each fault can be found: {found:?}");
 }
 
 fn demand_none(faults: &[Fault]) {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::UNIX_EPOCH;
 
 use prometheus_client::collector::Collector;
@@ -18,6 +20,7 @@ use prometheus_client::registry::Registry;
 use super::About;
 use super::collector::{CoreView, View};
 use crate::metrics::{self, Counter, Gauge, NATIVE_SCHEMA, Phase, Reading, Snapshot};
+use crate::session::Tally;
 
 /// A form in which metrics are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,10 +180,20 @@ fn readings(about: &About, view: &View, by_core: bool) -> Vec<(Reading, Vec<(Lab
             Reading::LogLinesDropped => {
                 vec![(Labels::new(), (about.log_lines_dropped)() as f64)]
             }
+            Reading::AuditWritten => of_journal(about, |tally| &tally.written),
+            Reading::AuditDropped => of_journal(about, |tally| &tally.dropped),
+            Reading::AuditLost => of_journal(about, |tally| &tally.lost),
         };
         (reading, series)
     };
     Reading::ALL.iter().map(reading).collect()
+}
+
+/// 0 where no journal is kept.
+fn of_journal(about: &About, of: fn(&Tally) -> &AtomicU64) -> Vec<(Labels, f64)> {
+    let tally = about.journal.as_deref();
+    let count = tally.map_or(0, |tally| of(tally).load(Relaxed));
+    vec![(Labels::new(), count as f64)]
 }
 
 fn gauges(about: &About, view: &View, by_core: bool) -> Vec<(Gauge, Vec<(Labels, f64)>)> {
@@ -213,6 +226,9 @@ fn gauges(about: &About, view: &View, by_core: bool) -> Vec<(Gauge, Vec<(Labels,
             Gauge::PassivePortsInUse => of_listeners(|site| site.ports_in_use),
             Gauge::Backends => of_pools(super::status::PoolStatus::members),
             Gauge::BackendsResting => of_pools(super::status::PoolStatus::resting),
+            Gauge::AuditFailing => one(f64::from(
+                (about.journal.as_ref()).is_some_and(|tally| tally.failing.load(Relaxed)),
+            )),
             Gauge::StartTime => one(started.as_ref().map_or(0.0, |since| since.as_secs_f64())),
             Gauge::Build => vec![(vec![label("version", env!("CARGO_PKG_VERSION"))], 1.0)],
         };

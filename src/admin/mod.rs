@@ -12,6 +12,8 @@ mod status;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::session::Tally;
+
 pub use collector::Collector;
 pub use door::Door;
 pub use routes::ROUTES;
@@ -21,6 +23,8 @@ pub use server::{Bound, start};
 pub struct About {
     /// When the gate was started.
     pub started: SystemTime,
+    /// What has become of the journal's records, if one is kept.
+    pub journal: Option<Arc<Tally>>,
     /// Each listener of the configuration, in its order.
     pub listeners: Vec<ListenerFacts>,
     /// The configuration as it was written, without its comments. It holds paths of keys, and no secret.

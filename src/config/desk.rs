@@ -1,6 +1,6 @@
 //! The desk at which one section is read: it takes the values of keys and notes what is wrong with them.
 
-use core::ops::Range;
+use core::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
 
@@ -84,6 +84,25 @@ impl Desk<'_> {
             set,
             overridden,
         })
+    }
+
+    /// A number within bounds, if it was written.
+    pub(super) fn number(
+        &mut self,
+        name: &str,
+        key: Key<usize>,
+        bounds: RangeInclusive<usize>,
+    ) -> Option<usize> {
+        let written = self.located(name, key)?;
+        if !bounds.contains(&written.value) {
+            let problem = format!("{} is out of range", written.value);
+            let cure = match (bounds.start(), bounds.end()) {
+                (least, &usize::MAX) => format!("{least} or more"),
+                (least, most) => format!("{least} to {most}"),
+            };
+            self.findings.faults.push(written.complaint(problem, cure));
+        }
+        Some(written.value)
     }
 
     /// The value of a key that must be written.

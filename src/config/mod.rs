@@ -15,6 +15,7 @@ mod process;
 mod profile;
 mod relations;
 mod resolve;
+mod sift;
 mod tls;
 mod value;
 mod word;
@@ -28,7 +29,7 @@ pub use host::Host;
 pub use listener::{Advertised, Listener, PortSpan, Steering};
 pub use pool::{HostPort, Pin, Pool, Verify};
 pub use process::{
-    Admin, AdminAddress, Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts,
+    Admin, AdminAddress, Audit, Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts,
 };
 pub use profile::{Applied, PROFILES, Profile, Setting, Written};
 pub use tls::{ClientCertificates, KeyExchange, TlsVersion, TlsVersions};
@@ -59,7 +60,7 @@ pub struct Survey {
 /// Reads as much of a configuration as can be read.
 pub fn survey(text: &str) -> Survey {
     let mut findings = fault::Findings::new(text);
-    let file = file::parse(text, &mut findings);
+    let file = sift::parse(text, &mut findings);
     let mut config = file.map(|file| resolve::resolve(file, &mut findings));
     let (faults, warnings) = findings.into_parts();
     if let Some(config) = &mut config {
@@ -81,6 +82,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// `[admin]`, if it says where.
     pub admin: Option<Admin>,
+    /// `[audit]`, if it says where.
+    pub audit: Option<Audit>,
     /// `[[listener]]`, at least one, in the order of the file.
     pub listeners: Vec<Listener>,
     /// `[[pool]]`, at least one, in the order of the file.
@@ -117,6 +120,9 @@ impl Config {
         let hosts = hosts.flat_map(|(certificate, key)| [certificate, key]);
         for path in own.chain(inside).chain(hosts) {
             path.value = directory.join(&path.value);
+        }
+        if let Some(audit) = &mut self.audit {
+            audit.file.value = directory.join(&audit.file.value);
         }
         if let Some(admin) = &mut self.admin {
             if let AdminAddress::Unix(path) = &mut admin.address.value {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::Located;
+use crate::audit::Format;
 
 /// `[process]`: the cores that serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +104,19 @@ pub struct Admin {
     pub address: Located<AdminAddress>,
     /// `token_file`
     pub token_file: Option<Located<PathBuf>>,
+}
+
+/// `[audit]`: where and how the journal is kept; nothing if it is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// `file`
+    pub file: Located<PathBuf>,
+    /// `format`
+    pub format: Format,
+    /// `max_bytes`
+    pub max_bytes: usize,
+    /// `keep`
+    pub keep: usize,
 }
 
 /// A place for the admin server.

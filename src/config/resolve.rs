@@ -6,15 +6,17 @@ use toml::Spanned;
 use super::desk::{once, one_of_many};
 use super::fault::{Findings, Located};
 use super::file::{
-    AdminKeys, File, Key, LimitsKeys, ListenerKeys, LogKeys, PoolKeys, ProcessKeys, TimeoutsKeys,
+    AdminKeys, AuditKeys, File, Key, LimitsKeys, ListenerKeys, LogKeys, PoolKeys, ProcessKeys,
+    TimeoutsKeys,
 };
 use super::host::host;
 use super::relations::{self, ListenerDraft, PoolDraft};
 use super::value::{Name, OneLine};
 use super::{
-    Admin, AdminAddress, Config, Cores, KeyExchange, Limits, Listener, Log, LogFormat, LogLevel,
-    Pool, PortSpan, Process, Steering, Timeouts, Verify,
+    Admin, AdminAddress, Audit, Config, Cores, KeyExchange, Limits, Listener, Log, LogFormat,
+    LogLevel, Pool, PortSpan, Process, Steering, Timeouts, Verify,
 };
+use crate::audit::Format;
 use crate::limits;
 use crate::policy::{
     BackendProtection, BackendTls, ClientCcc, ClientTls, DataPeer, DataResumption, OnEmpty,
@@ -28,6 +30,7 @@ pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
     let limits = session_limits(file.limits, findings);
     let timeouts = timeouts(file.timeouts, findings);
     let admin = admin(file.admin, findings);
+    let audit = audit(file.audit, findings);
     for (section, count) in [("listener", file.listener.len()), ("pool", file.pool.len())] {
         if count == 0 {
             let cure = format!("a section [[{section}]]; see config/minimal.toml");
@@ -60,6 +63,7 @@ pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
         limits,
         timeouts,
         admin,
+        audit,
         listeners: listeners.into_iter().map(|draft| draft.listener).collect(),
         pools: pools.into_iter().map(|draft| draft.pool).collect(),
         hosts,
@@ -112,6 +116,25 @@ fn admin(section: Option<Spanned<AdminKeys>>, findings: &mut Findings) -> Option
     Some(Admin {
         address,
         token_file,
+    })
+}
+
+fn audit(section: Option<Spanned<AuditKeys>>, findings: &mut Findings) -> Option<Audit> {
+    let (mut desk, keys) = once("audit", section, findings);
+    let is_meant = keys.format.0.is_some() || keys.max_bytes.0.is_some() || keys.keep.0.is_some();
+    let file = match is_meant {
+        true => desk.need("file", keys.file, "\"/var/log/sluicegate/audit.json\""),
+        false => desk.located("file", keys.file),
+    };
+    let format = desk.or("format", keys.format, Format::Json);
+    let least = limits::JOURNAL_BYTES_MIN;
+    let max_bytes = desk.number("max_bytes", keys.max_bytes, least..=usize::MAX);
+    let keep = desk.number("keep", keys.keep, 1..=limits::JOURNALS_KEPT_MAX);
+    Some(Audit {
+        file: file?,
+        format,
+        max_bytes: max_bytes.unwrap_or(limits::JOURNAL_BYTES),
+        keep: keep.unwrap_or(limits::JOURNALS_KEPT),
     })
 }
 

@@ -631,3 +631,28 @@ fn ccc_and_strict_names_need_their_ground() {
         "listener[0].strict_sni"
     );
 }
+
+#[test]
+fn a_journal_needs_its_file_and_sane_bounds() {
+    let text = |keys: &str| format!("{MINIMAL}\n[audit]\n{keys}");
+    let config = read(&text("file = \"a.json\"\nformat = \"xferlog\"")).expect("it is right");
+    let audit = config
+        .relative_to(Path::new("/etc"))
+        .audit
+        .expect("it is written");
+    assert_eq!(audit.file.value, Path::new("/etc/a.json"));
+    assert_eq!(audit.format, crate::audit::Format::Xferlog);
+    assert_eq!(
+        (audit.max_bytes, audit.keep),
+        (crate::limits::JOURNAL_BYTES, crate::limits::JOURNALS_KEPT)
+    );
+    assert_eq!(read(MINIMAL).expect("it is right").audit, None);
+    let told = complaints(&text("keep = 0\nmax_bytes = 100")).join("\n");
+    for part in [
+        "audit.file: is missing",
+        "audit.keep: 0 is out of range",
+        "audit.max_bytes: 100 is out of range",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}

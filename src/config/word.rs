@@ -2,6 +2,7 @@
 
 use super::value::Choice;
 use super::{ClientCertificates, KeyExchange, LogFormat, LogLevel, Steering, TlsVersion, Verify};
+use crate::audit::Format;
 use crate::policy::{
     BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientIdentity, ClientProtection,
     ClientTls, DataPeer, DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, Pbsz,
@@ -24,6 +25,11 @@ impl Choice for LogFormat {
         ("human", Self::Human),
         ("json", Self::Json),
     ];
+}
+
+impl Choice for Format {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("json", Self::Json), ("xferlog", Self::Xferlog)];
 }
 
 impl Choice for Steering {

@@ -314,7 +314,9 @@ pub enum Note {
     LoginFailed,
     /// A client has named a user whom its certificate does not name.
     OtherUser,
-    /// A transfer has had its final reply.
+    /// The gate has refused a command by itself, and said so; which one, where it is one that it knows.
+    Refused(Option<Verb>, Code),
+    /// A transfer is over: it has had its final reply, or its session has ended amid it.
     Transferred(Account),
     /// A success without a byte was completed as an empty stream; how the backend's leg had ended.
     EmptyCompleted(End),
@@ -337,10 +339,16 @@ pub enum Note {
 }
 
 /// One transfer, accounted for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The command.
     pub verb: Verb,
+    /// Its argument.
+    pub path: Vec<u8>,
+    /// Where it was to begin (REST).
+    pub offset: u64,
+    /// Whether its bytes are lines (TYPE A, RFC 959 section 3.1.1.1).
+    pub ascii: bool,
     /// Which way.
     pub direction: Direction,
     /// Plain bytes moved.
@@ -349,10 +357,12 @@ pub struct Account {
     pub client: End,
     /// How the backend's leg ended.
     pub backend: End,
-    /// The client's final reply.
-    pub code: Code,
+    /// The client's final reply; none if it hears none any more.
+    pub code: Option<Code>,
     /// The client wished it to end (ABOR).
     pub aborted: bool,
+    /// Its session has ended before its outcome was known.
+    pub cut: bool,
 }
 
 /// Who ended a session.

@@ -10,7 +10,7 @@ use crate::limits::ACTIVE_PORT_MIN;
 impl Dialog {
     /// PORT (RFC 959 section 4.1.2).
     pub(super) fn port(&mut self, turn: &mut Turn, argument: &[u8]) {
-        if self.refuses_active(turn) {
+        if self.refuses_active(turn, Verb::Port) {
             return;
         }
         match read_port(argument) {
@@ -24,7 +24,7 @@ impl Dialog {
 
     /// EPRT (RFC 2428 section 2).
     pub(super) fn eprt(&mut self, turn: &mut Turn, argument: &[u8]) {
-        if self.refuses_active(turn) {
+        if self.refuses_active(turn, Verb::Eprt) {
             return;
         }
         match read_eprt(argument) {
@@ -40,10 +40,10 @@ impl Dialog {
         }
     }
 
-    fn refuses_active(&self, turn: &mut Turn) -> bool {
+    fn refuses_active(&self, turn: &mut Turn, asked: Verb) -> bool {
         if !self.rules.active {
             let text = "Active mode is not offered: use EPSV or PASV";
-            turn.answer(&Reply::new(occasion::NOT_OFFERED, text));
+            turn.refuse(asked, &Reply::new(occasion::NOT_OFFERED, text));
         }
         !self.rules.active
     }
@@ -67,6 +67,6 @@ impl Dialog {
             turn.answer(&Reply::new(occasion::OKAY, text));
             return self.arrange_backend(turn, None, Target::Port(address.port()));
         };
-        turn.answer(&Reply::new(occasion::NOT_THIS_PARAMETER, objection));
+        turn.refuse(asked, &Reply::new(occasion::NOT_THIS_PARAMETER, objection));
     }
 }

@@ -38,13 +38,13 @@ impl Dialog {
     /// May it, now? Then whoever answers the verb gets it.
     fn admit(&mut self, turn: &mut Turn, command: Command) {
         if let Some(refusal) = self.refusal(&command) {
-            return turn.answer(&refusal);
+            return turn.refuse(command.verb, &refusal);
         }
         match command.verb.row().answer {
             Answer::Gate => self.answer_own(turn, command),
             Answer::Backend => self.forward(turn, &command),
             Answer::Transfer(direction) => self.begin_transfer(turn, command, direction),
-            Answer::Refused => turn.answer(&answers::refused(command.verb)),
+            Answer::Refused => turn.refuse(command.verb, &answers::refused(command.verb)),
         }
     }
 
@@ -95,7 +95,7 @@ impl Dialog {
                 return self.leave_closing(turn, text, Blame::Client, "too many unknown commands");
             }
         }
-        turn.answer(&answers::malformed(malformed));
+        turn.refuse(None, &answers::malformed(malformed));
     }
 
     /// Passes a command on; everything the backend replies to it goes to the client.
@@ -104,7 +104,18 @@ impl Dialog {
         turn.note(Note::Forwarded);
         self.timers
             .arm(Timer::Work, turn.now + self.rules.patience.backend_reply);
+        if command.verb == Verb::Type {
+            let kind = command.argument.first().map(u8::to_ascii_uppercase);
+            self.client.asked_ascii = matches!(kind, Some(b'A' | b'E'));
+        }
         self.work = Work::Forwarding(command.verb);
+    }
+
+    /// TYPE counts when the backend has taken it (RFC 959 section 5.4).
+    fn type_replied(&mut self, verb: Verb, line: &ReplyLine) {
+        if verb == Verb::Type && !line.code.is_failure() {
+            self.client.ascii = self.client.asked_ascii;
+        }
     }
 
     pub(super) fn forwarded_replied(&mut self, turn: &mut Turn, verb: Verb, line: &ReplyLine) {
@@ -114,6 +125,7 @@ impl Dialog {
         }
         self.rest();
         turn.note(Note::Answered);
+        self.type_replied(verb, line);
         if verb == Verb::Rest && line.code.is_failure() {
             self.client.offset = 0;
         }

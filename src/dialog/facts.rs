@@ -89,6 +89,8 @@ pub(super) struct Transfer {
     pub(super) mode_z: bool,
     /// Where it starts in the file (REST): what is empty from there on may have bytes before.
     pub(super) offset: u64,
+    /// TYPE A (RFC 959 section 3.1.1.1).
+    pub(super) ascii: bool,
 }
 
 impl Transfer {
@@ -136,15 +138,19 @@ impl Transfer {
         self.reply.is_none() || self.proof == Proof::Asked
     }
 
-    pub(super) fn account(&self, code: Code) -> Account {
+    pub(super) fn account(&self, code: Option<Code>, cut: bool) -> Account {
         Account {
             verb: self.command.verb,
+            path: self.command.argument.clone(),
+            offset: self.offset,
+            ascii: self.ascii,
             direction: self.direction,
-            bytes: self.flowed.unwrap_or(0),
+            bytes: self.flowed.unwrap_or(self.moved),
             client: self.client.end().unwrap_or(End::Aborted),
             backend: self.backend.end().unwrap_or(End::Aborted),
             code,
             aborted: self.failure == Some(Why::Abor),
+            cut,
         }
     }
 }

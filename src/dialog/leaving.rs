@@ -2,6 +2,7 @@
 
 use super::action::{Action, Blame, Ending};
 use super::phase::{BackendStage, Work};
+use super::settling::note_transfer;
 use super::timers::Timers;
 use super::{Dialog, Turn};
 use crate::ftp::{Command, Reply, ReplyLine, Verb, occasion};
@@ -66,6 +67,9 @@ impl Dialog {
         if let Some(words) = words {
             self.cut_short(turn);
             turn.answer(words);
+        }
+        if let Work::Transferring(transfer) = &self.work {
+            note_transfer(turn, transfer, words.map(|words| words.code), true);
         }
         if self.backend.stage == BackendStage::There {
             turn.ask(&Command::new(Verb::Quit, ""));

@@ -72,6 +72,12 @@ impl Turn {
         self.push(Action::ToClient(reply.wire()));
     }
 
+    /// Answers what the gate itself will not have.
+    fn refuse(&mut self, verb: impl Into<Option<Verb>>, reply: &Reply) {
+        self.note(Note::Refused(verb.into(), reply.code));
+        self.answer(reply);
+    }
+
     fn ask(&mut self, command: &Command) {
         self.push(Action::ToBackend(command.wire()));
     }

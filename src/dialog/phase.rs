@@ -39,6 +39,10 @@ pub(super) struct Client {
     pub(super) offset: u64,
     /// MODE Z is on: bytes of data are not bytes of files.
     pub(super) mode_z: bool,
+    /// TYPE A, until another one is taken (RFC 959 section 5.1).
+    pub(super) ascii: bool,
+    /// What the TYPE at the backend asks for.
+    pub(super) asked_ascii: bool,
 }
 
 impl Default for Client {
@@ -59,6 +63,8 @@ impl Default for Client {
             passing: None,
             offset: 0,
             mode_z: false,
+            ascii: true,
+            asked_ascii: false,
         }
     }
 }

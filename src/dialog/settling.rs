@@ -70,7 +70,7 @@ impl Dialog {
         if transfer.abor {
             turn.answer(&Reply::new(occasion::DATA_CLOSED, "Aborted"));
         }
-        self.note_transfer(turn, &transfer, code);
+        note_transfer(turn, &transfer, Some(code), false);
         if code == occasion::CLOSING {
             return self.leave(turn, None, Blame::Backend, "backend said 421");
         }
@@ -89,23 +89,6 @@ impl Dialog {
             self.timers
                 .arm(Timer::Work, turn.now + self.rules.patience.backend_reply);
         }
-    }
-
-    fn note_transfer(&self, turn: &mut Turn, transfer: &Transfer, code: Code) {
-        let account = transfer.account(code);
-        match account.direction {
-            Direction::Download if account.bytes == 0 && !code.is_failure() => {
-                turn.note(Note::EmptyCompleted(account.backend));
-            }
-            Direction::Upload
-                if account.bytes == 0
-                    && matches!(transfer.failure, Some(Why::Leg(Side::Client, _))) =>
-            {
-                turn.note(Note::FalseEmptyRefused(account.client));
-            }
-            _ => {}
-        }
-        turn.note(Note::Transferred(account));
     }
 
     pub(super) fn resync_replied(&mut self, turn: &mut Turn, line: &ReplyLine) {
@@ -183,4 +166,23 @@ impl Dialog {
         }
         self.drive(turn);
     }
+}
+
+/// A transfer is over; whether because its session is (`cut`), and what the client has heard of it.
+pub(super) fn note_transfer(turn: &mut Turn, transfer: &Transfer, code: Option<Code>, cut: bool) {
+    let account = transfer.account(code, cut);
+    let is_success = code.is_some_and(|code| !code.is_failure());
+    match account.direction {
+        Direction::Download if account.bytes == 0 && is_success => {
+            turn.note(Note::EmptyCompleted(account.backend));
+        }
+        Direction::Upload
+            if account.bytes == 0
+                && matches!(transfer.failure, Some(Why::Leg(Side::Client, _))) =>
+        {
+            turn.note(Note::FalseEmptyRefused(account.client));
+        }
+        _ => {}
+    }
+    turn.note(Note::Transferred(account));
 }

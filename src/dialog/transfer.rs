@@ -21,13 +21,13 @@ impl Dialog {
         let wants_private = self.rules.client_protection == ClientProtection::Private;
         if wants_private && self.client.protection == Protection::Clear {
             let text = "Data connections must be private: PROT P";
-            return turn.answer(&Reply::new(occasion::WRONG_PROTECTION, text));
+            let reply = Reply::new(occasion::WRONG_PROTECTION, text);
+            return turn.refuse(command.verb, &reply);
         }
         let Some(plan) = self.plan.take() else {
-            return turn.answer(&Reply::new(
-                occasion::NO_DATA_CONNECTION,
-                "Use EPSV, PASV, EPRT or PORT first",
-            ));
+            let text = "Use EPSV, PASV, EPRT or PORT first";
+            let reply = Reply::new(occasion::NO_DATA_CONNECTION, text);
+            return turn.refuse(command.verb, &reply);
         };
         let backend_target = match plan.backend {
             Ok(target) => target,
@@ -36,7 +36,8 @@ impl Dialog {
                     turn.push(Action::ClosePassive(Side::Client));
                 }
                 let text = format!("No data connection: {why}");
-                return turn.answer(&Reply::new(occasion::NO_DATA_CONNECTION, text));
+                let reply = Reply::new(occasion::NO_DATA_CONNECTION, text);
+                return turn.refuse(command.verb, &reply);
             }
         };
         let backend_protection = self.wanted_protection();
@@ -81,6 +82,7 @@ impl Dialog {
             abor: false,
             mode_z: self.client.mode_z,
             offset: std::mem::take(&mut self.client.offset),
+            ascii: self.client.ascii,
         }));
     }
 

@@ -3,6 +3,7 @@
 //! It never moves a byte between a client and a backend.
 
 pub mod check;
+mod journal;
 pub mod logging;
 mod names;
 mod start;
@@ -16,7 +17,7 @@ use std::thread;
 
 use async_channel::Sender;
 use glommio::ExecutorJoinHandle;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::admin::Collector;
@@ -24,6 +25,7 @@ use crate::ftp::escape;
 use crate::metrics::{Counter, Phase, Snapshot};
 use crate::shard::Mail;
 use check::Prepared;
+use journal::{Journal, Reopen};
 
 pub use start::{Fault, start};
 
@@ -32,6 +34,7 @@ pub struct Running {
     addresses: Vec<Vec<SocketAddr>>,
     shards: Vec<Shard>,
     collector: Arc<Collector>,
+    journal: Option<Journal>,
     /// Cores tell their end here, and whoever else ends the process.
     news: (SyncSender<News>, Receiver<News>),
     /// Keeps the thread that looks up names, if there are any.
@@ -88,6 +91,9 @@ impl Running {
                 .map_err(|fault| io::Error::other(fault.to_string()))?;
             self.collector.finish(at, &last);
         }
+        if let Some(journal) = &self.journal {
+            journal.finish();
+        }
         Ok(self.collector.merged())
     }
 }
@@ -105,7 +111,8 @@ pub fn run(prepared: &Prepared) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    if let Err(error) = hear_signals(running.news.0.clone()) {
+    let reopen = running.journal.as_ref().map(Journal::reopener);
+    if let Err(error) = hear_signals(running.news.0.clone(), reopen) {
         tracing::error!(%error, "signals cannot be heard");
         return ExitCode::FAILURE;
     }
@@ -120,6 +127,9 @@ pub fn run(prepared: &Prepared) -> ExitCode {
     // We hold a sender ourselves, so the channel does not close.
     if let Ok(News::CoreEnded(cpu)) = running.news.1.recv() {
         tracing::error!(cpu, "a core has died: the process ends with it");
+        if let Some(journal) = &running.journal {
+            journal.finish();
+        }
         return ExitCode::FAILURE;
     }
     tracing::info!("stopping: no new sessions, transfers may end");
@@ -135,10 +145,17 @@ pub fn run(prepared: &Prepared) -> ExitCode {
     }
 }
 
-fn hear_signals(news: SyncSender<News>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+fn hear_signals(news: SyncSender<News>, reopen: Option<Reopen>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let hear = move || {
-        for _ in signals.forever() {
+        for signal in signals.forever() {
+            if signal == SIGHUP {
+                match &reopen {
+                    Some(reopen) => reopen.ask(),
+                    None => tracing::info!("SIGHUP: there is no journal to reopen"),
+                }
+                continue;
+            }
             // The first one is enough; those after it find nobody who listens.
             let _unheard = news.try_send(News::Stop);
         }

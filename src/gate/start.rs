@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use glommio::{LocalExecutorBuilder, Placement};
 
 use super::check::Prepared;
+use super::journal::{Journal, Writer};
 use super::names::{self, Names};
 use super::{EndNotice, News, Running, Shard, logging, news};
 use crate::admin::{self, About, Collector, Door, ListenerFacts, Office};
@@ -59,6 +60,8 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
     }
     let members = resolve_all(&config.pools)?;
     let names = Names::resolve(&config.listeners)?;
+    let journal = open_journal(config).map_err(|fault| vec![fault])?;
+    let (journal, writer) = journal.unzip();
     let mut plan = Plan {
         id: 0,
         shards: cores.len(),
@@ -66,6 +69,7 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
         sessions_max: sessions,
         sessions: Arc::default(),
         drain: config.timeouts.drain,
+        journal: journal.as_ref().map(|journal| journal.outbox.clone()),
         sites: sites(prepared, &members, &names.addresses()),
     };
     try_addresses(&plan.sites).map_err(|fault| vec![CoreFault::Bind(fault).told(prepared)])?;
@@ -88,9 +92,14 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
         collector: Arc::new(Collector::new(&cores, boxes.collect())),
         addresses,
         shards,
+        journal,
         news,
         _names: None,
     };
+    if let Some(writer) = writer {
+        let told = |error| Fault::Machine(format!("the journal did not start: {error}"));
+        writer.start().map_err(|error| vec![told(error)])?;
+    }
     if let Some(bound) = admin {
         open_office(bound, &running, prepared).map_err(|fault| vec![fault])?;
     }
@@ -115,6 +124,19 @@ fn bind_admin(config: &Config) -> Result<Option<admin::Bound>, Fault> {
         .map_err(told)
 }
 
+/// Before the cores start, as they are given the way to it.
+fn open_journal(config: &Config) -> Result<Option<(Journal, Writer)>, Fault> {
+    let Some(audit) = &config.audit else {
+        return Ok(None);
+    };
+    let told = |error: io::Error| {
+        let problem = format!("cannot open {}: {error}", audit.file.value.display());
+        let cure = "a file in a directory that this process may write";
+        Fault::Complaint(audit.file.complaint(problem, cure))
+    };
+    Journal::open(audit).map(Some).map_err(told)
+}
+
 /// After the cores have started: executors are started before other threads.
 fn open_office(bound: admin::Bound, running: &Running, prepared: &Prepared) -> Result<(), Fault> {
     let config = &prepared.config;
@@ -132,6 +154,10 @@ fn open_office(bound: admin::Bound, running: &Running, prepared: &Prepared) -> R
         ),
         about: About {
             started: SystemTime::now(),
+            journal: running
+                .journal
+                .as_ref()
+                .map(|journal| Arc::clone(&journal.tally)),
             listeners: (config.listeners.iter())
                 .zip(&running.addresses)
                 .map(listener)

@@ -209,6 +209,7 @@ catalog! {
         PassivePortsInUse, "sluicegate_passive_ports_in_use", [], "Passive ports of a listener that wait for a data connection.";
         Backends, "sluicegate_backends", [], "Members of a pool.";
         BackendsResting, "sluicegate_backends_resting", [], "Members of a pool that some core could not reach lately, and tries behind the others.";
+        AuditFailing, "sluicegate_audit_failing", [], "Whether the audit journal could not be written the last time: 1, else 0.";
         StartTime, "sluicegate_start_time_seconds", [], "When the gate was started, in seconds since 1970.";
         Build, "sluicegate_build_info", [], "Always 1; the version is in the label.";
     }
@@ -220,6 +221,9 @@ catalog! {
         CoreRun, "sluicegate_core_run_seconds_total", [], "Time that the threads of the cores have run on a CPU (/proc/self/task/TID/schedstat).";
         CoreDelay, "sluicegate_core_run_delay_seconds_total", [], "Time that the threads of the cores have waited for a CPU although they could have run (/proc/self/task/TID/schedstat).";
         LogLinesDropped, "sluicegate_log_lines_dropped_total", [], "Lines of the log dropped because they came faster than they could be written.";
+        AuditWritten, "sluicegate_audit_records_written_total", [], "Lines of the audit journal written.";
+        AuditDropped, "sluicegate_audit_records_dropped_total", [], "Records of the audit journal dropped because its queue was full.";
+        AuditLost, "sluicegate_audit_records_lost_total", [], "Records of the audit journal lost because its file could not be written.";
     }
 }
 

@@ -42,6 +42,7 @@ impl Session {
 
     /// For a session that has panicked: the client hears that it was not its fault, and nothing else is touched.
     pub async fn apologise(&mut self) {
+        self.tell_ended("gate", "panic");
         let reply = Reply::new(occasion::CLOSING, "Internal error: this session is ended");
         if self.client.say(&reply.wire()).is_err() {
             return;

@@ -147,6 +147,7 @@ impl Session {
         if let Err(fault) = outcome {
             let (session, client) = (self.id, leg.peer().ip());
             tracing::info!(session, %client, %fault, "TLS handshake of the client failed");
+            self.tell_handshake(&fault);
             if let Fault::Tls(tls::Fault::Certificate(_) | tls::Fault::NoCertificate) = fault {
                 self.count(Counter::ClientCertificatesRefused);
             }
@@ -176,7 +177,8 @@ impl Session {
                     self.backend = Backend::Absent;
                     return Poll::Ready(FromBackend::Unreachable);
                 };
-                self.card.backend.set(Some(reached.leg.leg().peer()));
+                let peer = reached.leg.leg().peer();
+                self.card.backend.set(Some(peer));
                 self.backend = Backend::There(Box::new(There {
                     member: reached.member,
                     leg: reached.leg,
@@ -184,6 +186,7 @@ impl Session {
                     lost: false,
                     tls: None,
                 }));
+                self.tell_reached();
                 Poll::Ready(FromBackend::Reached)
             }
             // Replies wait in the socket while the client does not take those that are there.

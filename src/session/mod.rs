@@ -4,10 +4,12 @@
 
 mod bell;
 mod card;
+mod chronicle;
 mod ending;
 mod inputs;
 mod introduce;
 mod notes;
+mod outbox;
 mod perform;
 mod transfer;
 
@@ -33,11 +35,13 @@ use crate::sys::clock;
 use crate::tls::setup::{ListenerTls, PoolTls};
 use crate::tls::{ClientResume, ServerResume};
 use crate::upstream::Reach;
+use chronicle::Chronicle;
 use notes::Stamps;
 use transfer::Transfer;
 
 pub use bell::Bell;
 pub use card::{Card, Cards, Running};
+pub use outbox::{Letter, Outbox, Tally};
 
 /// What the sessions of one listener share on one core.
 pub struct Site {
@@ -91,17 +95,20 @@ pub struct Core {
     pub bell: Bell,
     /// What can be seen of its sessions.
     pub cards: Cards,
+    /// Where records go, if a journal is kept.
+    pub journal: Option<Outbox>,
 }
 
 impl Core {
     /// A core that has counted nothing yet.
     #[must_use]
-    pub fn new(cpu: usize) -> Self {
+    pub fn new(cpu: usize, journal: Option<Outbox>) -> Self {
         Self {
             cpu,
             recorder: RefCell::default(),
             bell: Bell::default(),
             cards: Cards::default(),
+            journal,
         }
     }
 }
@@ -138,6 +145,7 @@ pub struct Session {
     /// How often the bell has been heard.
     rings: u32,
     stamps: Stamps,
+    chronicle: Chronicle,
 }
 
 /// The backend's control connection.
@@ -202,7 +210,9 @@ impl Session {
             alarm: Alarm::new(),
             rings: 0,
             stamps,
+            chronicle: Chronicle::default(),
         };
+        session.tell_opened();
         (session, greeting)
     }
 
@@ -218,6 +228,7 @@ impl Session {
             let actions = self.dialog.step(now, input);
             self.perform(actions);
             if let Some(ending) = self.dialog.ending() {
+                self.tell_ending(ending);
                 self.close().await;
                 return ending;
             }

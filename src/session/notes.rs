@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::{Backend, Core, Session};
+use crate::audit::Event;
 use crate::dialog::{Account, End, Note, Side};
-use crate::ftp::{Direction, escape, occasion};
+use crate::ftp::{Code, Direction, Verb, escape, occasion};
 use crate::metrics::{Counter, Phase};
 use crate::policy::{OnUnfinished, PeerIdentity};
 use crate::sys::clock;
@@ -82,23 +83,21 @@ impl Session {
             }
             Note::Forwarded => self.stamps.forwarded(),
             Note::Answered => self.answered(),
-            Note::LoggedIn(user) => {
-                self.observe(Phase::Login);
-                self.count(Counter::LoginsOk);
-                let user = escape(&user);
-                tracing::info!(session, user, "logged in");
-                *self.card.user.borrow_mut() = Some(user);
-            }
+            Note::LoggedIn(user) => self.logged_in(&user),
             Note::LoginFailed => {
                 self.count(Counter::LoginsFailed);
+                self.tell(|| Event::LoginFailed);
                 tracing::info!(session, client = %self.ends.client.ip(), "login failed");
             }
             Note::OtherUser => {
                 self.count(Counter::OtherUsersRefused);
+                self.tell_refused(Some(Verb::User), None, "user not named by the certificate");
                 tracing::warn!(session, client = %self.client.leg().peer().ip(), "the client's certificate does not name this user");
             }
-            Note::Transferred(account) => self.transferred(&account),
+            Note::Refused(verb, code) => self.tell_refused(verb, Some(code), "command"),
+            Note::Transferred(account) => self.transferred(account),
             Note::EmptyCompleted(backend) => {
+                self.tell_completed();
                 if backend != End::Clean {
                     tally(&self.core, Counter::EmptyUnfinished, &[backend.word()]);
                     tracing::info!(session, ?backend, "empty stream completed for the client");
@@ -106,23 +105,47 @@ impl Session {
             }
             Note::FalseEmptyRefused(client) => {
                 self.count(Counter::FalseEmptiesRefused);
+                self.chronicle.policy("false empty: refused");
                 tracing::info!(session, ?client, "not passed on as an empty file");
             }
             Note::Unfinished(side) => {
                 let (counter, policy) = self.unfinished(side);
                 self.count(counter);
+                self.tell_unfinished(side, policy);
                 tracing::info!(session, ?side, ?policy, "stream without close_notify");
-            }
-            Note::Overran(side, phase) => {
-                tracing::info!(session, ?side, ?phase, "data leg overran")
             }
             Note::Injected(side) => {
                 self.count(Counter::InjectionsRefused);
+                self.tell_refused(None, None, "clear text behind the start of TLS");
                 tracing::warn!(
                     session,
                     ?side,
                     "injection: bytes behind the start or the end of TLS"
                 );
+            }
+            Note::Overran(..)
+            | Note::Cleared(_)
+            | Note::ClearRefused(_)
+            | Note::Resynchronised
+            | Note::Unsolicited(_) => self.remark(&note),
+        }
+    }
+
+    fn logged_in(&mut self, user: &[u8]) {
+        self.tell_login(user);
+        self.observe(Phase::Login);
+        self.count(Counter::LoginsOk);
+        let user = escape(user);
+        tracing::info!(session = self.id, user, "logged in");
+        *self.card.user.borrow_mut() = Some(user);
+    }
+
+    /// What nobody counts and the log tells.
+    fn remark(&self, note: &Note) {
+        let session = self.id;
+        match note {
+            Note::Overran(side, phase) => {
+                tracing::info!(session, ?side, ?phase, "data leg overran")
             }
             Note::Cleared(side) => {
                 tracing::info!(session, ?side, "TLS taken off the control connection");
@@ -139,6 +162,8 @@ impl Session {
                     "reply that belongs to no command"
                 );
             }
+            // The others are counted, and told where they are.
+            _ => {}
         }
     }
 
@@ -166,6 +191,7 @@ impl Session {
             Side::Backend => &self.card.backend_tls,
         };
         *card.borrow_mut() = Some(facts.clone());
+        self.tell_secured(side, &facts);
         self.count(match (side, facts.version) {
             (Side::Client, TlsVersion::V12) => Counter::ClientTls12,
             (Side::Client, TlsVersion::V13) => Counter::ClientTls13,
@@ -228,7 +254,8 @@ impl Session {
         (counter, policy)
     }
 
-    fn transferred(&mut self, account: &Account) {
+    fn transferred(&mut self, mut account: Account) {
+        account.bytes = account.bytes.max(self.chronicle.moved());
         self.observe(Phase::Transfer);
         self.observe(Phase::FinalReply);
         let (bytes, outcomes) = match account.direction {
@@ -237,7 +264,7 @@ impl Session {
         };
         let mut recorder = self.core.recorder.borrow_mut();
         recorder.add(bytes, account.bytes);
-        let outcome = outcome(account);
+        let outcome = outcome(&account);
         recorder.count(outcomes[outcome as usize]);
         drop(recorder);
         let completed = match outcome {
@@ -276,9 +303,10 @@ impl Session {
                 "data connection refused: it has not the certificate of its control connection"
             );
         }
-        let code = account.code.number();
+        let code = account.code.map(Code::number);
         let (client, backend, bytes) = (account.client, account.backend, account.bytes);
         tracing::info!(session, verb, bytes, code, ?client, ?backend, "transfer");
+        self.tell_transfer(account, WORDS[outcome as usize]);
     }
 }
 
@@ -316,6 +344,9 @@ enum Outcome {
     Aborted,
 }
 
+/// The same, as metrics and journal write it.
+const WORDS: [&str; 5] = ["completed", "refused", "unestablished", "broken", "aborted"];
+
 const DOWNLOADS: [Counter; 5] = [
     Counter::DownloadsCompleted,
     Counter::DownloadsRefused,
@@ -333,7 +364,10 @@ const UPLOADS: [Counter; 5] = [
 ];
 
 fn outcome(account: &Account) -> Outcome {
-    match account.code {
+    let Some(code) = account.code.filter(|_| !account.cut) else {
+        return Outcome::Broken;
+    };
+    match code {
         _ if account.aborted => Outcome::Aborted,
         code if !code.is_failure() => Outcome::Completed,
         occasion::NOT_RESUMED

@@ -193,6 +193,7 @@ impl Session {
             Err(fault) => {
                 tracing::warn!(session = self.id, listener = self.site.name, %fault, "no passive port");
                 self.count(Counter::PassivePortsExhausted);
+                self.tell_refused(None, None, "no passive port");
                 None
             }
         };
@@ -201,6 +202,7 @@ impl Session {
 
     fn open_data(&mut self, plan: DataPlan) {
         self.stamps.start(Phase::Transfer);
+        self.chronicle.begin(plan);
         let running = Running {
             direction: plan.direction,
             began: clock::now(),
@@ -283,6 +285,8 @@ impl Session {
                 self.stamps.began(Phase::FinalReply, at);
             }
             let strangers = transfer.strangers();
+            self.chronicle
+                .closed(transfer.opened.clone(), transfer.all_moved(), strangers);
             self.core
                 .recorder
                 .borrow_mut()

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::chronicle::LegFacts;
 use super::notes::tally;
 use super::{Core, Site};
 use crate::data::{Opened, Opening};
@@ -28,6 +29,10 @@ pub(super) struct Transfer {
     relay: Option<Relay>,
     news: VecDeque<DataNews>,
     strangers: u64,
+    /// What came about, client's leg and backend's, for the record.
+    pub(super) opened: [Option<LegFacts>; 2],
+    /// All bytes, once they have stopped.
+    flowed: Option<u64>,
     core: Rc<Core>,
     began: Instant,
     /// Since when bytes may flow, until the first one has.
@@ -79,6 +84,8 @@ impl Transfer {
             relay: None,
             news,
             strangers: 0,
+            opened: [None, None],
+            flowed: None,
             core: Rc::clone(core),
             began: clock::now(),
             ready: None,
@@ -160,6 +167,7 @@ impl Transfer {
                 DataNews::Connected(side)
             }
             Opened::Up(leg) => {
+                self.opened[usize::from(side == Side::Backend)] = Some(LegFacts::of(&leg));
                 if let Some(facts) = leg.facts() {
                     self.secured(side, &facts);
                     let (session, version) = (self.session, facts.version.as_str());
@@ -217,6 +225,7 @@ impl Transfer {
         self.core.recorder.borrow_mut().add(path, report.bytes);
         let (source, sink) = relay.into_legs();
         self.source_ended = Some(clock::now());
+        self.flowed = Some(report.bytes);
         self.ended = self.source_ended;
         let (source_side, sink_side) = (Side::source(self.direction), Side::sink(self.direction));
         let (ended, survivor, survivor_side) = if report.side == source_side {
@@ -278,6 +287,11 @@ impl Transfer {
     /// Plain bytes moved so far, while they flow.
     pub(super) fn moved(&self) -> Option<u64> {
         self.relay.as_ref().map(Relay::moved)
+    }
+
+    /// Plain bytes moved, whether they still flow or not.
+    pub(super) fn all_moved(&self) -> u64 {
+        self.flowed.or_else(|| self.moved()).unwrap_or(0)
     }
 
     /// When the last of the legs that were up has ended, if any was.

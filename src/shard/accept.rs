@@ -11,6 +11,7 @@ use futures_lite::FutureExt as _;
 use glommio::timer::sleep;
 
 use super::permits::{Permit, Permits};
+use crate::audit::{Event, Refusal};
 use crate::dialog::Actions;
 use crate::ftp::{Reply, occasion};
 use crate::leg::Leg;
@@ -83,13 +84,30 @@ impl Accepting {
                 .borrow_mut()
                 .count(Counter::SessionsRefused);
             tracing::warn!(client = %stream.peer(), listener = self.site.name, "too many sessions");
+            self.tell_turned_away(&stream);
             let hears = self.site.rules.speaks_first();
             glommio::spawn_local(turn_away(stream, hears)).detach();
             return;
         };
-        let id = self.ids.replace(self.ids.get() + self.stride);
+        let id = self.next_id();
         let (site, core) = (Rc::clone(&self.site), Rc::clone(&self.core));
         glommio::spawn_local(arrive(id, stream, site, core, permit)).detach();
+    }
+
+    fn next_id(&self) -> u64 {
+        self.ids.replace(self.ids.get() + self.stride)
+    }
+
+    /// It has a number although it has no session: whoever was turned away may ask why.
+    fn tell_turned_away(&self, stream: &Stream) {
+        if let Some(journal) = &self.core.journal {
+            let refusal = Refusal {
+                what: "too many sessions",
+                detail: Some(format!("{} at {}", stream.peer(), self.site.name)),
+                ..Refusal::default()
+            };
+            journal.put(self.next_id(), Event::Refused(refusal));
+        }
     }
 }
 

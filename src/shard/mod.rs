@@ -27,7 +27,7 @@ use crate::net::{Alarm, Listener, PortRange};
 use crate::policy::{Advertise, DataPeer, Networks, SendProxy, SiteRules};
 use crate::pool::Pool;
 use crate::relay::Budget;
-use crate::session::{Core, Inside, Site};
+use crate::session::{Core, Inside, Outbox, Site};
 use crate::sys::{clock, schedstat};
 use crate::tls::setup::{ListenerTls, PoolTls};
 use permits::Permits;
@@ -49,6 +49,8 @@ pub struct Plan {
     pub sessions: Arc<AtomicUsize>,
     /// How long transfers may go on when the process is told to stop.
     pub drain: Duration,
+    /// Where records go, if a journal is kept.
+    pub journal: Option<Outbox>,
     /// What it listens for.
     pub sites: Vec<SitePlan>,
 }
@@ -119,7 +121,7 @@ pub type Ready = Result<Vec<Vec<SocketAddr>>, BindFault>;
 
 /// Serves until the gate says stop; gives the last state of the recorder.
 pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> Snapshot {
-    let core = Rc::new(Core::new(plan.cpu));
+    let core = Rc::new(Core::new(plan.cpu, plan.journal.clone()));
     let permits = Rc::new(Permits::new(plan.sessions_max, Arc::clone(&plan.sessions)));
     let ids = Rc::new(Cell::new(plan.id as u64));
     let mut desk = mailbox::Desk {

@@ -11,6 +11,7 @@ mod during;
 mod hosts;
 mod identity;
 mod modes;
+mod notes;
 mod replies;
 mod script;
 mod uploads;

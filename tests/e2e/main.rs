@@ -30,6 +30,7 @@ mod habits;
 mod hosts;
 mod identity;
 mod interop;
+mod journal;
 mod limits;
 mod login;
 mod metrics;

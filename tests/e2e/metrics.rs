@@ -397,3 +397,20 @@ fn prometheus_reads_classic_and_native_histograms() {
         assert!(median > 0.0 && median < 3600.0, "{quantile} is {median}");
     }
 }
+
+#[test]
+fn the_rules_that_are_shipped_pass_promtool() {
+    let _scene = Scene::new();
+    let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/prometheus");
+    for arguments in [
+        &["check", "rules", "recording.rules.yml", "alerts.rules.yml"][..],
+        &["check", "config", "--syntax-only", "scrape.yml"],
+        &["test", "rules", "alerts.test.yml"],
+    ] {
+        let mut promtool = Command::new(PROMTOOL);
+        let said = run(promtool.args(arguments).current_dir(&shipped))
+            .ok()
+            .text();
+        assert!(said.contains("SUCCESS"), "{arguments:?}: {said}");
+    }
+}

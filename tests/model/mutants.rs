@@ -243,7 +243,10 @@ impl Mutant {
             }
             Self::Flood => {
                 if actions.contains(&Action::CloseData) {
-                    actions.extend(std::iter::repeat_n(Action::Note(Note::LoginFailed), 100));
+                    actions.extend(std::iter::repeat_n(
+                        Action::Note(Note::LoginFailed),
+                        sluicegate::limits::ACTIONS_PER_STEP_MAX + 1,
+                    ));
                 }
             }
             Self::Overtaker => interject(actions, &["RETR f"], "200 Fine\r\n"),

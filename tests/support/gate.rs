@@ -65,6 +65,10 @@ impl Setup {
         self.with("admin", key, value)
     }
 
+    pub(crate) fn audit(self, key: &'static str, value: &str) -> Self {
+        self.with("audit", key, value)
+    }
+
     pub(crate) fn listener(self, key: &'static str, value: &str) -> Self {
         self.with("[listener]", key, value)
     }
