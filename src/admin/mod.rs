@@ -4,6 +4,7 @@
 
 mod collector;
 mod exposition;
+mod page;
 mod routes;
 mod server;
 mod status;
