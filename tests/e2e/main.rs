@@ -28,6 +28,7 @@ mod identity;
 mod limits;
 mod login;
 mod modes;
+mod page;
 mod panics;
 mod pressure;
 mod servers;

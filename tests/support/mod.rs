@@ -3,6 +3,7 @@
 //! The tests in `tests/e2e` use it. Everything here blocks and is bounded by a deadline, everything started is
 //! ended when its value is dropped, and nothing here knows the gate's insides: it speaks FTP over sockets.
 
+pub(crate) mod browser;
 pub(crate) mod certs;
 pub(crate) mod clients;
 pub(crate) mod gate;
