@@ -125,7 +125,7 @@ function wants(status, window) {
     if (!resting.length) continue;
     const all = resting.length === pool.members.length && resting.every(member => member.resting_on >= member.cores);
     const names = resting.map(member => member.address).join(", ");
-    add(all ? "bad" : "warn", `Pool ${pool.pool}`, all ? `no member can be reached: ${names}` : `${names} could not be reached lately, and ${resting.length > 1 ? "come" : "comes"} behind the others`);
+    add(all ? "bad" : "warn", `Pool ${pool.pool}`, all ? `no member can be reached: ${names}` : `${names} could not be reached lately by some cores, which try others first`);
   }
   for (const listener of status.listeners) {
     const share = listener.passive_ports ? listener.passive_ports_in_use / listener.passive_ports : 0;
