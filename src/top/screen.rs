@@ -121,36 +121,31 @@ fn figures<'a>(model: &Model, status: &Status, palette: &Palette) -> Vec<Line<'a
     };
     let total = |family: &str| scaled(sum(model.counted(status), family, &[]) as f64);
     let bytes = "sluicegate_transfer_bytes_total";
-    let completed = rate("sluicegate_transfers_total", &["\"completed\""]);
     let core = model
         .cpu()
         .and_then(|cpu| status.cores.iter().find(|core| core.cpu == cpu));
     let (sessions, transfers) = core.map_or((status.sessions, status.transfers), |core| {
         (core.sessions, core.transfers)
     });
-    let line = |figures: &[(&str, String)]| {
-        let spans = figures.iter().flat_map(|(name, value)| {
-            let value = Span::styled(format!("{value:<7}"), palette.strong);
-            [Span::styled(format!("{name} "), palette.faint), value]
+    let line = |figures: Vec<(&'static str, String)>| {
+        let spans = figures.into_iter().flat_map(|(name, value)| {
+            let value = Span::styled(format!("{value:<8}"), palette.strong);
+            [Span::styled(format!("{name:<9} "), palette.faint), value]
         });
-        Line::from(
-            spans
-                .map(|span| Span::styled(span.content.into_owned(), span.style))
-                .collect::<Vec<_>>(),
-        )
+        Line::from_iter(spans)
     };
     vec![
         Line::default(),
-        line(&[
-            ("sessions ", sessions.to_string()),
-            ("running  ", transfers.to_string()),
+        line(vec![
+            ("sessions", sessions.to_string()),
+            ("running", transfers.to_string()),
             ("logins/s", rate("sluicegate_logins_total", &["\"ok\""])),
         ]),
-        line(&[
-            ("complet/s", completed),
-            ("down B/s ", rate(bytes, &["\"download\""])),
-            ("up B/s  ", rate(bytes, &["\"upload\""])),
-            ("empty", total("sluicegate_empty_completions_total")),
+        line(vec![
+            ("ended/s", rate("sluicegate_transfers_total", &[])),
+            ("down B/s", rate(bytes, &["\"download\""])),
+            ("up B/s", rate(bytes, &["\"upload\""])),
+            ("empties", total("sluicegate_empty_completions_total")),
         ]),
         Line::default(),
     ]

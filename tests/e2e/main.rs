@@ -35,4 +35,5 @@ mod servers;
 mod stop;
 #[path = "../support/mod.rs"]
 mod support;
+mod top;
 mod ways;
