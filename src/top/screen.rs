@@ -12,7 +12,7 @@ use super::model::{Model, PhaseRow, Status, sum};
 const WIDE: u16 = 128;
 
 /// Width of the column of names.
-const NAME: usize = 20;
+const NAME: usize = 30;
 
 /// Styles; without colour the same is said with weight.
 pub(super) struct Palette {

@@ -36,8 +36,15 @@ const scoped = (status, scope) =>
 
 const grown = (before, after, key) => (after.counters[key] ?? 0) - (before.counters[key] ?? 0);
 
-/** A series taken apart: sluicegate_logins_total{outcome="ok"} is the family "logins" with its labels. */
+const parsed = new Map();
+
+/** A series taken apart: sluicegate_logins_total{outcome="ok"} is the family "logins" with its labels. Each is read once. */
 function parse(series) {
+  if (!parsed.has(series)) parsed.set(series, read(series));
+  return parsed.get(series);
+}
+
+function read(series) {
   const [, family, labels = ""] = /^([^{]*)(?:\{(.*)\})?$/s.exec(series);
   const pairs = [...labels.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, key, value]) => [key, value]);
   const words = family.replace(/^sluicegate_/, "").replace(/_(total|seconds)$/, "").replaceAll("_", " ");
@@ -51,15 +58,14 @@ function title(series) {
   return [family, ...said].join(" · ");
 }
 
-/** The sum of all series of a family whose labels fit. */
-function sum(of, family, labels = {}) {
-  let total = 0;
-  for (const [series, value] of Object.entries(of)) {
-    const parsed = parse(series);
-    if (parsed.family === family && Object.entries(labels).every(([key, wanted]) => parsed.labels[key] === wanted)) total += value;
-  }
-  return total;
-}
+/** The series of a family whose labels fit. */
+const seriesOf = (of, family, labels = {}) => Object.keys(of).filter(series => {
+  const told = parse(series);
+  return told.family === family && Object.entries(labels).every(([key, wanted]) => told.labels[key] === wanted);
+});
+
+/** Their sum. */
+const sum = (of, family, labels) => seriesOf(of, family, labels).reduce((total, series) => total + of[series], 0);
 
 /** What has been counted between two answers. */
 function difference(before, after) {
@@ -114,6 +120,13 @@ const number = (value, unit) => scaled(value, unit).join(" ").trim();
 const count = value => value.toLocaleString("en").replaceAll(",", "\u202f");
 const many = (value, one, more = one + "s") => `${count(value)} ${value === 1 ? one : more}`;
 
+/** Whether it is a fault, or worth a look, that something was counted at all. What only tells how is not: the outcome tells. */
+function gradeOf({ family, labels }) {
+  if (/panicked|exhausted|dropped/.test(family)) return "bad";
+  if (/refused/.test(family) || labels.policy === "reject") return "warn";
+  return /^(logins|transfers)$/.test(family) && /failed|broken|unestablished/.test(labels.outcome) ? "warn" : null;
+}
+
 /** What somebody should look at, worst first: a grade, a subject, and what is the matter. */
 function wants(status, window) {
   const found = [];
@@ -133,7 +146,7 @@ function wants(status, window) {
   }
   for (const [series, more] of Object.entries(window)) {
     if (more <= 0) continue;
-    const grade = /panick|exhaust|drop/.test(series) ? "bad" : /refused|failed|broken|unestablished|policy="reject"/.test(series) ? "warn" : null;
+    const grade = gradeOf(parse(series));
     if (grade) { const name = title(series); add(grade, name[0].toUpperCase() + name.slice(1), `${count(more)} in the last minute`); }
   }
   return found.sort((one, other) => (other.grade === "bad") - (one.grade === "bad"));

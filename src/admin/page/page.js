@@ -68,10 +68,13 @@ function showAttention(status, window) {
 /** The figures at the top: what it is called, its points over time, its value, and a line below. */
 function figures(status, window, seconds) {
   const at = status => scoped(status, view.scope);
-  const rate = (family, labels) => [...history.steps()].map(([before, after]) => {
-    const more = sum(difference(at(before), at(after)), family, labels);
-    return { time: after.now, value: more / (after.now - before.now) };
-  });
+  const rate = (family, labels) => {
+    const series = seriesOf(at(status).counters, family, labels);
+    return [...history.steps()].map(([before, after]) => {
+      const more = series.reduce((total, key) => total + grown(at(before), at(after), key), 0);
+      return { time: after.now, value: more / (after.now - before.now) };
+    });
+  };
   const gauge = name => history.answers.map(answer => ({
     time: answer.now, value: view.scope === "all" ? answer[name] : at(answer)[name] ?? 0,
   }));
@@ -118,7 +121,7 @@ function range(status) {
 function showLatency(status, first, seconds) {
   const whole = view.span === "start";
   const phases = Object.keys(status.total.phases);
-  if (!phases.includes(view.phase)) view.phase = phases.reduce((best, phase) => status.total.phases[phase].count > (status.total.phases[best]?.count ?? 0) ? phase : best, phases[0]);
+  if (!phases.includes(view.phase)) view.phase = phases.find(phase => parse(phase).family === "transfer") ?? phases[0];
   const octaves = (scope, phase) => whole ? scoped(status, scope).phases[phase].octaves : octavesBetween(scoped(first, scope), scoped(status, scope), phase);
   const lanesOf = view.scope === "all" ? status.cores.map(core => String(core.cpu)) : [view.scope];
   const reach = range(status);
@@ -213,16 +216,23 @@ function showCounters(status, window) {
   const totals = scoped(status, view.scope).counters;
   const all = Object.keys(totals), family = series => parse(series).family;
   const both = (series, hot) => [counted(window[series] ?? 0, hot), counted(totals[series] ?? 0)];
-  const transfers = all.filter(series => family(series) === "transfers").map(series => ({ series, ...parse(series).labels }));
-  const directions = [...new Set(transfers.map(one => one.direction))];
-  const outcomes = [...new Set(["completed", ...transfers.map(one => one.outcome)])];
-  tally(by("ends"), view.scope === "all" ? "all cores" : `CPU ${view.scope}`, directions.map(direction => `${direction}s`), outcomes.map(outcome => ({
-    name: outcome,
-    cells: directions.flatMap(direction => both(transfers.find(one => one.direction === direction && one.outcome === outcome)?.series, /broken|unestablished/.test(outcome))),
-  })));
+  const where = view.scope === "all" ? "all cores" : `CPU ${view.scope}`;
+  /** A family as a table: `down` is the label of its rows, `across` that of its groups of columns. */
+  const pivot = (parent, name, down, across, whole, hot) => {
+    const known = all.filter(series => family(series) === name).map(series => ({ series, ...parse(series).labels }));
+    const groups = [...new Set(known.map(one => one[across]))];
+    const lines = [...new Set(known.map(one => one[down]))].filter(line => whole || known.some(one => one[down] === line && totals[one.series]));
+    tally(parent, where, groups.map(group => `${group}s`), lines.sort((one, other) => (other === "completed") - (one === "completed")).map(line => ({
+      name: line.replaceAll("_", " "),
+      cells: groups.flatMap(group => both(known.find(one => one[across] === group && one[down] === line)?.series, hot.test(line))),
+    })));
+    return lines.length;
+  };
+  pivot(by("ends"), "transfers", "outcome", "direction", true, /broken|unestablished/);
+  by("legs").parentElement.hidden = !pivot(by("legs"), "data ends", "end", "leg", false, /timeout|failed/);
   // What has never happened on this gate stands in the list of everything.
-  const notable = all.filter(series => /empt|unfinished|refused|exhausted|panicked|reject|drop/.test(family(series)) && (totals[series] || /empt/.test(series)));
-  tally(by("repaired"), "whatever has happened", [""], notable.map(series => ({ name: title(series), cells: both(series, /exhausted|panicked|drop/.test(series)) })));
+  const notable = all.filter(series => totals[series] && /empt|unfinished|refused|exhausted|panicked|reject|drop/.test(family(series)));
+  tally(by("repaired"), notable.length ? where : "Nothing yet.", [""], notable.map(series => ({ name: title(series), cells: both(series, /exhausted|panicked|drop/.test(series)) })));
   if (by("everything").open) {
     const body = by("everything").querySelector("tbody");
     rows(body, all, () => make("tr")).forEach((row, at) => cells(row, [[title(all[at]), ""], counted(window[all[at]]), counted(totals[all[at]])]));
