@@ -196,6 +196,12 @@ pub const LOG_LINES_MAX: usize = 16 * 1024;
 /// Readers at once: a Prometheus, some pages, some hands; more wait in the socket's queue.
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;
 
+/// Shortest token: what is made of sixteen random bytes is longer, and nobody remembers it.
+pub const ADMIN_TOKEN_BYTES_MIN: usize = 16;
+
+/// Longest token: it must fit into the head of a request with everything else.
+pub const ADMIN_TOKEN_BYTES_MAX: usize = 1024;
+
 /// The head of one request. Ours are a few hundred bytes; a browser's cookies for other ports of this host may come along.
 pub const ADMIN_HEADER_BYTES_MAX: usize = 16 * 1024;
 

@@ -2,8 +2,11 @@
 //!
 //! `cargo test --test house` prints every fault with its place, its rule and its cure. The tables stand here; the rules
 //! are in `house/rules.rs`, the reading of sources in `house/source.rs`, the comparison of pages with code in
-//! `house/page.rs`, and the proofs that each rule can fail in `house/trials.rs`.
+//! `house/page.rs`, the page of metrics in
+//! `house/metrics.rs`, and the proofs that each rule can fail in `house/trials.rs`.
 
+#[path = "house/metrics.rs"]
+mod metrics;
 #[path = "house/page.rs"]
 mod page;
 #[path = "house/picture.rs"]
@@ -20,7 +23,7 @@ mod words;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use page::{link_faults, page_faults};
+use page::{link_faults, page_faults, route_faults};
 use rules::{Fault, inspect};
 use source::Source;
 
@@ -72,8 +75,15 @@ const DOORS: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// The rooms that may name glommio: another runtime would mean work in these and in no other.
-const RUNTIME_ROOMS: &[&str] = &["net", "session", "shard", "gate", "rig"];
+/// The rooms that may name a runtime, and what belongs to it: another one would mean work in these and in no other.
+const RUNTIMES: &[(&[&str], &[&str])] = &[
+    (&["glommio"], &["net", "session", "shard", "gate", "rig"]),
+    // What blocks a core's thread or waits for another executor has no place on a floor that serves.
+    (
+        &["tokio", "axum", "hyper", "hyper_util", "prometheus_client"],
+        &["admin"],
+    ),
+];
 
 /// The only room with unsafe code.
 const UNSAFE_ROOM: &str = "sys";
@@ -109,6 +119,31 @@ fn the_protocol_page_says_what_the_table_of_verbs_says() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/PROTOCOL.md");
     let page = fs::read_to_string(page).expect("docs/PROTOCOL.md can be read");
     demand_none(&page_faults(&page, sluicegate::ftp::Verb::TABLE));
+}
+
+#[test]
+fn the_operations_page_tells_the_routes_there_are() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/OPERATIONS.md");
+    let page = fs::read_to_string(page).expect("docs/OPERATIONS.md can be read");
+    demand_none(&route_faults(&page, sluicegate::admin::ROUTES));
+}
+
+#[test]
+fn the_page_of_metrics_is_written_from_the_catalog() {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/METRICS.md");
+    let wanted = metrics::page();
+    if std::env::var_os("WRITE_PAGES").is_some() {
+        fs::write(&place, &wanted).expect("docs can be written");
+    }
+    let page = fs::read_to_string(place).expect("docs/METRICS.md can be read");
+    let differing = page
+        .lines()
+        .zip(wanted.lines())
+        .find(|(is, should)| is != should);
+    assert!(
+        page == wanted,
+        "docs/METRICS.md is not what the catalog says: {differing:?}; cure: WRITE_PAGES=1 cargo test --test house"
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use async_channel::{Receiver, Sender};
 use crate::limits::ADMIN_SESSIONS_PER_PAGE_MAX;
 use crate::metrics::{Ledger, Snapshot};
 use crate::shard::{Mail, Report, Sight, SiteState};
+use crate::sys::schedstat::{self, Schedule};
 
 #[allow(
     clippy::disallowed_types,
@@ -40,6 +41,8 @@ struct Core {
     spare: Option<Box<Snapshot>>,
     sessions: usize,
     transfers: usize,
+    lingering: usize,
+    thread: Option<u32>,
     sites: Vec<SiteState>,
 }
 
@@ -59,6 +62,10 @@ pub struct CoreView {
     pub sessions: usize,
     /// Its transfers.
     pub transfers: usize,
+    /// Its data connections that have ended for their transfer and are still read to their end.
+    pub lingering: usize,
+    /// What the scheduler has noted of its thread.
+    pub schedule: Schedule,
     /// Each listener, in the order of the configuration.
     pub sites: Vec<SiteState>,
 }
@@ -72,6 +79,8 @@ impl Collector {
             spare: Some(Box::default()),
             sessions: 0,
             transfers: 0,
+            lingering: 0,
+            thread: None,
             sites: Vec::new(),
         };
         let cores: Vec<Core> = (0..shards.len()).map(core).collect();
@@ -202,6 +211,8 @@ impl Collector {
             spare: Some(spare),
             sessions: report.sessions,
             transfers: report.transfers,
+            lingering: report.lingering,
+            thread: report.thread,
             sites: report.sites,
         };
     }
@@ -212,6 +223,8 @@ impl Collector {
             answered: !core.owes,
             sessions: core.sessions,
             transfers: core.transfers,
+            lingering: core.lingering,
+            schedule: core.thread.and_then(schedstat::of).unwrap_or_default(),
             sites: core.sites.clone(),
         };
         View {

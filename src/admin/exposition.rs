@@ -7,8 +7,8 @@ use std::time::UNIX_EPOCH;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeMetric as _, NativeHistogram, NativeHistogramBuckets, NoLabelSet,
-    prometheus_protobuf, text,
+    DescriptorEncoder, EncodeMetric as _, MetricEncoder, NativeHistogram, NativeHistogramBuckets,
+    NoLabelSet, prometheus_protobuf, text,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -16,8 +16,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::About;
-use super::collector::View;
-use crate::metrics::{self, Counter, Gauge, NATIVE_SCHEMA, Phase, Snapshot};
+use super::collector::{CoreView, View};
+use crate::metrics::{self, Counter, Gauge, NATIVE_SCHEMA, Phase, Reading, Snapshot};
 
 /// A form in which metrics are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,7 @@ struct Families {
     /// What was counted, with the labels that set it apart from the other cores.
     counted: Vec<(Labels, Snapshot)>,
     gauges: Vec<(Gauge, Vec<(Labels, f64)>)>,
+    readings: Vec<(Reading, Vec<(Labels, f64)>)>,
 }
 
 impl Families {
@@ -129,8 +130,20 @@ impl Families {
         Self {
             counted,
             gauges: gauges(about, view, by_core),
+            readings: readings(about, view, by_core),
         }
     }
+}
+
+/// OpenMetrics names a counter without its ending where it describes it.
+fn family_name(counter: &str) -> &str {
+    counter.strip_suffix("_total").unwrap_or(counter)
+}
+
+/// A row's own labels, and those that set the cores apart.
+fn joined(own: &[(&'static str, &'static str)], labels: &Labels) -> Labels {
+    let own = own.iter().map(|&(key, value)| label(key, value));
+    own.chain(labels.iter().cloned()).collect()
 }
 
 fn core(cpu: usize) -> Labels {
@@ -144,16 +157,34 @@ fn label(
     (Cow::Borrowed(key), value.into())
 }
 
-fn gauges(about: &About, view: &View, by_core: bool) -> Vec<(Gauge, Vec<(Labels, f64)>)> {
-    let of_cores = |of: fn(&super::collector::CoreView) -> usize| match by_core {
-        false => vec![(
-            Labels::new(),
-            view.cores.iter().map(of).sum::<usize>() as f64,
-        )],
+/// One series for all cores, or one for each.
+fn of_cores(view: &View, by_core: bool, of: fn(&CoreView) -> f64) -> Vec<(Labels, f64)> {
+    match by_core {
+        false => vec![(Labels::new(), view.cores.iter().map(of).sum())],
         true => (view.ledger.accounts().iter().zip(&view.cores))
-            .map(|(account, seen)| (core(account.cpu), of(seen) as f64))
+            .map(|(account, seen)| (core(account.cpu), of(seen)))
             .collect(),
+    }
+}
+
+fn readings(about: &About, view: &View, by_core: bool) -> Vec<(Reading, Vec<(Labels, f64)>)> {
+    let reading = |&reading: &Reading| {
+        let series = match reading {
+            Reading::CoreRun => of_cores(view, by_core, |seen| seen.schedule.ran.as_secs_f64()),
+            Reading::CoreDelay => {
+                of_cores(view, by_core, |seen| seen.schedule.waited.as_secs_f64())
+            }
+            Reading::LogLinesDropped => {
+                vec![(Labels::new(), (about.log_lines_dropped)() as f64)]
+            }
+        };
+        (reading, series)
     };
+    Reading::ALL.iter().map(reading).collect()
+}
+
+fn gauges(about: &About, view: &View, by_core: bool) -> Vec<(Gauge, Vec<(Labels, f64)>)> {
+    let of_cores = |of: fn(&CoreView) -> f64| of_cores(view, by_core, of);
     let of_listeners = |of: fn(&crate::shard::SiteState) -> usize| {
         let sum = |at: usize| {
             let sites = view.cores.iter().filter_map(move |seen| seen.sites.get(at));
@@ -174,9 +205,10 @@ fn gauges(about: &About, view: &View, by_core: bool) -> Vec<(Gauge, Vec<(Labels,
     let started = about.started.duration_since(UNIX_EPOCH);
     let gauge = |&gauge: &Gauge| {
         let series = match gauge {
-            Gauge::Sessions => of_cores(|seen| seen.sessions),
-            Gauge::TransfersRunning => of_cores(|seen| seen.transfers),
-            Gauge::CoresSilent => of_cores(|seen| usize::from(!seen.answered)),
+            Gauge::Sessions => of_cores(|seen| seen.sessions as f64),
+            Gauge::TransfersRunning => of_cores(|seen| seen.transfers as f64),
+            Gauge::LingeringLegs => of_cores(|seen| seen.lingering as f64),
+            Gauge::CoresSilent => of_cores(|seen| f64::from(u8::from(!seen.answered))),
             Gauge::PassivePorts => of_listeners(|site| site.ports),
             Gauge::PassivePortsInUse => of_listeners(|site| site.ports_in_use),
             Gauge::Backends => of_pools(super::status::PoolStatus::members),
@@ -199,10 +231,14 @@ impl Collector for Families {
                 ConstGauge::new(*value).encode(family.encode_family(&labels.as_slice())?)?;
             }
         }
-        for &phase in Phase::ALL {
-            self.encode_phase(phase, &mut encoder)?;
+        for (reading, series) in &self.readings {
+            let (name, help) = (family_name(reading.name()), reading.help());
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (labels, value) in series {
+                ConstCounter::new(*value).encode(family.encode_family(&labels.as_slice())?)?;
+            }
         }
-        Ok(())
+        self.encode_phases(&mut encoder)
     }
 }
 
@@ -214,16 +250,12 @@ impl Families {
             by_name.entry(counter.name()).or_default().push(counter);
         }
         for (name, variants) in by_name {
-            let name = name.strip_suffix("_total").unwrap_or(name);
+            let name = family_name(name);
             let help = variants[0].family_help();
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for counter in variants {
                 for (labels, snapshot) in &self.counted {
-                    let own = counter
-                        .labels()
-                        .iter()
-                        .map(|&(key, value)| label(key, value));
-                    let labels: Labels = own.chain(labels.iter().cloned()).collect();
+                    let labels = joined(counter.labels(), labels);
                     let value = ConstCounter::new(snapshot.total(counter));
                     value.encode(family.encode_family(&labels.as_slice())?)?;
                 }
@@ -232,10 +264,24 @@ impl Families {
         Ok(())
     }
 
-    fn encode_phase(&self, phase: Phase, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let mut family =
-            encoder.encode_descriptor(phase.name(), phase.help(), None, MetricType::Histogram)?;
+    fn encode_phases(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut by_name: BTreeMap<&str, Vec<Phase>> = BTreeMap::new();
+        for &phase in Phase::ALL {
+            by_name.entry(phase.name()).or_default().push(phase);
+        }
+        for (name, variants) in by_name {
+            let help = variants[0].family_help();
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+            for phase in variants {
+                self.encode_phase(phase, &mut family)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_phase(&self, phase: Phase, family: &mut MetricEncoder<'_>) -> fmt::Result {
         for (labels, snapshot) in &self.counted {
+            let labels = joined(phase.labels(), labels);
             let times = snapshot.times(phase);
             let (sum, classic) = metrics::classic(times);
             let (spans, deltas) = metrics::native(times).spans_and_deltas();

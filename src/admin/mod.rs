@@ -3,6 +3,7 @@
 //! It never runs on a core that serves, never shows a secret, and never lets a slow reader hold more than its bound.
 
 mod collector;
+mod door;
 mod exposition;
 mod page;
 mod routes;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use collector::Collector;
+pub use door::Door;
 pub use routes::ROUTES;
 pub use server::{Bound, start};
 
@@ -22,6 +24,10 @@ pub struct About {
     pub started: SystemTime,
     /// Each listener of the configuration, in its order.
     pub listeners: Vec<ListenerFacts>,
+    /// The configuration as it was written, without its comments. It holds paths of keys, and no secret.
+    pub written: toml::Table,
+    /// Lines of the log dropped so far.
+    pub log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
     /// Ends the process as SIGTERM does.
     pub stop: Box<dyn Fn() + Send + Sync>,
 }
@@ -41,6 +47,8 @@ pub struct ListenerFacts {
 pub struct Office {
     /// What was counted, and who to ask.
     pub collector: Arc<Collector>,
+    /// Who comes in.
+    pub door: Door,
     /// What does not change.
     pub about: About,
 }

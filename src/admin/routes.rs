@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::exposition::{self, Format};
-use super::{Office, page, status};
+use super::{Office, door, page, status};
 use crate::limits::{ADMIN_ANSWER_TIMEOUT, ADMIN_SESSIONS_PER_PAGE_MAX};
 
 type Shared = State<Arc<Office>>;
@@ -48,6 +49,11 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
         "/backends",
         "the members of every pool as each core sees them, as JSON",
     ),
+    (
+        "GET",
+        "/config",
+        "the configuration as it was written, as JSON; keys are named by their paths",
+    ),
     ("POST", "/sessions/{id}/kill", "ends a session with 421"),
     (
         "POST",
@@ -61,7 +67,8 @@ pub(super) fn router(office: Arc<Office>) -> Router {
     let table = ROUTES.iter().fold(Router::new(), |router, (_, path, _)| {
         router.route(path, route(path))
     });
-    table.fallback(not_found).with_state(office)
+    let door = middleware::from_fn_with_state(Arc::clone(&office), door::pass);
+    table.fallback(not_found).layer(door).with_state(office)
 }
 
 fn route(path: &str) -> MethodRouter<Arc<Office>> {
@@ -73,6 +80,7 @@ fn route(path: &str) -> MethodRouter<Arc<Office>> {
         "/status" => get(status_page),
         "/sessions" => get(sessions),
         "/backends" => get(backends),
+        "/config" => get(config),
         "/sessions/{id}/kill" => post(kill),
         "/drain" => post(drain),
         _ => MethodRouter::new(),
@@ -152,6 +160,10 @@ async fn status_page(State(office): Shared) -> Response {
 async fn backends(State(office): Shared) -> Response {
     let view = office.collector.collect(ADMIN_ANSWER_TIMEOUT).await;
     Json(status::backends(&office.about, &view)).into_response()
+}
+
+async fn config(State(office): Shared) -> Response {
+    Json(&office.about.written).into_response()
 }
 
 #[derive(Deserialize)]

@@ -56,6 +56,10 @@ struct CoreStatus {
     answered: bool,
     sessions: usize,
     transfers: usize,
+    lingering: usize,
+    /// How long the core's thread has run on a CPU, and how long it could have and waited.
+    run_seconds: f64,
+    run_delay_seconds: f64,
     #[serde(flatten)]
     counted: Counted,
 }
@@ -143,6 +147,9 @@ pub(super) fn status<'a>(office: &'a Office, view: &View) -> Status<'a> {
                 answered: core.answered,
                 sessions: core.sessions,
                 transfers: core.transfers,
+                lingering: core.lingering,
+                run_seconds: core.schedule.ran.as_secs_f64(),
+                run_delay_seconds: core.schedule.waited.as_secs_f64(),
                 counted: counted(&account.totals),
             })
             .collect(),
@@ -157,8 +164,14 @@ fn seconds(time: SystemTime) -> f64 {
 }
 
 fn counted(snapshot: &Snapshot) -> Counted {
-    let counter = |&counter: &Counter| (series(counter), snapshot.total(counter));
-    let phase = |&phase: &Phase| (phase.name().to_owned(), times(snapshot.times(phase)));
+    let counter = |&counter: &Counter| {
+        let name = series(counter.name(), counter.labels());
+        (name, snapshot.total(counter))
+    };
+    let phase = |&phase: &Phase| {
+        let name = series(phase.name(), phase.labels());
+        (name, times(snapshot.times(phase)))
+    };
     Counted {
         counters: Counter::ALL.iter().map(counter).collect(),
         phases: Phase::ALL.iter().map(phase).collect(),
@@ -166,15 +179,14 @@ fn counted(snapshot: &Snapshot) -> Counted {
 }
 
 /// Name and labels, as Prometheus writes them.
-fn series(counter: Counter) -> String {
-    let labels: Vec<String> = counter
-        .labels()
+fn series(name: &str, labels: &[(&str, &str)]) -> String {
+    let labels: Vec<String> = labels
         .iter()
         .map(|(key, value)| format!("{key}=\"{value}\""))
         .collect();
     match labels.is_empty() {
-        true => counter.name().to_owned(),
-        false => format!("{}{{{}}}", counter.name(), labels.join(",")),
+        true => name.to_owned(),
+        false => format!("{name}{{{}}}", labels.join(",")),
     }
 }
 

@@ -127,6 +127,7 @@ section! {
     /// `[admin]`
     AdminKeys {
         address: AdminAddress,
+        token_file: PathBuf,
     }
 }
 

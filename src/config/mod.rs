@@ -105,10 +105,13 @@ impl Config {
         for path in own.chain(inside) {
             path.value = directory.join(&path.value);
         }
-        if let Some(admin) = &mut self.admin
-            && let AdminAddress::Unix(path) = &mut admin.address.value
-        {
-            *path = directory.join(&path);
+        if let Some(admin) = &mut self.admin {
+            if let AdminAddress::Unix(path) = &mut admin.address.value {
+                *path = directory.join(&path);
+            }
+            if let Some(file) = &mut admin.token_file {
+                file.value = directory.join(&file.value);
+            }
         }
         self
     }

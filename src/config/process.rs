@@ -99,6 +99,8 @@ pub struct Timeouts {
 pub struct Admin {
     /// `address`
     pub address: Located<AdminAddress>,
+    /// `token_file`
+    pub token_file: Option<Located<PathBuf>>,
 }
 
 /// A place for the admin server.

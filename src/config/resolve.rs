@@ -88,6 +88,7 @@ fn log(section: Option<Spanned<LogKeys>>, findings: &mut Findings) -> Log {
 
 fn admin(section: Option<Spanned<AdminKeys>>, findings: &mut Findings) -> Option<Admin> {
     let (mut desk, keys) = once("admin", section, findings);
+    let token_file = desk.located("token_file", keys.token_file);
     let address = desk.located("address", keys.address)?;
     if let AdminAddress::Tcp(tcp) = &address.value
         && !tcp.ip().is_loopback()
@@ -96,7 +97,10 @@ fn admin(section: Option<Spanned<AdminKeys>>, findings: &mut Findings) -> Option
         let problem = "whoever reaches it could end sessions and see who is logged in";
         desk.findings.faults.push(address.complaint(problem, cure));
     }
-    Some(Admin { address })
+    Some(Admin {
+        address,
+        token_file,
+    })
 }
 
 fn session_limits(section: Option<Spanned<LimitsKeys>>, findings: &mut Findings) -> Limits {

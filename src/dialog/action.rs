@@ -16,6 +16,15 @@ pub enum Side {
 }
 
 impl Side {
+    /// The word for it in what is counted.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Backend => "backend",
+        }
+    }
+
     /// The leg that the bytes come from.
     #[must_use]
     pub const fn source(direction: Direction) -> Self {
@@ -76,6 +85,27 @@ pub enum End {
 }
 
 impl End {
+    /// The word for it in what is counted.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Clean => "clean",
+            Self::Unfinished => "unfinished",
+            Self::Bare => "bare",
+            Self::Reset => "reset",
+            Self::Refused => "refused",
+            Self::HandshakeFailed => "handshake_failed",
+            Self::NotResumed => "not_resumed",
+            Self::OtherCertificate => "other_certificate",
+            Self::TimedOut(Phase::Connect) => "connect_timeout",
+            Self::TimedOut(Phase::Handshake) => "handshake_timeout",
+            Self::TimedOut(Phase::FirstByte) => "first_byte_timeout",
+            Self::TimedOut(Phase::Stall) => "stall_timeout",
+            Self::TimedOut(Phase::Completion) => "completion_timeout",
+            Self::Aborted => "aborted",
+        }
+    }
+
     /// Whether the leg was ready for bytes when it ended; what it never was is a 425, what broke is a 426.
     #[must_use]
     pub const fn was_established(self) -> bool {

@@ -1,5 +1,6 @@
 //! From the path of a configuration to everything that serving needs, or to every complaint about it.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -19,6 +20,20 @@ pub struct Prepared {
     pub listeners: Vec<ListenerTls>,
     /// The TLS of each pool, in the order of `config.pools`; nothing where it is off.
     pub pools: Vec<Option<PoolTls>>,
+    /// What readers of the admin server must show, if anything.
+    pub admin_token: Option<AdminToken>,
+    /// The text it was read from.
+    pub text: String,
+}
+
+/// What readers of the admin server must show; it is never shown itself.
+#[derive(Clone)]
+pub struct AdminToken(pub(super) String);
+
+impl fmt::Debug for AdminToken {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("AdminToken")
+    }
 }
 
 /// Reads a configuration and every file it names. `now` is the time at which certificates must be valid.
@@ -44,13 +59,41 @@ pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
         .iter()
         .filter_map(|pool| setup::pool(pool, now).map_err(&mut keep).ok())
         .collect();
-    match complaints.is_empty() {
-        true => Ok(Prepared {
+    let admin_token = admin_token(&config).map_err(|fault| keep(vec![fault]));
+    match (complaints.is_empty(), admin_token) {
+        (true, Ok(admin_token)) => Ok(Prepared {
             config,
             listeners,
             pools,
+            admin_token,
+            text,
         }),
-        false => Err(config::in_order(complaints)),
+        _ => Err(config::in_order(complaints)),
+    }
+}
+
+/// What stands in the token file.
+fn admin_token(config: &Config) -> Result<Option<AdminToken>, Complaint> {
+    let Some(file) = config
+        .admin
+        .as_ref()
+        .and_then(|admin| admin.token_file.as_ref())
+    else {
+        return Ok(None);
+    };
+    let (least, most) = (limits::ADMIN_TOKEN_BYTES_MIN, limits::ADMIN_TOKEN_BYTES_MAX);
+    let cure = format!(
+        "a file of one line that this process may read, for example of `openssl rand -hex 32`: {least} to {most} letters and digits"
+    );
+    let path = file.value.display();
+    let text = fs::read_to_string(&file.value)
+        .map_err(|error| file.complaint(format!("{path} cannot be read: {error}"), cure.clone()))?;
+    let token = text.trim_end();
+    let fits =
+        (least..=most).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
+    match fits {
+        true => Ok(Some(AdminToken(token.to_owned()))),
+        false => Err(file.complaint(format!("what stands in {path} cannot be a token"), cure)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! and what is secret must not come here at all: both are the business of `ftp`, which knows what is which.
 
 use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
@@ -16,15 +17,15 @@ use crate::limits;
 
 /// The running log. Keep it until the process ends: dropping it writes what still waits.
 pub struct Logging {
-    dropped: ErrorCounter,
     _writer: WorkerGuard,
 }
 
-impl Logging {
-    /// Lines dropped so far because they came faster than they could be written.
-    pub fn dropped_lines(&self) -> usize {
-        self.dropped.dropped_lines()
-    }
+/// The counter of the process's log; there is one at most, as there is one log.
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Lines dropped so far because they came faster than they could be written.
+pub fn dropped_lines() -> usize {
+    DROPPED.get().map_or(0, ErrorCounter::dropped_lines)
 }
 
 /// Starts the log of this process. An error if there is one already.
@@ -38,10 +39,9 @@ pub fn start(log: Log) -> Result<Logging, SetGlobalDefaultError> {
     let dropped = writer.error_counter();
     let look = look(log.format, terminal, std::env::var_os("NO_COLOR").is_none());
     tracing::subscriber::set_global_default(subscriber(look, log.level, writer))?;
-    Ok(Logging {
-        dropped,
-        _writer: guard,
-    })
+    // The subscriber above was the first, so this is.
+    let _first = DROPPED.set(dropped);
+    Ok(Logging { _writer: guard })
 }
 
 /// How lines look.

@@ -10,8 +10,8 @@ use std::time::SystemTime;
 use glommio::{LocalExecutorBuilder, Placement};
 
 use super::check::Prepared;
-use super::{EndNotice, News, Running, Shard, news};
-use crate::admin::{self, About, Collector, ListenerFacts, Office};
+use super::{EndNotice, News, Running, Shard, logging, news};
+use crate::admin::{self, About, Collector, Door, ListenerFacts, Office};
 use crate::config::{Complaint, Config, Cores, Listener, Pool, Steering};
 use crate::limits::{MAILBOX_MESSAGES_MAX, RING_MEMORY_BYTES, SESSIONS, SHARDS_MAX};
 use crate::net;
@@ -86,7 +86,7 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
         news,
     };
     if let Some(bound) = admin {
-        open_office(bound, &running, config).map_err(|fault| vec![fault])?;
+        open_office(bound, &running, prepared).map_err(|fault| vec![fault])?;
     }
     Ok(running)
 }
@@ -107,7 +107,8 @@ fn bind_admin(config: &Config) -> Result<Option<admin::Bound>, Fault> {
 }
 
 /// After the cores have started: executors are started before other threads.
-fn open_office(bound: admin::Bound, running: &Running, config: &Config) -> Result<(), Fault> {
+fn open_office(bound: admin::Bound, running: &Running, prepared: &Prepared) -> Result<(), Fault> {
+    let config = &prepared.config;
     let news = running.news.0.clone();
     let listener = |(listener, addresses): (&Listener, &Vec<SocketAddr>)| ListenerFacts {
         name: listener.name.clone(),
@@ -116,12 +117,19 @@ fn open_office(bound: admin::Bound, running: &Running, config: &Config) -> Resul
     };
     let office = Office {
         collector: Arc::clone(&running.collector),
+        door: Door::new(
+            prepared.admin_token.as_ref().map(|token| token.0.clone()),
+            bound.address().is_some(),
+        ),
         about: About {
             started: SystemTime::now(),
             listeners: (config.listeners.iter())
                 .zip(&running.addresses)
                 .map(listener)
                 .collect(),
+            // It has been read already, so it can be read.
+            written: toml::from_str(&prepared.text).unwrap_or_default(),
+            log_lines_dropped: Box::new(|| logging::dropped_lines() as u64),
             // Full or closed: then the process is ending already.
             stop: Box::new(move || drop(news.try_send(News::Stop))),
         },

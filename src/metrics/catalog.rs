@@ -59,9 +59,63 @@ catalog! {
         UploadsUnestablished, "sluicegate_transfers_total", [direction = "upload", outcome = "unestablished"], "Uploads whose data connection was not established (425).";
         UploadsBroken, "sluicegate_transfers_total", [direction = "upload", outcome = "broken"], "Uploads broken on the way (426, 451).";
         UploadsAborted, "sluicegate_transfers_total", [direction = "upload", outcome = "aborted"], "Uploads ended by the client's ABOR.";
+        RetrCompleted, "sluicegate_transfer_verbs_total", [verb = "RETR", outcome = "completed"], "Transfers by RETR completed with both peers.";
+        RetrFailed, "sluicegate_transfer_verbs_total", [verb = "RETR", outcome = "failed"], "Transfers by RETR that were not completed, whatever the reason.";
+        StorCompleted, "sluicegate_transfer_verbs_total", [verb = "STOR", outcome = "completed"], "Transfers by STOR completed with both peers.";
+        StorFailed, "sluicegate_transfer_verbs_total", [verb = "STOR", outcome = "failed"], "Transfers by STOR that were not completed, whatever the reason.";
+        StouCompleted, "sluicegate_transfer_verbs_total", [verb = "STOU", outcome = "completed"], "Transfers by STOU completed with both peers.";
+        StouFailed, "sluicegate_transfer_verbs_total", [verb = "STOU", outcome = "failed"], "Transfers by STOU that were not completed, whatever the reason.";
+        AppeCompleted, "sluicegate_transfer_verbs_total", [verb = "APPE", outcome = "completed"], "Transfers by APPE completed with both peers.";
+        AppeFailed, "sluicegate_transfer_verbs_total", [verb = "APPE", outcome = "failed"], "Transfers by APPE that were not completed, whatever the reason.";
+        ListCompleted, "sluicegate_transfer_verbs_total", [verb = "LIST", outcome = "completed"], "Transfers by LIST completed with both peers.";
+        ListFailed, "sluicegate_transfer_verbs_total", [verb = "LIST", outcome = "failed"], "Transfers by LIST that were not completed, whatever the reason.";
+        NlstCompleted, "sluicegate_transfer_verbs_total", [verb = "NLST", outcome = "completed"], "Transfers by NLST completed with both peers.";
+        NlstFailed, "sluicegate_transfer_verbs_total", [verb = "NLST", outcome = "failed"], "Transfers by NLST that were not completed, whatever the reason.";
+        MlsdCompleted, "sluicegate_transfer_verbs_total", [verb = "MLSD", outcome = "completed"], "Transfers by MLSD completed with both peers.";
+        MlsdFailed, "sluicegate_transfer_verbs_total", [verb = "MLSD", outcome = "failed"], "Transfers by MLSD that were not completed, whatever the reason.";
         DownloadBytes, "sluicegate_transfer_bytes_total", [direction = "download"], "Bytes of files and listings sent to clients.";
         UploadBytes, "sluicegate_transfer_bytes_total", [direction = "upload"], "Bytes of files sent to backends.";
-        EmptyCompletions, "sluicegate_empty_completions_total", [], "Empty downloads completed for the client although the backend did not end its data connection properly.";
+        ClientEndClean, "sluicegate_data_ends_total", [leg = "client", end = "clean"], "Data connections of clients ended properly.";
+        ClientEndUnfinished, "sluicegate_data_ends_total", [leg = "client", end = "unfinished"], "Data connections of clients ended without close_notify.";
+        ClientEndBare, "sluicegate_data_ends_total", [leg = "client", end = "bare"], "Data connections of clients closed before any byte of a handshake.";
+        ClientEndReset, "sluicegate_data_ends_total", [leg = "client", end = "reset"], "Data connections of clients reset, or broken by a record that does not verify.";
+        ClientEndRefused, "sluicegate_data_ends_total", [leg = "client", end = "refused"], "Data connections of clients never there.";
+        ClientEndHandshakeFailed, "sluicegate_data_ends_total", [leg = "client", end = "handshake_failed"], "Data connections of clients whose TLS began and failed.";
+        ClientEndNotResumed, "sluicegate_data_ends_total", [leg = "client", end = "not_resumed"], "Data connections of clients refused because they did not resume.";
+        ClientEndOtherCertificate, "sluicegate_data_ends_total", [leg = "client", end = "other_certificate"], "Data connections of clients refused for another certificate.";
+        ClientEndConnectTimeout, "sluicegate_data_ends_total", [leg = "client", end = "connect_timeout"], "Data connections of clients not there in time.";
+        ClientEndHandshakeTimeout, "sluicegate_data_ends_total", [leg = "client", end = "handshake_timeout"], "Data connections of clients whose handshake took too long.";
+        ClientEndFirstByteTimeout, "sluicegate_data_ends_total", [leg = "client", end = "first_byte_timeout"], "Data connections of clients without a byte in time.";
+        ClientEndStallTimeout, "sluicegate_data_ends_total", [leg = "client", end = "stall_timeout"], "Data connections of clients on which nothing moved for too long.";
+        ClientEndCompletionTimeout, "sluicegate_data_ends_total", [leg = "client", end = "completion_timeout"], "Data connections of clients that did not end in time.";
+        ClientEndAborted, "sluicegate_data_ends_total", [leg = "client", end = "aborted"], "Data connections of clients given up by the gate: ABOR, a policy, the end of the session.";
+        BackendEndClean, "sluicegate_data_ends_total", [leg = "backend", end = "clean"], "Data connections of backends ended properly.";
+        BackendEndUnfinished, "sluicegate_data_ends_total", [leg = "backend", end = "unfinished"], "Data connections of backends ended without close_notify.";
+        BackendEndBare, "sluicegate_data_ends_total", [leg = "backend", end = "bare"], "Data connections of backends closed before any byte of a handshake.";
+        BackendEndReset, "sluicegate_data_ends_total", [leg = "backend", end = "reset"], "Data connections of backends reset, or broken by a record that does not verify.";
+        BackendEndRefused, "sluicegate_data_ends_total", [leg = "backend", end = "refused"], "Data connections of backends never there.";
+        BackendEndHandshakeFailed, "sluicegate_data_ends_total", [leg = "backend", end = "handshake_failed"], "Data connections of backends whose TLS began and failed.";
+        BackendEndNotResumed, "sluicegate_data_ends_total", [leg = "backend", end = "not_resumed"], "Data connections of backends refused because they did not resume.";
+        BackendEndOtherCertificate, "sluicegate_data_ends_total", [leg = "backend", end = "other_certificate"], "Data connections of backends refused for another certificate.";
+        BackendEndConnectTimeout, "sluicegate_data_ends_total", [leg = "backend", end = "connect_timeout"], "Data connections of backends not there in time.";
+        BackendEndHandshakeTimeout, "sluicegate_data_ends_total", [leg = "backend", end = "handshake_timeout"], "Data connections of backends whose handshake took too long.";
+        BackendEndFirstByteTimeout, "sluicegate_data_ends_total", [leg = "backend", end = "first_byte_timeout"], "Data connections of backends without a byte in time.";
+        BackendEndStallTimeout, "sluicegate_data_ends_total", [leg = "backend", end = "stall_timeout"], "Data connections of backends on which nothing moved for too long.";
+        BackendEndCompletionTimeout, "sluicegate_data_ends_total", [leg = "backend", end = "completion_timeout"], "Data connections of backends that did not end in time.";
+        BackendEndAborted, "sluicegate_data_ends_total", [leg = "backend", end = "aborted"], "Data connections of backends given up by the gate: ABOR, a policy, the end of the session.";
+        EmptyUnfinished, "sluicegate_empty_completions_total", [cause = "unfinished"], "Empty downloads completed for the client; the data connection of the backend: ended without close_notify.";
+        EmptyBare, "sluicegate_empty_completions_total", [cause = "bare"], "Empty downloads completed for the client; the data connection of the backend: closed before any byte of a handshake.";
+        EmptyReset, "sluicegate_empty_completions_total", [cause = "reset"], "Empty downloads completed for the client; the data connection of the backend: reset, or broken by a record that does not verify.";
+        EmptyRefused, "sluicegate_empty_completions_total", [cause = "refused"], "Empty downloads completed for the client; the data connection of the backend: never there.";
+        EmptyHandshakeFailed, "sluicegate_empty_completions_total", [cause = "handshake_failed"], "Empty downloads completed for the client; the data connection of the backend: whose TLS began and failed.";
+        EmptyNotResumed, "sluicegate_empty_completions_total", [cause = "not_resumed"], "Empty downloads completed for the client; the data connection of the backend: refused because they did not resume.";
+        EmptyOtherCertificate, "sluicegate_empty_completions_total", [cause = "other_certificate"], "Empty downloads completed for the client; the data connection of the backend: refused for another certificate.";
+        EmptyConnectTimeout, "sluicegate_empty_completions_total", [cause = "connect_timeout"], "Empty downloads completed for the client; the data connection of the backend: not there in time.";
+        EmptyHandshakeTimeout, "sluicegate_empty_completions_total", [cause = "handshake_timeout"], "Empty downloads completed for the client; the data connection of the backend: whose handshake took too long.";
+        EmptyFirstByteTimeout, "sluicegate_empty_completions_total", [cause = "first_byte_timeout"], "Empty downloads completed for the client; the data connection of the backend: without a byte in time.";
+        EmptyStallTimeout, "sluicegate_empty_completions_total", [cause = "stall_timeout"], "Empty downloads completed for the client; the data connection of the backend: on which nothing moved for too long.";
+        EmptyCompletionTimeout, "sluicegate_empty_completions_total", [cause = "completion_timeout"], "Empty downloads completed for the client; the data connection of the backend: that did not end in time.";
+        EmptyAborted, "sluicegate_empty_completions_total", [cause = "aborted"], "Empty downloads completed for the client; the data connection of the backend: given up by the gate: ABOR, a policy, the end of the session.";
         FalseEmptiesRefused, "sluicegate_false_empties_refused_total", [], "Uploads without a handshake that would have left an empty file nobody sent.";
         ClientUnfinishedMirrored, "sluicegate_unfinished_streams_total", [side = "client", policy = "mirror"], "Uploads without close_notify, whose end was passed on as it was.";
         ClientUnfinishedRepaired, "sluicegate_unfinished_streams_total", [side = "client", policy = "repair"], "Uploads without close_notify, ended with one towards the backend.";
@@ -79,12 +133,59 @@ catalog! {
         ClientTls13, "sluicegate_control_tls_total", [leg = "client", version = "1.3"], "Control connections of clients with TLS 1.3.";
         BackendTls12, "sluicegate_control_tls_total", [leg = "backend", version = "1.2"], "Control connections to backends with TLS 1.2.";
         BackendTls13, "sluicegate_control_tls_total", [leg = "backend", version = "1.3"], "Control connections to backends with TLS 1.3.";
+        ClientDataTls12Full, "sluicegate_data_tls_total", [leg = "client", version = "1.2", kind = "full"], "Full handshakes of data connections of clients with TLS 1.2.";
+        ClientDataTls12Resumed, "sluicegate_data_tls_total", [leg = "client", version = "1.2", kind = "resumed"], "Resumed handshakes of data connections of clients with TLS 1.2.";
+        ClientDataTls13Full, "sluicegate_data_tls_total", [leg = "client", version = "1.3", kind = "full"], "Full handshakes of data connections of clients with TLS 1.3.";
+        ClientDataTls13Resumed, "sluicegate_data_tls_total", [leg = "client", version = "1.3", kind = "resumed"], "Resumed handshakes of data connections of clients with TLS 1.3.";
+        BackendDataTls12Full, "sluicegate_data_tls_total", [leg = "backend", version = "1.2", kind = "full"], "Full handshakes of data connections of backends with TLS 1.2.";
+        BackendDataTls12Resumed, "sluicegate_data_tls_total", [leg = "backend", version = "1.2", kind = "resumed"], "Resumed handshakes of data connections of backends with TLS 1.2.";
+        BackendDataTls13Full, "sluicegate_data_tls_total", [leg = "backend", version = "1.3", kind = "full"], "Full handshakes of data connections of backends with TLS 1.3.";
+        BackendDataTls13Resumed, "sluicegate_data_tls_total", [leg = "backend", version = "1.3", kind = "resumed"], "Resumed handshakes of data connections of backends with TLS 1.3.";
+        ClientControlResumed, "sluicegate_control_resumptions_total", [leg = "client"], "Control connections of clients that resumed an earlier TLS session.";
+        BackendControlResumed, "sluicegate_control_resumptions_total", [leg = "backend"], "Control connections of backends that resumed an earlier TLS session.";
+        ClientSuiteTls13Aes128GcmSha256, "sluicegate_control_suites_total", [leg = "client", suite = "TLS13_AES_128_GCM_SHA256"], "Control connections of clients with this suite.";
+        ClientSuiteTls13Aes256GcmSha384, "sluicegate_control_suites_total", [leg = "client", suite = "TLS13_AES_256_GCM_SHA384"], "Control connections of clients with this suite.";
+        ClientSuiteTls13Chacha20Poly1305Sha256, "sluicegate_control_suites_total", [leg = "client", suite = "TLS13_CHACHA20_POLY1305_SHA256"], "Control connections of clients with this suite.";
+        ClientSuiteTlsEcdheEcdsaWithAes128GcmSha256, "sluicegate_control_suites_total", [leg = "client", suite = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"], "Control connections of clients with this suite.";
+        ClientSuiteTlsEcdheEcdsaWithAes256GcmSha384, "sluicegate_control_suites_total", [leg = "client", suite = "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"], "Control connections of clients with this suite.";
+        ClientSuiteTlsEcdheEcdsaWithChacha20Poly1305Sha256, "sluicegate_control_suites_total", [leg = "client", suite = "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"], "Control connections of clients with this suite.";
+        ClientSuiteTlsEcdheRsaWithAes128GcmSha256, "sluicegate_control_suites_total", [leg = "client", suite = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"], "Control connections of clients with this suite.";
+        ClientSuiteTlsEcdheRsaWithAes256GcmSha384, "sluicegate_control_suites_total", [leg = "client", suite = "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"], "Control connections of clients with this suite.";
+        ClientSuiteTlsEcdheRsaWithChacha20Poly1305Sha256, "sluicegate_control_suites_total", [leg = "client", suite = "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"], "Control connections of clients with this suite.";
+        ClientSuiteOther, "sluicegate_control_suites_total", [leg = "client", suite = "other"], "Control connections of clients with this suite.";
+        ClientGroupX25519mlkem768, "sluicegate_control_groups_total", [leg = "client", group = "X25519MLKEM768"], "Control connections of clients with this key exchange group.";
+        ClientGroupSecp256r1mlkem768, "sluicegate_control_groups_total", [leg = "client", group = "secp256r1MLKEM768"], "Control connections of clients with this key exchange group.";
+        ClientGroupMlkem768, "sluicegate_control_groups_total", [leg = "client", group = "MLKEM768"], "Control connections of clients with this key exchange group.";
+        ClientGroupX25519, "sluicegate_control_groups_total", [leg = "client", group = "X25519"], "Control connections of clients with this key exchange group.";
+        ClientGroupSecp256r1, "sluicegate_control_groups_total", [leg = "client", group = "secp256r1"], "Control connections of clients with this key exchange group.";
+        ClientGroupSecp384r1, "sluicegate_control_groups_total", [leg = "client", group = "secp384r1"], "Control connections of clients with this key exchange group.";
+        ClientGroupNone, "sluicegate_control_groups_total", [leg = "client", group = "none"], "Control connections of clients with this key exchange group.";
+        ClientGroupOther, "sluicegate_control_groups_total", [leg = "client", group = "other"], "Control connections of clients with this key exchange group.";
+        BackendSuiteTls13Aes128GcmSha256, "sluicegate_control_suites_total", [leg = "backend", suite = "TLS13_AES_128_GCM_SHA256"], "Control connections of backends with this suite.";
+        BackendSuiteTls13Aes256GcmSha384, "sluicegate_control_suites_total", [leg = "backend", suite = "TLS13_AES_256_GCM_SHA384"], "Control connections of backends with this suite.";
+        BackendSuiteTls13Chacha20Poly1305Sha256, "sluicegate_control_suites_total", [leg = "backend", suite = "TLS13_CHACHA20_POLY1305_SHA256"], "Control connections of backends with this suite.";
+        BackendSuiteTlsEcdheEcdsaWithAes128GcmSha256, "sluicegate_control_suites_total", [leg = "backend", suite = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"], "Control connections of backends with this suite.";
+        BackendSuiteTlsEcdheEcdsaWithAes256GcmSha384, "sluicegate_control_suites_total", [leg = "backend", suite = "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"], "Control connections of backends with this suite.";
+        BackendSuiteTlsEcdheEcdsaWithChacha20Poly1305Sha256, "sluicegate_control_suites_total", [leg = "backend", suite = "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"], "Control connections of backends with this suite.";
+        BackendSuiteTlsEcdheRsaWithAes128GcmSha256, "sluicegate_control_suites_total", [leg = "backend", suite = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"], "Control connections of backends with this suite.";
+        BackendSuiteTlsEcdheRsaWithAes256GcmSha384, "sluicegate_control_suites_total", [leg = "backend", suite = "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"], "Control connections of backends with this suite.";
+        BackendSuiteTlsEcdheRsaWithChacha20Poly1305Sha256, "sluicegate_control_suites_total", [leg = "backend", suite = "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"], "Control connections of backends with this suite.";
+        BackendSuiteOther, "sluicegate_control_suites_total", [leg = "backend", suite = "other"], "Control connections of backends with this suite.";
+        BackendGroupX25519mlkem768, "sluicegate_control_groups_total", [leg = "backend", group = "X25519MLKEM768"], "Control connections of backends with this key exchange group.";
+        BackendGroupSecp256r1mlkem768, "sluicegate_control_groups_total", [leg = "backend", group = "secp256r1MLKEM768"], "Control connections of backends with this key exchange group.";
+        BackendGroupMlkem768, "sluicegate_control_groups_total", [leg = "backend", group = "MLKEM768"], "Control connections of backends with this key exchange group.";
+        BackendGroupX25519, "sluicegate_control_groups_total", [leg = "backend", group = "X25519"], "Control connections of backends with this key exchange group.";
+        BackendGroupSecp256r1, "sluicegate_control_groups_total", [leg = "backend", group = "secp256r1"], "Control connections of backends with this key exchange group.";
+        BackendGroupSecp384r1, "sluicegate_control_groups_total", [leg = "backend", group = "secp384r1"], "Control connections of backends with this key exchange group.";
+        BackendGroupNone, "sluicegate_control_groups_total", [leg = "backend", group = "none"], "Control connections of backends with this key exchange group.";
+        BackendGroupOther, "sluicegate_control_groups_total", [leg = "backend", group = "other"], "Control connections of backends with this key exchange group.";
         BackendsUnverified, "sluicegate_backends_unverified_total", [], "Control connections to backends whose certificate was not looked at (verify = \"off\").";
         ClientCertificatesRefused, "sluicegate_client_certificates_refused_total", [], "Control connections of clients refused for their certificate, or for having none.";
         OtherUsersRefused, "sluicegate_other_users_refused_total", [], "USER commands refused because the client's certificate names somebody else.";
         OtherCertificatesRefused, "sluicegate_other_certificates_refused_total", [], "Data connections, either leg, refused because their certificate was not that of the control connection.";
         InjectionsRefused, "sluicegate_injections_refused_total", [], "Sessions ended because plaintext stood behind AUTH or behind the backend's 234.";
         PassivePortsExhausted, "sluicegate_passive_ports_exhausted_total", [], "Transfers refused because no passive port was free.";
+        LingeringCut, "sluicegate_lingering_cut_total", [], "Ended data connections closed before their peer had closed, because a session had too many of them.";
     }
 }
 
@@ -93,6 +194,7 @@ catalog! {
     Gauge {
         Sessions, "sluicegate_sessions", [], "Sessions that live.";
         TransfersRunning, "sluicegate_transfers_running", [], "Transfers under way.";
+        LingeringLegs, "sluicegate_lingering_legs", [], "Data connections that have ended for their transfer and are still read to their end.";
         CoresSilent, "sluicegate_cores_silent", [], "Cores that did not answer this time; their last numbers are shown.";
         PassivePorts, "sluicegate_passive_ports", [], "Passive ports of a listener.";
         PassivePortsInUse, "sluicegate_passive_ports_in_use", [], "Passive ports of a listener that wait for a data connection.";
@@ -100,6 +202,15 @@ catalog! {
         BackendsResting, "sluicegate_backends_resting", [], "Members of a pool that some core could not reach lately, and tries behind the others.";
         StartTime, "sluicegate_start_time_seconds", [], "When the gate was started, in seconds since 1970.";
         Build, "sluicegate_build_info", [], "Always 1; the version is in the label.";
+    }
+}
+
+catalog! {
+    /// What the machine, or the process as a whole, counts by itself; read when somebody asks.
+    Reading {
+        CoreRun, "sluicegate_core_run_seconds_total", [], "Time that the threads of the cores have run on a CPU (/proc/self/task/TID/schedstat).";
+        CoreDelay, "sluicegate_core_run_delay_seconds_total", [], "Time that the threads of the cores have waited for a CPU although they could have run (/proc/self/task/TID/schedstat).";
+        LogLinesDropped, "sluicegate_log_lines_dropped_total", [], "Lines of the log dropped because they came faster than they could be written.";
     }
 }
 
@@ -129,27 +240,96 @@ const SHARED_HELP: &[(&str, &str)] = &[
         "sluicegate_key_exchanges_total",
         "Key exchanges of control connections, by leg and kind.",
     ),
+    (
+        "sluicegate_transfer_verbs_total",
+        "Transfers, by command and by whether both peers completed.",
+    ),
+    (
+        "sluicegate_data_ends_total",
+        "Data connections of transfers, by leg and by how they ended.",
+    ),
+    (
+        "sluicegate_empty_completions_total",
+        "Empty downloads completed for the client although the backend did not end its data connection properly, by how it ended.",
+    ),
+    (
+        "sluicegate_data_tls_total",
+        "TLS handshakes of data connections, by leg, version, and whether they resumed a session.",
+    ),
+    (
+        "sluicegate_control_resumptions_total",
+        "Control connections that resumed an earlier TLS session, by leg.",
+    ),
+    (
+        "sluicegate_control_suites_total",
+        "Control connections made private, by leg and cipher suite.",
+    ),
+    (
+        "sluicegate_control_groups_total",
+        "Control connections made private, by leg and key exchange group; `none` where TLS 1.2 resumed a session.",
+    ),
+    (
+        "sluicegate_data_connect_seconds",
+        "From the start of a transfer until TCP is there, by leg.",
+    ),
+    (
+        "sluicegate_data_handshake_seconds",
+        "TLS handshakes of data connections, by leg and whether they resumed a session.",
+    ),
 ];
 
 impl Counter {
     /// What the metric of this name counts, all its variants together.
     pub fn family_help(self) -> &'static str {
-        let shared = SHARED_HELP.iter().find(|(name, _)| *name == self.name());
-        shared.map_or_else(|| self.help(), |(_, help)| help)
+        shared_help(self.name()).unwrap_or_else(|| self.help())
     }
+
+    /// The variant of the same metric whose labels have these values, in their order; asked of the first of its rows.
+    pub fn variant(self, values: &[&str]) -> Option<Self> {
+        let is_it = |counter: &&Self| {
+            let labels = counter.labels().iter().map(|&(_, value)| value);
+            counter.name() == self.name() && labels.eq(values.iter().copied())
+        };
+        // From its own row on: a family has few rows, the table has many.
+        Self::ALL[self.index()..].iter().find(is_it).copied()
+    }
+}
+
+impl Phase {
+    /// What the metric of this name times, all its variants together.
+    pub fn family_help(self) -> &'static str {
+        shared_help(self.name()).unwrap_or_else(|| self.help())
+    }
+}
+
+fn shared_help(name: &str) -> Option<&'static str> {
+    let shared = SHARED_HELP.iter().find(|(shared, _)| *shared == name);
+    shared.map(|&(_, help)| help)
 }
 
 catalog! {
     /// What is timed, in seconds.
     Phase {
+        Banner, "sluicegate_banner_seconds", [], "From taking a control connection to its greeting; with implicit TLS the handshake is between them.";
         ClientHandshake, "sluicegate_client_handshake_seconds", [], "TLS handshake of the client's control connection.";
         BackendConnect, "sluicegate_backend_connect_seconds", [], "Reaching a backend, up to its greeting.";
+        BackendHandshake, "sluicegate_backend_handshake_seconds", [], "TLS handshake of the backend's control connection.";
         Login, "sluicegate_login_seconds", [], "From USER to the final reply to the login.";
         Command, "sluicegate_command_seconds", [], "From a command that moves no data to the backend's final reply.";
-        DataConnect, "sluicegate_data_connect_seconds", [], "From the start of a transfer until both data connections are up.";
-        DataHandshake, "sluicegate_data_handshake_seconds", [], "TLS handshake of a data connection, either leg.";
+        CommandGate, "sluicegate_command_gate_seconds", [], "The gate's own share of such a command: from its line read to its line queued, and likewise for the final reply.";
+        ClientDataConnect, "sluicegate_data_connect_seconds", [leg = "client"], "From the start of a transfer until TCP with the client is there.";
+        BackendDataConnect, "sluicegate_data_connect_seconds", [leg = "backend"], "From the start of a transfer until TCP with the backend is there.";
+        DataReady, "sluicegate_data_ready_seconds", [], "From the start of a transfer until both data connections are up.";
+        ClientDataHandshakeFull, "sluicegate_data_handshake_seconds", [leg = "client", kind = "full"], "Full TLS handshake of a data connection of the client.";
+        ClientDataHandshakeResumed, "sluicegate_data_handshake_seconds", [leg = "client", kind = "resumed"], "Resuming TLS handshake of a data connection of the client.";
+        BackendDataHandshakeFull, "sluicegate_data_handshake_seconds", [leg = "backend", kind = "full"], "Full TLS handshake of a data connection of the backend.";
+        BackendDataHandshakeResumed, "sluicegate_data_handshake_seconds", [leg = "backend", kind = "resumed"], "Resuming TLS handshake of a data connection of the backend.";
+        FirstByte, "sluicegate_first_byte_seconds", [], "From both data connections up to the first byte passed on.";
         Transfer, "sluicegate_transfer_seconds", [], "From the command of a transfer to the client's final reply.";
-        Completion, "sluicegate_completion_seconds", [], "From the end of the source to the client's final reply.";
+        Completion, "sluicegate_completion_seconds", [], "From the end of what the source sends until the gate has ended the other data connection.";
+        FinalReply, "sluicegate_final_reply_seconds", [], "From the end of the last data connection of a transfer to the client's final reply.";
+        Answer, "sluicegate_answer_seconds", [], "One question of the control plane, a scrape for example: how long it kept its core from serving.";
+        Turn, "sluicegate_turn_seconds", [], "One turn of a session: how long its core ran without yielding.";
     }
 }
 
@@ -195,11 +375,36 @@ mod tests {
             let variants = Counter::ALL
                 .iter()
                 .filter(|other| other.name() == counter.name());
-            let shared = SHARED_HELP
+            assert_eq!(
+                shared_help(counter.name()).is_some(),
+                variants.count() > 1,
+                "{}",
+                counter.name()
+            );
+        }
+        for phase in Phase::ALL {
+            let variants = Phase::ALL
                 .iter()
-                .filter(|(name, _)| *name == counter.name());
-            let expected = usize::from(variants.count() > 1);
-            assert_eq!(shared.count(), expected, "{}", counter.name());
+                .filter(|other| other.name() == phase.name());
+            assert_eq!(
+                shared_help(phase.name()).is_some(),
+                variants.count() > 1,
+                "{}",
+                phase.name()
+            );
+        }
+    }
+
+    #[test]
+    fn variants_are_found_by_what_sets_them_apart() {
+        let first = Counter::ClientEndClean;
+        assert_eq!(first.variant(&["client", "clean"]), Some(first));
+        assert_eq!(
+            first.variant(&["backend", "bare"]),
+            Some(Counter::BackendEndBare)
+        );
+        for values in [&["backend"][..], &["backend", "strange"], &[]] {
+            assert_eq!(first.variant(values), None, "{values:?}");
         }
     }
 

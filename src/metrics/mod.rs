@@ -8,8 +8,8 @@ mod recorder;
 mod snapshot;
 mod spread;
 
-pub use catalog::{Counter, Gauge, Phase};
+pub use catalog::{Counter, Gauge, Phase, Reading};
 pub use ledger::{Account, Ledger};
 pub use recorder::Recorder;
 pub use snapshot::Snapshot;
-pub use spread::{NATIVE_SCHEMA, Native, classic, native};
+pub use spread::{CLASSIC_BOUNDS, NATIVE_SCHEMA, Native, classic, native};

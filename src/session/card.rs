@@ -31,6 +31,7 @@ pub struct Card {
     pub user: RefCell<Option<String>>,
     /// The transfer that runs.
     pub transfer: Cell<Option<Running>>,
+    lingering: Cell<usize>,
     killed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -58,6 +59,7 @@ impl Card {
             backend_tls: RefCell::default(),
             user: RefCell::default(),
             transfer: Cell::default(),
+            lingering: Cell::default(),
             killed: Cell::default(),
             waker: RefCell::default(),
         }
@@ -86,20 +88,43 @@ impl Card {
 
 /// The cards of a core's sessions.
 #[derive(Default)]
-pub struct Cards(RefCell<BTreeMap<u64, Rc<Card>>>);
+pub struct Cards {
+    by_number: RefCell<BTreeMap<u64, Rc<Card>>>,
+    /// Sessions with a transfer under way, counted as they change: a look costs the same at any number of sessions.
+    transferring: Cell<usize>,
+    /// Likewise data connections that are read to their end.
+    lingering: Cell<usize>,
+}
 
 impl Cards {
     pub(super) fn put(&self, card: Rc<Card>) {
-        self.0.borrow_mut().insert(card.id, card);
+        self.by_number.borrow_mut().insert(card.id, card);
     }
 
     pub(super) fn remove(&self, id: u64) {
-        self.0.borrow_mut().remove(&id);
+        let removed = self.by_number.borrow_mut().remove(&id);
+        if let Some(card) = removed {
+            self.transfers(&card, None);
+            self.lingers(&card, 0);
+        }
+    }
+
+    /// A session's transfer has begun, or is over.
+    pub(super) fn transfers(&self, card: &Card, running: Option<Running>) {
+        let count = self.transferring.get() + usize::from(running.is_some());
+        let before = card.transfer.replace(running);
+        self.transferring.set(count - usize::from(before.is_some()));
+    }
+
+    /// A session has so many data connections that are read to their end.
+    pub(super) fn lingers(&self, card: &Card, legs: usize) {
+        let before = card.lingering.replace(legs);
+        self.lingering.set(self.lingering.get() + legs - before);
     }
 
     /// Looks at the sessions with numbers above `after`, in their order, until `look` has seen enough.
     pub fn look(&self, after: Option<u64>, mut look: impl FnMut(&Card) -> bool) {
-        let cards = self.0.borrow();
+        let cards = self.by_number.borrow();
         let from = after.map_or(0, |after| after.saturating_add(1));
         for card in cards.range(from..).map(|(_, card)| card) {
             if !look(card) {
@@ -111,17 +136,19 @@ impl Cards {
     /// How many sessions have a transfer under way.
     #[must_use]
     pub fn transferring(&self) -> usize {
-        let cards = self.0.borrow();
-        cards
-            .values()
-            .filter(|card| card.transfer.get().is_some())
-            .count()
+        self.transferring.get()
+    }
+
+    /// How many data connections have ended for their transfer and are read to their end.
+    #[must_use]
+    pub fn lingering(&self) -> usize {
+        self.lingering.get()
     }
 
     /// Ends a session by order of the operator; false if there is none of this number.
     #[must_use]
     pub fn kill(&self, id: u64) -> bool {
-        let card = self.0.borrow().get(&id).map(Rc::clone);
+        let card = self.by_number.borrow().get(&id).map(Rc::clone);
         let Some(card) = card else {
             return false;
         };

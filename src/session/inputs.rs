@@ -188,6 +188,7 @@ impl Session {
             Backend::There(there) => {
                 let news = there.poll(self.id, is_full(&self.client), cx);
                 if news == Poll::Ready(FromBackend::Secured) {
+                    self.observe(Phase::BackendHandshake);
                     self.secured(Side::Backend);
                 }
                 news
@@ -196,10 +197,14 @@ impl Session {
     }
 
     fn poll_lingering(&mut self, cx: &mut Context<'_>) {
+        if self.lingering.is_empty() {
+            return;
+        }
         self.lingering.retain_mut(|closing| {
             while let Poll::Ready(crate::relay::Closed::Ours(_)) = closing.poll(cx) {}
             !closing.is_over()
         });
+        self.core.cards.lingers(&self.card, self.lingering.len());
     }
 }
 

@@ -22,7 +22,7 @@ use crate::dialog::{Actions, Dialog, Ending, Input};
 use crate::ftp::Telnet;
 use crate::leg::{ControlLeg, Leg};
 use crate::limits::COMMAND_LINE_BYTES_MAX;
-use crate::metrics::Recorder;
+use crate::metrics::{Phase, Recorder};
 use crate::net::{Alarm, PortRange, Stream};
 use crate::policy::{DataPeer, PeerIdentity, SiteRules};
 use crate::pool::{MemberId, Pool};
@@ -146,6 +146,8 @@ impl Session {
         let client = ControlLeg::new(Leg::new(stream), COMMAND_LINE_BYTES_MAX, Telnet::Strip);
         let card = Rc::new(Card::new(id, Rc::clone(&site), stream_peer, now));
         core.cards.put(Rc::clone(&card));
+        let mut stamps = Stamps::default();
+        stamps.began(Phase::Banner, now);
         let session = Self {
             id,
             card,
@@ -164,7 +166,7 @@ impl Session {
             pending: VecDeque::new(),
             alarm: Alarm::new(),
             rings: 0,
-            stamps: Stamps::default(),
+            stamps,
         };
         (session, greeting)
     }
@@ -176,7 +178,9 @@ impl Session {
             let input = self.next_input().await;
             #[cfg(debug_assertions)]
             panic_on_demand(&input);
-            let actions = self.dialog.step(clock::now(), input);
+            let now = clock::now();
+            self.stamps.taken = Some(now);
+            let actions = self.dialog.step(now, input);
             self.perform(actions);
             if let Some(ending) = self.dialog.ending() {
                 self.close().await;

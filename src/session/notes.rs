@@ -1,20 +1,24 @@
 //! What happened, for those who count and record: the dialog's notes become counters, histograms and log lines.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Backend, Session};
+use super::{Backend, Core, Session};
 use crate::dialog::{Account, End, Note, Side};
 use crate::ftp::{Direction, escape, occasion};
 use crate::metrics::{Counter, Phase};
 use crate::policy::{OnUnfinished, PeerIdentity};
 use crate::sys::clock;
-use crate::tls::TlsVersion;
+use crate::tls::{TlsFacts, TlsVersion};
 
 /// When what is being timed began.
 #[derive(Default)]
 pub(super) struct Stamps {
     /// Inputs taken without a pause; see `next_input`.
     pub(super) inputs_in_turn: u32,
+    /// When the input that is being worked on was taken.
+    pub(super) taken: Option<Instant>,
+    /// What a command has cost the gate so far.
+    share: Duration,
     started: [Option<Instant>; Phase::ALL.len()],
 }
 
@@ -26,6 +30,17 @@ impl Stamps {
     /// As `start`, for what began earlier.
     pub(super) fn began(&mut self, phase: Phase, at: Instant) {
         self.started[phase as usize] = Some(at);
+    }
+
+    fn forwarded(&mut self) {
+        let now = clock::now();
+        self.began(Phase::Command, now);
+        self.share = self.worked(now);
+    }
+
+    /// How long the input at hand has been worked on.
+    fn worked(&self, now: Instant) -> Duration {
+        self.taken.map_or(Duration::ZERO, |taken| now - taken)
     }
 
     fn take(&mut self, phase: Phase) -> Option<Instant> {
@@ -44,6 +59,14 @@ impl Session {
         }
     }
 
+    /// A command has had its final reply.
+    fn answered(&mut self) {
+        self.observe(Phase::Command);
+        let share = self.stamps.share + self.stamps.worked(clock::now());
+        let mut recorder = self.core.recorder.borrow_mut();
+        recorder.observe(Phase::CommandGate, share);
+    }
+
     pub(super) fn count(&self, counter: Counter) {
         self.core.recorder.borrow_mut().count(counter);
     }
@@ -57,8 +80,8 @@ impl Session {
                     tell_identity(session, identity);
                 }
             }
-            Note::Forwarded => self.stamps.start(Phase::Command),
-            Note::Answered => self.observe(Phase::Command),
+            Note::Forwarded => self.stamps.forwarded(),
+            Note::Answered => self.answered(),
             Note::LoggedIn(user) => {
                 self.observe(Phase::Login);
                 self.count(Counter::LoginsOk);
@@ -77,7 +100,7 @@ impl Session {
             Note::Transferred(account) => self.transferred(&account),
             Note::EmptyCompleted(backend) => {
                 if backend != End::Clean {
-                    self.count(Counter::EmptyCompletions);
+                    tally(&self.core, Counter::EmptyUnfinished, &[backend.word()]);
                     tracing::info!(session, ?backend, "empty stream completed for the client");
                 }
             }
@@ -142,6 +165,7 @@ impl Session {
             (Side::Backend, TlsVersion::V12) => Counter::BackendTls12,
             (Side::Backend, TlsVersion::V13) => Counter::BackendTls13,
         });
+        self.count_choices(side, &facts);
         let pool_tls = self.site.pool_tls.as_ref();
         if side == Side::Backend && pool_tls.is_some_and(|tls| !tls.is_verified) {
             self.count(Counter::BackendsUnverified);
@@ -159,6 +183,24 @@ impl Session {
             certificate,
             "control leg secured"
         );
+    }
+
+    /// What TLS on a control connection has agreed on.
+    fn count_choices(&self, side: Side, facts: &TlsFacts) {
+        if facts.resumed {
+            tally(&self.core, Counter::ClientControlResumed, &[side.word()]);
+        }
+        let group = facts.group.unwrap_or("none");
+        for (family, value) in [
+            (Counter::ClientSuiteTls13Aes128GcmSha256, facts.suite),
+            (Counter::ClientGroupX25519mlkem768, group),
+        ] {
+            let known = family.variant(&[side.word(), value]);
+            let counter = known.or_else(|| family.variant(&[side.word(), "other"]));
+            if let Some(counter) = counter {
+                self.count(counter);
+            }
+        }
     }
 
     /// The policy that an unfinished stream of this side falls under, and where it is counted.
@@ -181,15 +223,32 @@ impl Session {
 
     fn transferred(&mut self, account: &Account) {
         self.observe(Phase::Transfer);
-        self.observe(Phase::Completion);
+        self.observe(Phase::FinalReply);
         let (bytes, outcomes) = match account.direction {
             Direction::Download => (Counter::DownloadBytes, DOWNLOADS),
             Direction::Upload => (Counter::UploadBytes, UPLOADS),
         };
         let mut recorder = self.core.recorder.borrow_mut();
         recorder.add(bytes, account.bytes);
-        recorder.count(outcomes[outcome(account) as usize]);
+        let outcome = outcome(account);
+        recorder.count(outcomes[outcome as usize]);
         drop(recorder);
+        let completed = match outcome {
+            Outcome::Completed => "completed",
+            _ => "failed",
+        };
+        let verb = account.verb.word();
+        tally(&self.core, Counter::RetrCompleted, &[verb, completed]);
+        for (side, end) in [
+            (Side::Client, account.client),
+            (Side::Backend, account.backend),
+        ] {
+            tally(
+                &self.core,
+                Counter::ClientEndClean,
+                &[side.word(), end.word()],
+            );
+        }
         let session = self.id;
         if account.client == End::NotResumed {
             self.count(Counter::UnresumedRefused);
@@ -210,9 +269,18 @@ impl Session {
                 "data connection refused: it has not the certificate of its control connection"
             );
         }
-        let (verb, code) = (account.verb.word(), account.code.number());
+        let code = account.code.number();
         let (client, backend, bytes) = (account.client, account.backend, account.bytes);
         tracing::info!(session, verb, bytes, code, ?client, ?backend, "transfer");
+    }
+}
+
+/// Counts one in the variant of a metric that these words set apart, given its first row; at events, never for each byte.
+pub(super) fn tally(core: &Core, family: Counter, words: &[&str]) {
+    let counter = family.variant(words);
+    debug_assert!(counter.is_some(), "no row of {family:?} for {words:?}");
+    if let Some(counter) = counter {
+        core.recorder.borrow_mut().count(counter);
     }
 }
 

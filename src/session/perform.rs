@@ -43,6 +43,8 @@ impl Session {
     }
 
     fn say_to_client(&mut self, bytes: &[u8]) {
+        // The first words are the greeting.
+        self.observe(Phase::Banner);
         if let Err(fault) = self.client.say(bytes) {
             self.client_lost(&fault);
         }
@@ -98,7 +100,10 @@ impl Session {
             None => Err(Fault::Closed),
         };
         match outcome {
-            Ok(()) => there.securing = true,
+            Ok(()) => {
+                there.securing = true;
+                self.stamps.start(Phase::BackendHandshake);
+            }
             Err(fault) => {
                 tracing::warn!(session = self.id, %fault, "TLS with the backend did not begin");
                 let loss = match fault {
@@ -149,11 +154,12 @@ impl Session {
 
     fn open_data(&mut self, plan: DataPlan) {
         self.stamps.start(Phase::Transfer);
-        self.card.transfer.set(Some(Running {
+        let running = Running {
             direction: plan.direction,
             began: clock::now(),
             bytes: 0,
-        }));
+        };
+        self.core.cards.transfers(&self.card, Some(running));
         let client = self.open_client_leg(plan);
         let backend = self.open_backend_leg(plan);
         let transfer = Transfer::new(self.id, plan, [client, backend], &self.site, &self.core);
@@ -219,10 +225,10 @@ impl Session {
 
     /// What is still on its way out goes on by itself, within its bounds.
     fn close_data(&mut self) {
-        self.card.transfer.set(None);
+        self.core.cards.transfers(&self.card, None);
         if let Some(transfer) = self.transfer.take() {
-            if let Some(at) = transfer.source_ended() {
-                self.stamps.began(Phase::Completion, at);
+            if let Some(at) = transfer.ended() {
+                self.stamps.began(Phase::FinalReply, at);
             }
             let strangers = transfer.strangers();
             self.core
@@ -233,6 +239,9 @@ impl Session {
             // The oldest have had the most time; their FIN has left.
             let surplus = self.lingering.len().saturating_sub(LINGERING_LEGS_MAX);
             self.lingering.drain(..surplus);
+            let mut recorder = self.core.recorder.borrow_mut();
+            recorder.add(Counter::LingeringCut, surplus as u64);
+            self.core.cards.lingers(&self.card, self.lingering.len());
         }
     }
 }

@@ -5,14 +5,16 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::notes::tally;
 use super::{Core, Site};
 use crate::data::{Opened, Opening};
 use crate::dialog::{Close, DataNews, DataPlan, End, Side};
 use crate::ftp::{Direction, escape};
 use crate::leg::Leg;
-use crate::metrics::Phase;
+use crate::metrics::{Counter, Phase};
 use crate::relay::{Budget, Closed, Closing, Relay, Report};
 use crate::sys::clock;
+use crate::tls::TlsFacts;
 
 /// One transfer's legs.
 pub(super) struct Transfer {
@@ -28,7 +30,11 @@ pub(super) struct Transfer {
     strangers: u64,
     core: Rc<Core>,
     began: Instant,
+    /// Since when bytes may flow, until the first one has.
+    ready: Option<Instant>,
     source_ended: Option<Instant>,
+    /// When a leg has last ended.
+    ended: Option<Instant>,
 }
 
 /// One leg, as far as it is.
@@ -75,7 +81,9 @@ impl Transfer {
             strangers: 0,
             core: Rc::clone(core),
             began: clock::now(),
+            ready: None,
             source_ended: None,
+            ended: None,
         }
     }
 
@@ -88,10 +96,16 @@ impl Transfer {
             self.poll_half(Side::Client, cx);
             self.poll_half(Side::Backend, cx);
             self.begin_flow();
-            if let Some(relay) = &mut self.relay
-                && let Poll::Ready(report) = relay.poll(cx)
-            {
-                self.flowed(report);
+            if let Some(relay) = &mut self.relay {
+                let polled = relay.poll(cx);
+                if relay.moved() > 0
+                    && let Some(ready) = self.ready.take()
+                {
+                    self.observe(Phase::FirstByte, ready);
+                }
+                if let Poll::Ready(report) = polled {
+                    self.flowed(report);
+                }
             }
             if self.news.is_empty() {
                 return Poll::Pending;
@@ -111,6 +125,10 @@ impl Transfer {
             }
             Half::Ending(closing) => {
                 if let Poll::Ready(Closed::Ours(end)) = closing.poll(cx) {
+                    self.ended = Some(clock::now());
+                    if let (End::Clean, Some(since)) = (end, self.source_ended) {
+                        self.observe(Phase::Completion, since);
+                    }
                     self.news.push_back(DataNews::Ended(side, end));
                     let half = self.half(side);
                     if let Half::Ending(closing) = std::mem::replace(half, Half::Over) {
@@ -134,13 +152,16 @@ impl Transfer {
                 if let Half::Opening(_, since) = self.half(side) {
                     *since = Some(clock::now());
                 }
+                let phase = match side {
+                    Side::Client => Phase::ClientDataConnect,
+                    Side::Backend => Phase::BackendDataConnect,
+                };
+                self.observe(phase, self.began);
                 DataNews::Connected(side)
             }
             Opened::Up(leg) => {
-                if let Half::Opening(_, Some(since)) = *self.half(side) {
-                    self.observe(Phase::DataHandshake, since);
-                }
                 if let Some(facts) = leg.facts() {
+                    self.secured(side, &facts);
                     let (session, version) = (self.session, facts.version.as_str());
                     let (suite, group, resumed) = (facts.suite, facts.group, facts.resumed);
                     let alpn = facts.alpn.as_deref().map(escape);
@@ -175,7 +196,8 @@ impl Transfer {
         let client = std::mem::replace(&mut self.client, Half::Flowing);
         let backend = std::mem::replace(&mut self.backend, Half::Flowing);
         if let (Half::Up(client), Half::Up(backend)) = (client, backend) {
-            self.observe(Phase::DataConnect, self.began);
+            self.observe(Phase::DataReady, self.began);
+            self.ready = Some(clock::now());
             self.relay = Some(Relay::new(client, backend, self.direction, self.budget));
         }
     }
@@ -187,6 +209,7 @@ impl Transfer {
         };
         let (source, sink) = relay.into_legs();
         self.source_ended = Some(clock::now());
+        self.ended = self.source_ended;
         let (source_side, sink_side) = (Side::source(self.direction), Side::sink(self.direction));
         let (ended, survivor, survivor_side) = if report.side == source_side {
             (source, sink, sink_side)
@@ -249,9 +272,25 @@ impl Transfer {
         self.relay.as_ref().map(Relay::moved)
     }
 
-    /// When the bytes stopped, if they ever flowed.
-    pub(super) const fn source_ended(&self) -> Option<Instant> {
-        self.source_ended
+    /// When the last of the legs that were up has ended, if any was.
+    pub(super) const fn ended(&self) -> Option<Instant> {
+        self.ended
+    }
+
+    /// Counts and times a handshake of a data leg.
+    fn secured(&mut self, side: Side, facts: &TlsFacts) {
+        let kind = if facts.resumed { "resumed" } else { "full" };
+        let labels = [side.word(), facts.version.as_str(), kind];
+        tally(&self.core, Counter::ClientDataTls12Full, &labels);
+        let phase = match (side, facts.resumed) {
+            (Side::Client, false) => Phase::ClientDataHandshakeFull,
+            (Side::Client, true) => Phase::ClientDataHandshakeResumed,
+            (Side::Backend, false) => Phase::BackendDataHandshakeFull,
+            (Side::Backend, true) => Phase::BackendDataHandshakeResumed,
+        };
+        if let Half::Opening(_, Some(since)) = *self.half(side) {
+            self.observe(phase, since);
+        }
     }
 
     fn observe(&self, phase: Phase, since: Instant) {

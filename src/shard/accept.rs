@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -14,9 +15,10 @@ use crate::dialog::Actions;
 use crate::ftp::{Reply, occasion};
 use crate::leg::Leg;
 use crate::limits::ACCEPT_PAUSE;
-use crate::metrics::Counter;
+use crate::metrics::{Counter, Phase};
 use crate::net::{Fault, Listener, Stream};
 use crate::session::{Core, Session, Site};
+use crate::sys::clock;
 
 /// One listener at work.
 pub(super) struct Accepting {
@@ -84,7 +86,8 @@ impl Accepting {
 
 /// One session's whole life. A panic ends it and nothing else; left alone, it would end the core's thread.
 async fn live(id: u64, mut session: Session, greeting: Actions, core: Rc<Core>, permit: Permit) {
-    let lived = AssertUnwindSafe(session.run(greeting)).catch_unwind().await;
+    let life = timed(session.run(greeting), &core);
+    let lived = AssertUnwindSafe(life).catch_unwind().await;
     match lived {
         Ok(ending) => {
             tracing::debug!(session = id, by = ?ending.by, why = ending.why, "session ended")
@@ -105,6 +108,19 @@ async fn live(id: u64, mut session: Session, greeting: Actions, core: Rc<Core>, 
     }
     core.recorder.borrow_mut().count(Counter::SessionsEnded);
     drop(permit);
+}
+
+/// Times each turn of a session: nothing else on its core runs meanwhile.
+async fn timed<T>(life: impl Future<Output = T>, core: &Core) -> T {
+    let mut life = pin!(life);
+    poll_fn(|cx| {
+        let began = clock::now();
+        let polled = life.as_mut().poll(cx);
+        let took = clock::now() - began;
+        core.recorder.borrow_mut().observe(Phase::Turn, took);
+        polled
+    })
+    .await
 }
 
 /// 421 for a client beyond the limit: it hears why, and holds nothing of ours. One that awaits TLS first could not read

@@ -8,7 +8,7 @@ use async_channel::{Receiver, Sender};
 
 use super::permits::Permits;
 use crate::ftp::Direction;
-use crate::metrics::Snapshot;
+use crate::metrics::{Phase, Snapshot};
 use crate::pool::MemberState;
 use crate::session::{Card, Core, Site};
 use crate::sys::clock;
@@ -43,6 +43,10 @@ pub struct Report {
     pub sessions: usize,
     /// Transfers now.
     pub transfers: usize,
+    /// Data connections that have ended for their transfer and are still read to their end.
+    pub lingering: usize,
+    /// The kernel's number of the core's thread, if it tells.
+    pub thread: Option<u32>,
     /// Each listener of the configuration, in its order.
     pub sites: Vec<SiteState>,
 }
@@ -84,6 +88,8 @@ pub struct Sight {
 /// What the desk of a shard looks at.
 pub(super) struct Desk {
     pub(super) shard: usize,
+    /// The kernel's number of this thread.
+    pub(super) thread: Option<u32>,
     pub(super) core: Rc<Core>,
     pub(super) permits: Rc<Permits>,
     pub(super) sites: Vec<Rc<Site>>,
@@ -108,8 +114,17 @@ impl Desk {
         std::future::pending().await
     }
 
-    /// True if it was the order to stop.
+    /// True if it was the order to stop. Timed: what is asked must not keep the core from serving.
     fn answer(&self, mail: Mail) -> bool {
+        let began = clock::now();
+        let is_stop = self.answer_untimed(mail);
+        let took = clock::now() - began;
+        let mut recorder = self.core.recorder.borrow_mut();
+        recorder.observe(Phase::Answer, took);
+        is_stop
+    }
+
+    fn answer_untimed(&self, mail: Mail) -> bool {
         match mail {
             Mail::Drain => return true,
             Mail::Collect(empty, answer) => {
@@ -142,6 +157,8 @@ impl Desk {
             counted: Box::new(counted),
             sessions: self.permits.taken(),
             transfers: self.core.cards.transferring(),
+            lingering: self.core.cards.lingering(),
+            thread: self.thread,
             sites: self.sites.iter().map(state).collect(),
         }
     }

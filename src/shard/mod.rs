@@ -28,7 +28,7 @@ use crate::policy::{DataPeer, SiteRules};
 use crate::pool::Pool;
 use crate::relay::Budget;
 use crate::session::{Core, Site};
-use crate::sys::clock;
+use crate::sys::{clock, schedstat};
 use crate::tls::setup::{ListenerTls, PoolTls};
 use permits::Permits;
 
@@ -107,6 +107,7 @@ pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> 
     let ids = Rc::new(Cell::new(plan.id as u64));
     let mut desk = mailbox::Desk {
         shard: plan.id,
+        thread: schedstat::this_thread(),
         core: Rc::clone(&core),
         permits: Rc::clone(&permits),
         sites: Vec::new(),

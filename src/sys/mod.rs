@@ -7,4 +7,5 @@
 pub mod clock;
 pub mod cpus;
 pub mod rlimits;
+pub mod schedstat;
 pub mod sockopt;

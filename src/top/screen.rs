@@ -78,7 +78,7 @@ fn head<'a>(model: &Model, palette: &Palette) -> Line<'a> {
     if let Some(status) = &model.last {
         let cores = model
             .cpu()
-            .map_or("all cores".to_owned(), |cpu| format!("CPU {cpu}"));
+            .map_or_else(|| "all cores".to_owned(), |cpu| format!("CPU {cpu}"));
         let up = age(status.now - status.started);
         spans.push(Span::raw(format!("  {cores}  {}  up {up}", status.version)));
     }

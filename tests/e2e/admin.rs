@@ -1,11 +1,14 @@
 //! The gate seen from outside: what the admin server tells is what happens, and what it is told is done.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
+use crate::support::ports::Ports;
 use crate::support::process::run;
 use crate::support::rude::{Rude, Script};
 use crate::support::strict::Strict;
@@ -122,4 +125,92 @@ fn strange_requests_are_answered() {
     );
     let long = format!("X-Long: {}", "a".repeat(40_000));
     assert_eq!(ask(&scene, "/healthz", &["--header", &long]).0, "431");
+}
+
+#[test]
+fn the_configuration_is_shown_without_what_it_leads_to() {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, Script::new());
+    let _gate = Gate::start(&scene, rude.address(), setup());
+    let config = json(&scene, "/config");
+    assert_eq!(config["listener"][0]["name"], "outside");
+    assert_eq!(
+        config["listener"][0]["key"],
+        scene.authority.key_file().display().to_string()
+    );
+    assert!(!config.to_string().contains("PRIVATE KEY"), "{config}");
+}
+
+#[test]
+fn a_token_is_demanded_where_there_is_one() {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, Script::new());
+    let token = "a-token-of-the-tests-17";
+    let file = scene.file("token", format!("{token}\n"));
+    let quoted = format!("\"{}\"", file.display());
+    let gate = Gate::start(&scene, rude.address(), setup().admin("token_file", &quoted));
+    let (code, body) = ask(&scene, "/metrics", &[]);
+    assert_eq!(code, "401", "{body}");
+    assert_eq!(ask(&scene, "/nothing", &[]).0, "401");
+    assert_eq!(ask(&scene, "/healthz", &[]).0, "200");
+    let shown = format!("Authorization: Bearer {token}");
+    let (code, body) = ask(&scene, "/config", &["--header", &shown]);
+    assert_eq!(code, "200", "{body}");
+    assert!(!body.contains(token), "{body}");
+    assert!(!gate.log().contains(token), "{}", gate.log());
+
+    std::fs::write(&file, "short\n").unwrap();
+    let complaint = Gate::check(&scene.path("gate.toml"));
+    assert!(!complaint.status.success());
+    assert!(
+        complaint.stderr.contains("admin.token_file") && !complaint.stderr.contains("short"),
+        "{}",
+        complaint.stderr
+    );
+}
+
+#[test]
+fn a_name_that_is_not_ours_leads_nowhere() {
+    let (scene, ports) = (Scene::new(), Ports::reserve());
+    let rude = Rude::start(&scene, Script::new());
+    let address = format!("127.0.0.1:{}", ports.control());
+    let setup = Setup::new().admin("address", &format!("\"{address}\""));
+    let _gate = Gate::start(&scene, rude.address(), setup);
+    let code = |host: &str| {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--max-time", "20", "--output", "/dev/null"])
+            .args(["--write-out", "%{http_code}", "--header"])
+            .arg(format!("Host: {host}"))
+            .arg(format!("http://{address}/sessions"));
+        run(&mut curl).ok().text()
+    };
+    assert_eq!(code("evil.example"), "421");
+    assert_eq!(code("localhost"), "200");
+}
+
+#[test]
+fn readers_who_hold_every_place_and_say_nothing_are_cut_off() {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, Script::new());
+    let _gate = Gate::start(&scene, rude.address(), setup());
+    // More than there are places: some wait in the socket's queue.
+    let mut slow: Vec<UnixStream> = (0..40)
+        .map(|_| {
+            let mut stream = UnixStream::connect(scene.path("admin.sock")).unwrap();
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nHost:").unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(ask(&scene, "/healthz", &[]).0, "200");
+    for stream in &mut slow[..32] {
+        let mut rest = Vec::new();
+        // Closed by the gate, with an answer or without: or this would never return.
+        let _answer = stream.read_to_end(&mut rest);
+        assert!(!rest.starts_with(b"HTTP/1.1 200"));
+    }
+    let large = "x".repeat(100_000);
+    let body = scene.file("body", large.repeat(100));
+    let upload = format!("@{}", body.display());
+    let (code, _) = ask(&scene, "/drain", &["--data-binary", &upload]);
+    assert_eq!(code, "403", "what nobody reads is not waited for");
 }

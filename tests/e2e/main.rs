@@ -27,6 +27,7 @@ mod habits;
 mod identity;
 mod limits;
 mod login;
+mod metrics;
 mod modes;
 mod page;
 mod panics;

@@ -97,3 +97,33 @@ fn the_page_moves_with_the_traffic_and_shows_what_fails() {
     browser.wait_for("#link-text", "no answer since");
     browser.picture("page-lost");
 }
+
+#[test]
+fn the_page_asks_for_the_token_and_goes_on_with_it() {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, Script::new());
+    let ports = Ports::reserve();
+    let admin = format!("127.0.0.1:{}", ports.control());
+    let token = "0123456789abcdef-page";
+    let file = scene.file("admin.token", token);
+    let setup = Setup::new()
+        .admin("address", &format!("\"{admin}\""))
+        .admin("token_file", &format!("\"{}\"", file.display()));
+    let gate = Gate::start(&scene, rude.address(), setup);
+    let browser = Browser::start(&scene);
+    browser.open(&format!("http://{admin}/"));
+    eventually("the token is asked for", || {
+        browser.ask("return !document.getElementById('ask').hidden") == true
+    });
+    assert_eq!(state(&browser), "lost");
+    browser.ask(&format!(
+        "document.getElementById('token').value = '{token}'"
+    ));
+    browser.click("#ask button");
+    browser.wait_for("#wants", &gate.address().to_string());
+    assert_eq!(state(&browser), "live");
+    assert_eq!(
+        browser.ask("return document.getElementById('ask').hidden"),
+        true
+    );
+}

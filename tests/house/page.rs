@@ -18,6 +18,34 @@ fn spelled(answer: Answer) -> &'static str {
     }
 }
 
+/// Every route without its row on the page, and every row that is no route.
+pub(crate) fn route_faults(page: &str, routes: &[(&str, &str, &str)]) -> Vec<Fault> {
+    let wanted: Vec<String> = routes
+        .iter()
+        .map(|(method, path, gives)| format!("| `{method} {path}` | {gives} |"))
+        .collect();
+    let fault = |line, found| Fault {
+        place: "docs/OPERATIONS.md".to_owned(),
+        line,
+        rule: "routes",
+        found,
+        cure: "the table in src/admin/routes.rs leads: one row for each of its rows, in its words",
+    };
+    let missing = (wanted.iter()).filter(|row| !page.lines().any(|line| line == *row));
+    let mut faults: Vec<Fault> = missing
+        .map(|row| fault(0, format!("there is no row {row}")))
+        .collect();
+    for (at, line) in page.lines().enumerate() {
+        let is_route = ["| `GET ", "| `POST "]
+            .iter()
+            .any(|start| line.starts_with(start));
+        if is_route && !wanted.iter().any(|row| row == line) {
+            faults.push(fault(at + 1, line.to_owned()));
+        }
+    }
+    faults
+}
+
 /// Every verb without a row on the page, every row without a verb, and every row that says something else.
 pub(crate) fn page_faults(page: &str, table: &[Row]) -> Vec<Fault> {
     let rows: Vec<(usize, Vec<&str>)> = page

@@ -6,7 +6,7 @@
 use crate::picture::{order_faults, picture_faults};
 use crate::source::{Path, Source};
 use crate::words::Word;
-use crate::{CODE_LINES_MAX, DOORS, FLOORS, RUNTIME_ROOMS, UNSAFE_ROOM, WATERLINE};
+use crate::{CODE_LINES_MAX, DOORS, FLOORS, RUNTIMES, UNSAFE_ROOM, WATERLINE};
 
 /// One thing to put right.
 #[derive(Debug, Clone)]
@@ -221,23 +221,25 @@ fn waterline_faults(source: &Source, faults: &mut Vec<Fault>) {
 fn runtime_faults(source: &Source, faults: &mut Vec<Fault>) {
     let below = floor(source.room())
         .is_some_and(|own| FLOORS[own].0.parse::<u32>().is_ok_and(|n| n <= WATERLINE));
-    if below || RUNTIME_ROOMS.contains(&source.room()) {
+    if below {
         return;
     }
-    for path in source
-        .paths()
-        .iter()
-        .filter(|path| path.segments[0] == "glommio")
-    {
-        let found = format!("`{}` outside {RUNTIME_ROOMS:?}", path.segments.join("::"));
-        report(
-            faults,
-            source,
-            path.line,
-            "runtime",
-            found,
-            "only these rooms know the runtime: go through `net`",
-        );
+    for (crates, rooms) in RUNTIMES {
+        if rooms.contains(&source.room()) {
+            continue;
+        }
+        let paths = source.paths();
+        for path in (paths.iter()).filter(|path| crates.contains(&path.segments[0].as_str())) {
+            let found = format!("`{}` outside {rooms:?}", path.segments.join("::"));
+            report(
+                faults,
+                source,
+                path.line,
+                "runtime",
+                found,
+                "only these rooms know it: on cores go through `net`, for readers through `admin`",
+            );
+        }
     }
 }
 

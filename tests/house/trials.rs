@@ -5,7 +5,7 @@
 
 use sluicegate::ftp::{Answer, Row, Verb};
 
-use crate::page::{link_faults, page_faults};
+use crate::page::{link_faults, page_faults, route_faults};
 use crate::rules::{Fault, inspect};
 use crate::source::Source;
 use crate::words::{Word, scan};
@@ -148,6 +148,11 @@ fn the_runtime_in_the_wrong_room_is_found() {
         [("runtime", 2)]
     );
     assert_eq!(found("net/mod.rs", "use glommio::net::TcpStream;"), []);
+    assert_eq!(
+        found("shard/mod.rs", "use tokio::sync::Mutex;"),
+        [("runtime", 2)]
+    );
+    assert_eq!(found("admin/mod.rs", "use tokio::sync::Mutex;"), []);
 }
 
 #[test]
@@ -404,5 +409,20 @@ fn the_scanner_tells_code_from_text() {
         scan("\"a\nb\"\nc").last().map(|token| token.line),
         Some(3),
         "lines inside strings count"
+    );
+}
+
+#[test]
+fn a_route_that_the_page_tells_otherwise_is_found() {
+    let routes = &[("GET", "/one", "gives one"), ("POST", "/two", "does two")];
+    let told = "| `GET /one` | gives one |\n| `POST /two` | does two |\n";
+    assert!(route_faults(told, routes).is_empty());
+    let wrong = "| `GET /one` | gives two |\n| `GET /three` | gives three |\n";
+    let faults = route_faults(wrong, routes);
+    let lines: Vec<usize> = faults.iter().map(|fault| fault.line).collect();
+    assert_eq!(
+        lines,
+        [0, 0, 1, 2],
+        "two that are missing, two that are not true"
     );
 }

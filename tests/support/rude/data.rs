@@ -12,10 +12,10 @@ use crate::support::wire::{Got, Wire};
 const DATA_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A file that drips comes in so many pieces.
-const DRIPS: usize = 20;
+pub(crate) const DRIPS: usize = 20;
 
 /// The time between two of them.
-const DRIP_PAUSE: Duration = Duration::from_millis(10);
+pub(crate) const DRIP_PAUSE: Duration = Duration::from_millis(10);
 
 /// The beginning of a TLS record of 16 KiB.
 pub(crate) const CUT_RECORD: &[u8] = b"\x17\x03\x03\x40\x00whatever comes, this is not all of it";

@@ -17,7 +17,7 @@ use rustls::ServerConfig;
 
 use super::wire::{Got, Wire};
 use super::{PASSWORD, Scene};
-pub(crate) use data::CUT_RECORD;
+pub(crate) use data::{CUT_RECORD, DRIP_PAUSE, DRIPS};
 pub(crate) use script::{Act, Script};
 
 /// How the gate ended a data connection, as the backend saw it.

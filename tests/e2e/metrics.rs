@@ -1,0 +1,399 @@
+//! The metrics as their readers see them: three formats of one truth, and a real Prometheus that asks for it.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::support::certs::Versions;
+use crate::support::gate::{Gate, Setup};
+use crate::support::ports::Ports;
+use crate::support::process::{Server, run};
+use crate::support::rude::{Act, DRIP_PAUSE, DRIPS, Rude, Script};
+use crate::support::strict::Strict;
+use crate::support::{Scene, eventually, noise};
+
+const PROMETHEUS: &str = "/opt/sluicegate-peers/usr/bin/prometheus";
+const PROMTOOL: &str = "/opt/sluicegate-peers/usr/bin/promtool";
+
+/// Head and body of what a URL gives.
+fn get(url: &str, options: &[&str]) -> (String, Vec<u8>) {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--max-time", "20", "--include"]);
+    let ran = run(curl.args(options).arg(url)).ok();
+    let end = ran.stdout.windows(4).position(|four| four == b"\r\n\r\n");
+    let (head, body) = ran.stdout.split_at(end.unwrap() + 4);
+    (String::from_utf8(head.to_vec()).unwrap(), body.to_vec())
+}
+
+/// Every series of a text with its value.
+fn series(text: &str) -> BTreeMap<String, f64> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let pair = |line: &str| {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        (series.replace("{}", ""), value.parse().unwrap())
+    };
+    lines.map(pair).collect()
+}
+
+/// A gate with an admin server on TCP, before a backend of the tests.
+struct Stage {
+    scene: Scene,
+    ports: Ports,
+    rude: Rude,
+    gate: Gate,
+}
+
+impl Stage {
+    fn new(script: Script) -> Self {
+        let (scene, ports) = (Scene::new(), Ports::reserve());
+        let rude = Rude::start(&scene, script);
+        let address = format!("\"127.0.0.1:{}\"", ports.control());
+        let gate = Gate::start(
+            &scene,
+            rude.address(),
+            Setup::new().admin("address", &address),
+        );
+        Self {
+            scene,
+            ports,
+            rude,
+            gate,
+        }
+    }
+
+    fn url(&self, route: &str) -> String {
+        format!("http://127.0.0.1:{}{route}", self.ports.control())
+    }
+
+    fn client(&self) -> Strict {
+        Strict::open(self.gate.address(), &self.scene.authority, Versions::Both)
+    }
+
+    fn text(&self, query: &str) -> String {
+        let (head, body) = get(&self.url(&format!("/metrics{query}")), &[]);
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        String::from_utf8(body).unwrap()
+    }
+}
+
+#[test]
+fn every_format_is_what_its_reader_expects() {
+    let stage = Stage::new(Script::new().file("file", &noise(10_000)));
+    let mut client = stage.client();
+    client.download("RETR file").assert_complete(&noise(10_000));
+    client.say("NOOP").expect(&[200]);
+
+    let (head, text) = get(&stage.url("/metrics"), &[]);
+    assert!(
+        head.contains("content-type: text/plain; version=0.0.4"),
+        "{head}"
+    );
+    let file = stage.scene.file("metrics.txt", &text);
+    for query in ["", "?by=core"] {
+        std::fs::write(&file, stage.text(query)).unwrap();
+        let check = format!("{PROMTOOL} check metrics <{}", file.display());
+        run(Command::new("sh").args(["-c", &check])).ok();
+    }
+
+    let (head, open) = get(
+        &stage.url("/metrics"),
+        &[
+            "--header",
+            "Accept: application/openmetrics-text;version=1.0.0",
+        ],
+    );
+    assert!(
+        head.contains("content-type: application/openmetrics-text"),
+        "{head}"
+    );
+    let open = String::from_utf8(open).unwrap();
+    assert!(open.ends_with("# EOF\n"), "{open}");
+    assert!(
+        open.contains("# TYPE sluicegate_logins counter\n"),
+        "{open}"
+    );
+
+    let protobuf = "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+    let (head, body) = get(&stage.url("/metrics"), &["--header", protobuf]);
+    assert!(head.contains("encoding=delimited"), "{head}");
+    let name = b"sluicegate_command_gate_seconds";
+    assert!(body.windows(name.len()).any(|part| part == name));
+    // No address, user or path is a label anywhere.
+    for secret in ["127.0.0.1:", crate::support::USER, "file\""] {
+        assert!(!open.contains(secret), "{secret} in {open}");
+    }
+}
+
+#[test]
+fn a_transfer_is_timed_and_counted_leg_by_leg() {
+    let script = Script::new()
+        .file("file", &noise(10_000))
+        .file("empty", b"")
+        .on("RETR empty", Act::BareClose);
+    let stage = Stage::new(script);
+    let mut client = stage.client();
+    client.download("RETR file").assert_complete(&noise(10_000));
+    client.download("RETR empty").assert_complete(b"");
+    client.say("NOOP").expect(&[200]);
+    let seen = series(&stage.text(""));
+    for (name, wanted) in [
+        (
+            "sluicegate_transfer_verbs_total{verb=\"RETR\",outcome=\"completed\"}",
+            2.0,
+        ),
+        (
+            "sluicegate_data_ends_total{leg=\"client\",end=\"clean\"}",
+            2.0,
+        ),
+        (
+            "sluicegate_data_ends_total{leg=\"backend\",end=\"clean\"}",
+            1.0,
+        ),
+        (
+            "sluicegate_data_ends_total{leg=\"backend\",end=\"bare\"}",
+            1.0,
+        ),
+        ("sluicegate_empty_completions_total{cause=\"bare\"}", 1.0),
+        ("sluicegate_transfers_running", 0.0),
+        ("sluicegate_banner_seconds_count", 1.0),
+        ("sluicegate_client_handshake_seconds_count", 1.0),
+        ("sluicegate_backend_handshake_seconds_count", 1.0),
+        ("sluicegate_data_connect_seconds_count{leg=\"client\"}", 2.0),
+        (
+            "sluicegate_data_connect_seconds_count{leg=\"backend\"}",
+            2.0,
+        ),
+        ("sluicegate_data_ready_seconds_count", 1.0),
+        ("sluicegate_first_byte_seconds_count", 1.0),
+        ("sluicegate_transfer_seconds_count", 2.0),
+        ("sluicegate_completion_seconds_count", 1.0),
+        ("sluicegate_final_reply_seconds_count", 2.0),
+    ] {
+        assert_eq!(seen.get(name), Some(&wanted), "{name}");
+    }
+}
+
+#[test]
+fn sessions_are_timed_and_counted_by_what_they_agreed_on() {
+    let stage = Stage::new(Script::new().file("file", &noise(1000)));
+    let mut client = stage.client();
+    client.download("RETR file").assert_complete(&noise(1000));
+    client.say("NOOP").expect(&[200]);
+    let seen = series(&stage.text(""));
+    let sum = |name: &str| -> f64 {
+        let rows = seen.iter().filter(|(series, _)| series.starts_with(name));
+        rows.map(|(_, value)| value).sum()
+    };
+    assert_eq!(
+        sum("sluicegate_data_handshake_seconds_count{leg=\"client\""),
+        1.0
+    );
+    assert_eq!(sum("sluicegate_data_tls_total{leg=\"backend\""), 1.0);
+    assert_eq!(sum("sluicegate_control_suites_total"), 2.0);
+    assert_eq!(sum("sluicegate_control_groups_total"), 2.0);
+    assert!(sum("sluicegate_turn_seconds_count") > 10.0);
+    let (commands, shares) = (
+        sum("sluicegate_command_seconds_count"),
+        sum("sluicegate_command_gate_seconds_count"),
+    );
+    assert!(
+        commands >= 1.0 && commands == shares,
+        "{commands} and {shares}"
+    );
+    assert!(
+        stage
+            .rude
+            .commands()
+            .iter()
+            .any(|command| command == "NOOP")
+    );
+}
+
+#[test]
+fn what_cores_count_adds_up_to_what_all_count_while_they_are_read() {
+    let stage = Stage::new(Script::new().file("file", &noise(1000)));
+    std::thread::scope(|scope| {
+        let work = || {
+            let mut client = stage.client();
+            for _ in 0..25 {
+                client.download("RETR file").assert_complete(&noise(1000));
+            }
+            client.say("QUIT").expect(&[221]);
+        };
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
+        let mut before: BTreeMap<String, f64> = BTreeMap::new();
+        while !workers
+            .iter()
+            .all(std::thread::ScopedJoinHandle::is_finished)
+        {
+            let now = series(&stage.text(""));
+            for (name, value) in before {
+                let falls = !name.contains("_total") && !name.contains("_seconds_");
+                assert!(
+                    falls || now.get(&name).is_some_and(|now| *now >= value),
+                    "{name} fell from {value} to {:?}",
+                    now.get(&name)
+                );
+            }
+            before = now;
+        }
+    });
+    eventually("all sessions are gone", || {
+        series(&stage.text(""))["sluicegate_sessions"] == 0.0
+    });
+    let (all, cores) = (series(&stage.text("")), series(&stage.text("?by=core")));
+    let mut sums: BTreeMap<String, f64> = BTreeMap::new();
+    for (name, value) in cores {
+        let (kept, core) = name.split_once("core=\"").unwrap_or((&name, ""));
+        let rest = core.split_once('"').map_or("", |(_, rest)| rest);
+        let name = format!("{kept}{rest}")
+            .replace(",}", "}")
+            .replace("{}", "")
+            .replace("{,", "{");
+        *sums.entry(name).or_default() += value;
+    }
+    assert_eq!(
+        all["sluicegate_transfer_verbs_total{verb=\"RETR\",outcome=\"completed\"}"],
+        100.0
+    );
+    for (name, value) in all {
+        // Time goes on between the two questions.
+        if name.contains("_core_run") {
+            continue;
+        }
+        let sum = sums
+            .get(&name)
+            .unwrap_or_else(|| panic!("no {name} by core: {sums:#?}"));
+        assert!(
+            (sum - value).abs() <= value.abs() * 1e-9,
+            "{name}: {sum} by core, {value} in all"
+        );
+    }
+}
+
+/// The bucket in which a quantile lies: its bounds.
+fn bucket(seen: &BTreeMap<String, f64>, name: &str, quantile: f64) -> (f64, f64) {
+    let prefix = format!("{name}_bucket{{le=\"");
+    let mut buckets: Vec<(f64, f64)> = (seen.iter())
+        .filter_map(|(series, count)| {
+            let bound = series.strip_prefix(&prefix)?.strip_suffix("\"}")?;
+            Some((bound.parse().unwrap(), *count))
+        })
+        .collect();
+    buckets.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let rank = (quantile * buckets.last().unwrap().1).ceil();
+    let at = buckets.partition_point(|(_, count)| *count < rank);
+    (if at == 0 { 0.0 } else { buckets[at - 1].0 }, buckets[at].0)
+}
+
+#[test]
+fn percentiles_are_those_that_a_client_measures() {
+    let stage = Stage::new(
+        Script::new()
+            .file("file", &noise(50_000))
+            .on("RETR", Act::Drip),
+    );
+    let mut client = stage.client();
+    let mut measured: Vec<f64> = (0..10)
+        .map(|_| {
+            let began = Instant::now();
+            client.download("RETR file").assert_complete(&noise(50_000));
+            began.elapsed().as_secs_f64()
+        })
+        .collect();
+    measured.sort_by(f64::total_cmp);
+    let pauses = DRIPS as f64 * DRIP_PAUSE.as_secs_f64();
+    let seen = series(&stage.text(""));
+    for (quantile, at) in [(0.5, 4), (0.9, 8), (1.0, 9)] {
+        let (above, upto) = bucket(&seen, "sluicegate_transfer_seconds", quantile);
+        // The gate's part lies within what the client has measured, and the backend's pauses lie within the gate's.
+        assert!(
+            above <= measured[at],
+            "{quantile}: {above} for {measured:?}"
+        );
+        assert!(upto >= pauses, "{quantile}: {upto} for {measured:?}");
+    }
+}
+
+/// A Prometheus that asks a gate every second.
+struct Prometheus {
+    _server: Server,
+    ports: Ports,
+}
+
+impl Prometheus {
+    fn start(stage: &Stage, features: &[&str]) -> Self {
+        let ports = Ports::reserve();
+        let config = format!(
+            "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: gate\n  static_configs:\n  - targets: ['127.0.0.1:{}']\n",
+            stage.ports.control()
+        );
+        let config = stage.scene.file("prometheus.yml", config);
+        let mut command = Command::new(PROMETHEUS);
+        command
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                stage.scene.folder("tsdb").display()
+            ))
+            .arg(format!(
+                "--web.listen-address=127.0.0.1:{}",
+                ports.control()
+            ))
+            .args(features);
+        let mut server = Server::start("prometheus", &mut command, Vec::new());
+        server.wait_until_listening(ports.control());
+        Self {
+            _server: server,
+            ports,
+        }
+    }
+
+    /// The value of a query with one result, once there is one.
+    fn ask(&self, query: &str) -> Option<f64> {
+        let url = format!("http://127.0.0.1:{}/api/v1/query", self.ports.control());
+        let query = format!("query={query}");
+        let (head, body) = get(&url, &["--get", "--data-urlencode", &query]);
+        if !head.starts_with("HTTP/1.1 200") {
+            return None;
+        }
+        let answer: Value = serde_json::from_slice(&body).unwrap();
+        answer["data"]["result"][0]["value"][1]
+            .as_str()?
+            .parse()
+            .ok()
+    }
+}
+
+#[test]
+fn prometheus_reads_classic_and_native_histograms() {
+    let stage = Stage::new(Script::new().file("file", &noise(1000)));
+    let mut client = stage.client();
+    for _ in 0..10 {
+        client.download("RETR file").assert_complete(&noise(1000));
+    }
+    let native = ["--enable-feature=native-histograms"];
+    for (features, count, quantile) in [
+        (
+            &[][..],
+            "sluicegate_transfer_seconds_count",
+            "histogram_quantile(0.5, sluicegate_transfer_seconds_bucket)",
+        ),
+        (
+            &native[..],
+            "histogram_count(sluicegate_transfer_seconds)",
+            "histogram_quantile(0.5, sluicegate_transfer_seconds)",
+        ),
+    ] {
+        let prometheus = Prometheus::start(&stage, features);
+        eventually("Prometheus has asked", || prometheus.ask("up") == Some(1.0));
+        eventually(count, || prometheus.ask(count) == Some(10.0));
+        assert_eq!(prometheus.ask("sluicegate_sessions"), Some(1.0));
+        let logins = "sum(sluicegate_logins_total{outcome=\"ok\"})";
+        assert_eq!(prometheus.ask(logins), Some(1.0));
+        let median = prometheus.ask(quantile).unwrap();
+        assert!(median > 0.0 && median < 3600.0, "{quantile} is {median}");
+    }
+}
