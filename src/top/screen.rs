@@ -88,14 +88,18 @@ fn head<'a>(model: &Model, palette: &Palette) -> Line<'a> {
 fn body(frame: &mut Frame<'_>, area: Rect, model: &Model, status: &Status, palette: &Palette) {
     let mut left = wants(model, status, palette);
     left.extend(figures(model, status, palette));
-    left.extend(phases(model, status, palette));
-    let mut right = cores(model, status, palette);
-    right.extend(places(status, palette));
     if area.width < WIDE {
-        left.extend(right);
+        // What is cut off at the bottom is what the figures sum up.
+        left.extend(places(status, palette));
+        left.push(Line::default());
+        left.extend(phases(model, status, palette));
+        left.extend(cores(model, status, palette));
         frame.render_widget(Paragraph::new(left), area);
         return;
     }
+    left.extend(phases(model, status, palette));
+    let mut right = cores(model, status, palette);
+    right.extend(places(status, palette));
     let columns = [Constraint::Fill(1), Constraint::Length(46)];
     let [at_left, at_right] = Layout::horizontal(columns).spacing(3).areas(area);
     frame.render_widget(Paragraph::new(left), at_left);
