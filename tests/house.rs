@@ -81,7 +81,7 @@ const RUNTIMES: &[(&[&str], &[&str])] = &[
     // What blocks a core's thread or waits for another executor has no place on a floor that serves.
     (
         &["tokio", "axum", "hyper", "hyper_util", "prometheus_client"],
-        &["admin"],
+        &["admin", "top"],
     ),
 ];
 
