@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  13  main                                  the command line
-//!  12  rig                                   embedded backends, strict client, demo, load
+//!  12  rig       top                         embedded backends, client, demo, load | the live view in a terminal
 //!  11  gate                                  the process: shards, signals, start-up checks
 //!  10  admin                                 HTTP: health, status, sessions, drain
 //!   9  shard                                 one core and all it owns
@@ -57,3 +57,6 @@ pub mod gate;
 
 #[cfg(feature = "rig")]
 pub mod rig;
+
+#[cfg(feature = "top")]
+pub mod top;

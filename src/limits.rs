@@ -291,6 +291,19 @@ pub const ADMIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Sessions in one answer; the next page begins behind the last.
 pub const ADMIN_SESSIONS_PER_PAGE_MAX: usize = 1000;
 
+/// How often `sluicegate top` asks, as the live page does.
+pub const TOP_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long it waits for an answer: longer than the gate waits for its cores.
+pub const TOP_PATIENCE: Duration = Duration::from_secs(4);
+const _: () = assert!(TOP_PATIENCE.as_millis() > ADMIN_ANSWER_TIMEOUT.as_millis());
+
+/// How long a key may wait before the screen is drawn again.
+pub const TOP_KEYS_PAUSE: Duration = Duration::from_millis(100);
+
+/// The largest answer it takes: some kilobytes for each core.
+pub const TOP_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 // --- measuring -----------------------------------------------------------------------------------------------
 
 /// Shortest time a histogram tells from zero: a reply within one core takes tens of microseconds.

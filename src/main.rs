@@ -30,6 +30,16 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Show a running gate live, from its admin server
+    #[cfg(feature = "top")]
+    Top {
+        /// Where its admin server listens: an address, or unix: and a path
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9121")]
+        admin: sluicegate::top::Place,
+        /// A file with the admin token, where the gate asks for one
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
+    },
     /// Show a gate, a backend and a client at work, with nothing to set up
     #[cfg(feature = "rig")]
     Demo {
@@ -50,6 +60,7 @@ Examples:
   sluicegate demo --stay                          see it work, then try it with curl or lftp
   sluicegate check --config /etc/sluicegate.toml  look before a restart
   sluicegate run --config /etc/sluicegate.toml    serve
+  sluicegate top --admin 127.0.0.1:9121           see what a running gate does
 
 Exit codes:
   0  done    1  failed while running    2  wrong arguments or configuration";
@@ -61,6 +72,8 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run { config } => run(&config),
         Command::Check { config } => check(&config),
+        #[cfg(feature = "top")]
+        Command::Top { admin, token_file } => top(admin, token_file.as_deref()),
         #[cfg(feature = "rig")]
         Command::Demo { stay } => sluicegate::rig::demo::run(stay),
         #[cfg(feature = "rig")]
@@ -98,5 +111,23 @@ fn check(file: &Path) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(WRONG),
         Err(_) => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(feature = "top")]
+fn top(place: sluicegate::top::Place, token_file: Option<&Path>) -> ExitCode {
+    let token = match token_file.map(std::fs::read_to_string).transpose() {
+        Ok(token) => token.map(|token| token.trim_end().to_owned()),
+        Err(error) => {
+            eprintln!("the token cannot be read: {error}");
+            return ExitCode::from(WRONG);
+        }
+    };
+    match sluicegate::top::run(sluicegate::top::Question { place, token }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("there is no terminal to draw on: {error}");
+            ExitCode::FAILURE
+        }
     }
 }

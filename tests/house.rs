@@ -47,7 +47,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("9", &["shard"]),
     ("10", &["admin"]),
     ("11", &["gate"]),
-    ("12", &["rig"]),
+    ("12", &["rig", "top"]),
     ("13", &["main"]),
 ];
 
@@ -86,7 +86,7 @@ const RUNTIMES: &[(&[&str], &[&str])] = &[
     // What blocks a core's thread or waits for another executor has no place on a floor that serves.
     (
         &["tokio", "axum", "hyper", "hyper_util", "prometheus_client"],
-        &["admin"],
+        &["admin", "top"],
     ),
 ];
 

@@ -17,8 +17,9 @@ pub struct Door {
     is_port: bool,
 }
 
-/// Routes for those who only ask whether the gate is there: supervisors and balancers have no token.
-const OPEN: &[&str] = &["/healthz", "/readyz"];
+/// Routes that tell nothing of what goes on. Supervisors and balancers have no token; a browser has none before the page asks
+/// its reader for it.
+const OPEN: &[&str] = &["/", "/healthz", "/readyz"];
 
 /// Why a request stays outside.
 #[derive(Debug, PartialEq, Eq)]
@@ -155,6 +156,8 @@ mod tests {
             assert_eq!(with(wrong), Err(Turned::NoToken), "{wrong}");
         }
         assert_eq!(door.admit("/sessions", &head(&[])), Err(Turned::NoToken));
-        assert_eq!(door.admit("/healthz", &head(&[])), Ok(()));
+        for open in ["/", "/healthz", "/readyz"] {
+            assert_eq!(door.admit(open, &head(&[])), Ok(()), "{open}");
+        }
     }
 }

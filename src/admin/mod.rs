@@ -5,6 +5,7 @@
 mod collector;
 mod door;
 mod exposition;
+mod page;
 mod routes;
 mod server;
 mod status;

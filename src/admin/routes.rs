@@ -11,13 +11,14 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::exposition::{self, Format};
-use super::{Office, door, status};
+use super::{Office, door, page, status};
 use crate::limits::{ADMIN_ANSWER_TIMEOUT, ADMIN_SESSIONS_PER_PAGE_MAX};
 
 type Shared = State<Arc<Office>>;
 
 /// Every route: how it is asked, where, what it gives.
 pub const ROUTES: &[(&str, &str, &str)] = &[
+    ("GET", "/", "the live page, for a browser"),
     (
         "GET",
         "/healthz",
@@ -72,6 +73,7 @@ pub(super) fn router(office: Arc<Office>) -> Router {
 
 fn route(path: &str) -> MethodRouter<Arc<Office>> {
     match path {
+        "/" => get(page::page),
         "/healthz" => get(healthz),
         "/readyz" => get(readyz),
         "/metrics" => get(metrics),

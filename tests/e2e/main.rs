@@ -35,6 +35,7 @@ mod limits;
 mod login;
 mod metrics;
 mod modes;
+mod page;
 mod panics;
 mod paths;
 mod pressure;
@@ -43,4 +44,5 @@ mod servers;
 mod stop;
 #[path = "../support/mod.rs"]
 mod support;
+mod top;
 mod ways;

@@ -4,6 +4,7 @@
 //! ended when its value is dropped, and nothing here knows the gate's insides: it speaks FTP over sockets.
 
 pub(crate) mod balancer;
+pub(crate) mod browser;
 pub(crate) mod certs;
 pub(crate) mod clients;
 pub(crate) mod gate;

@@ -1,0 +1,150 @@
+//! `sluicegate top` in a terminal of tmux: it follows the traffic, obeys its keys, and survives small sizes and lost gates.
+
+use std::process::Command;
+
+use crate::support::certs::Versions;
+use crate::support::gate::{Gate, Setup};
+use crate::support::process::run;
+use crate::support::rude::{Rude, Script};
+use crate::support::strict::Strict;
+use crate::support::{Scene, eventually};
+
+/// A terminal with one program in it.
+struct Terminal<'s> {
+    scene: &'s Scene,
+}
+
+impl<'s> Terminal<'s> {
+    /// Runs `top` on the gate of the scene.
+    fn start(scene: &'s Scene, environment: &str) -> Self {
+        let terminal = Self { scene };
+        let program = env!("CARGO_BIN_EXE_sluicegate");
+        let admin = scene.path("admin.sock");
+        let command = format!(
+            "{environment} {program} top --admin unix:{}",
+            admin.display()
+        );
+        terminal.tmux(&[
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-x",
+            "100",
+            "-y",
+            "34",
+            &command,
+        ]);
+        terminal
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let mut tmux = Command::new("tmux");
+        tmux.env("TERM", "xterm-256color").env("LANG", "C.UTF-8");
+        tmux.arg("-S")
+            .arg(self.scene.path("tmux.sock"))
+            .args(arguments);
+        run(&mut tmux).ok().text()
+    }
+
+    fn screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p"])
+    }
+
+    #[track_caller]
+    fn wait_for(&self, text: &str) {
+        let mut screen = String::new();
+        eventually(&format!("the screen says {text:?}"), || {
+            screen = self.screen();
+            screen.contains(text)
+        });
+    }
+
+    fn press(&self, key: &str) {
+        self.tmux(&["send-keys", key]);
+    }
+
+    /// Whether the program has ended, and the terminal with it.
+    fn is_over(&self) -> bool {
+        let mut tmux = Command::new("tmux");
+        tmux.arg("-S").arg(self.scene.path("tmux.sock"));
+        !run(tmux.arg("has-session")).status.success()
+    }
+}
+
+impl Drop for Terminal<'_> {
+    fn drop(&mut self) {
+        let mut tmux = Command::new("tmux");
+        tmux.arg("-S")
+            .arg(self.scene.path("tmux.sock"))
+            .arg("kill-server");
+        tmux.output().ok();
+    }
+}
+
+#[test]
+fn top_follows_the_gate_and_obeys_its_keys() {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, Script::new().file("file", b"bytes"));
+    let backend = rude.address().to_string();
+    let setup = Setup::new().admin("address", "\"unix:admin.sock\"");
+    let gate = Gate::start(&scene, rude.address(), setup);
+    let terminal = Terminal::start(&scene, "");
+    terminal.wait_for("sluicegate live  all cores");
+    terminal.wait_for("Nothing wants attention.");
+    terminal.wait_for(&format!("inside {backend}  in turn"));
+
+    let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+    client.download("RETR file").reply.expect(&[226]);
+    terminal.wait_for("sessions  1");
+    eventually("a transfer was timed", || {
+        let screen = terminal.screen();
+        let row = screen.lines().find(|line| line.starts_with("transfer "));
+        row.is_some_and(|row| !row.contains(" - "))
+    });
+
+    terminal.press("c");
+    terminal.wait_for("sluicegate live  CPU ");
+    terminal.press("p");
+    terminal.wait_for("sluicegate paused");
+    terminal.press("p");
+    terminal.wait_for("sluicegate live");
+    terminal.press("s");
+    terminal.wait_for("s sort by per second");
+
+    terminal.tmux(&["resize-window", "-x", "24", "-y", "4"]);
+    eventually("it is cut to the size", || {
+        terminal.screen().lines().count() <= 4
+    });
+    terminal.wait_for("sluicegate live");
+    terminal.tmux(&["resize-window", "-x", "140", "-y", "34"]);
+    terminal.wait_for("passive ports in use");
+
+    drop(gate);
+    terminal.wait_for("sluicegate NO ANSWER, it cannot be reached");
+    terminal.wait_for(&backend);
+    terminal.press("q");
+    eventually("q ends it", || terminal.is_over());
+}
+
+#[test]
+fn top_has_colours_unless_it_is_told_otherwise() {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, Script::new());
+    let setup = Setup::new().admin("address", "\"unix:admin.sock\"");
+    let _gate = Gate::start(&scene, rude.address(), setup);
+    // Cyan, for what is calm.
+    const COLOUR: &str = "\u{1b}[38;5;6m";
+    for (environment, coloured) in [("NO_COLOR=1", false), ("NO_COLOR=", true)] {
+        let terminal = Terminal::start(&scene, environment);
+        terminal.wait_for("sluicegate live");
+        let screen = terminal.tmux(&["capture-pane", "-p", "-e"]);
+        assert_eq!(
+            screen.contains(COLOUR),
+            coloured,
+            "{environment}: {screen:?}"
+        );
+        terminal.press("q");
+        eventually("q ends it", || terminal.is_over());
+    }
+}
