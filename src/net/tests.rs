@@ -521,7 +521,8 @@ fn a_core_that_is_held_up_does_not_sleep_with_tasks_to_run() {
         alarm.set(Some(clock::now() + Duration::from_secs(30)));
         for _ in 0..10_000 {
             let mut byte = [0];
-            poll_fn(|cx| Poll::Ready(assert!(far.poll_read(cx, &mut byte).is_pending()))).await;
+            let early = poll_fn(|cx| Poll::Ready(far.poll_read(cx, &mut byte)));
+            assert!(early.await.is_pending());
             near.write_all(&[7]).unwrap();
             // The byte is there, so that only a core asleep can miss it until the alarm.
             let is_asleep = poll_fn(|cx| match alarm.poll(cx) {
