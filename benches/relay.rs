@@ -16,7 +16,7 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use sluicegate::ftp::Direction;
 use sluicegate::leg::{Leg, Read};
-use sluicegate::limits::{EVENTS_LOOK, RING_MEMORY_BYTES};
+use sluicegate::limits::{CORE_HOLD_MAX, RING_MEMORY_BYTES};
 use sluicegate::net::{Dial, Listener};
 use sluicegate::relay::{Budget, run};
 
@@ -160,7 +160,7 @@ async fn relays(rounds: u64, tls: Option<Tls>, other: Other) -> Duration {
 fn core(cpu: usize) -> LocalExecutorBuilder {
     LocalExecutorBuilder::new(Placement::Fixed(cpu))
         .io_memory(RING_MEMORY_BYTES)
-        .preempt_timer(EVENTS_LOOK)
+        .preempt_timer(CORE_HOLD_MAX)
 }
 
 fn measure(rounds: u64, at_relay: Option<&Tls>, at_peers: Option<&Tls>) -> Duration {

@@ -159,9 +159,11 @@ pub const RELAY_TURN_BYTES: usize = 1024 * 1024;
 /// What a read costs beside its bytes, in bytes: a source that sends crumbs must not make its turns longer.
 pub const RELAY_READ_BYTES: usize = 16 * 1024;
 
-/// How long a core that always has something to do goes on before it looks for new events. A stream whose peers never make
-/// it wait is always ready again, and without this bound (glommio's own is 100 ms) nobody else's bytes would be heard.
-pub const EVENTS_LOOK: Duration = Duration::from_millis(1);
+/// glommio's preemption timer: how long a core that always has something to do goes on before it looks for new events. Who
+/// always has looks after every turn ([`crate::net::Look`]), so that this is for what nobody has thought of. It must be
+/// longer than a busy machine ever holds a thread up: a core for which it passes before its first task is run goes to sleep
+/// with all of them (docs/decisions/0034-looks.md).
+pub const CORE_HOLD_MAX: Duration = Duration::from_secs(1);
 
 /// Memory of the buffers that one core has lent to its streams, beyond which none of them gets a larger one: peers that
 /// do not take what was read for them hold buffers for as long as they like.

@@ -16,7 +16,8 @@ use super::{EndNotice, News, Running, Shard, logging, news};
 use crate::admin::{self, About, Collector, Door, ListenerFacts, Office};
 use crate::config::{Complaint, Config, Cores, Listener, Pool, Steering};
 use crate::limits::{
-    EVENTS_LOOK, MAILBOX_MESSAGES_MAX, NAMES_LOOKUP_PERIOD, RING_MEMORY_BYTES, SESSIONS, SHARDS_MAX,
+    CORE_HOLD_MAX, MAILBOX_MESSAGES_MAX, NAMES_LOOKUP_PERIOD, RING_MEMORY_BYTES, SESSIONS,
+    SHARDS_MAX,
 };
 use crate::net;
 use crate::policy::Advertise;
@@ -321,7 +322,7 @@ fn start_one(
     let thread = LocalExecutorBuilder::new(Placement::Fixed(cpu))
         .name(&format!("core-{cpu}"))
         .io_memory(RING_MEMORY_BYTES)
-        .preempt_timer(EVENTS_LOOK)
+        .preempt_timer(CORE_HOLD_MAX)
         .spawn(move || async move {
             let snapshot = shard::run(plan, inbox, ready).await;
             drop(notice);

@@ -1,4 +1,4 @@
-//! Sockets on glommio, poll by poll: streams, their buffers, listeners, dials, the alarm and the passive ports.
+//! Sockets on glommio, poll by poll: streams, their buffers, listeners, dials, the alarm, the end of a turn and the passive ports.
 //! Used by `leg` for its bytes, by `data` and `shard` for connections, by every session for its one deadline.
 //! It never reads a protocol, never spawns a task, and never loses a byte or a connection when a future is dropped.
 //!
@@ -12,6 +12,7 @@ mod dial;
 mod header;
 mod introduction;
 mod listen;
+mod look;
 mod pool;
 mod ports;
 mod stream;
@@ -22,6 +23,7 @@ pub use dial::Dial;
 pub use header::{Ends, HeaderFacts, HeaderTls, proxy_header_v1, proxy_header_v2};
 pub use introduction::Introduction;
 pub use listen::Listener;
+pub use look::{Look, look};
 pub use pool::is_ample;
 pub use ports::{PortLease, PortRange, open_passive};
 pub use stream::Stream;
@@ -63,7 +65,7 @@ mod tests;
 pub(crate) fn on_core<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F + Send + 'static) {
     glommio::LocalExecutorBuilder::default()
         .io_memory(crate::limits::RING_MEMORY_BYTES)
-        .preempt_timer(crate::limits::EVENTS_LOOK)
+        .preempt_timer(crate::limits::CORE_HOLD_MAX)
         .spawn(move || async move { test().await })
         .unwrap()
         .join()

@@ -9,12 +9,15 @@ use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::sys::clock;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -492,4 +495,78 @@ proptest! {
         }
         prop_assert_eq!(next, usize::from(last) + 1);
     }
+}
+
+/// What glommio's preemption timer must never do: pass before the first task is run. The core slept with that task until
+/// something else happened (docs/decisions/0034-looks.md), within seconds where the timer was 1 ms.
+#[test]
+fn a_core_that_is_held_up_does_not_sleep_with_tasks_to_run() {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let competitors: Vec<_> = std::iter::repeat_with(|| {
+        let is_over = Arc::clone(&is_over);
+        std::thread::spawn(move || {
+            while !is_over.load(Relaxed) {
+                std::hint::spin_loop();
+            }
+        })
+    })
+    .take(2 * std::thread::available_parallelism().unwrap().get())
+    .collect();
+    let (told, outcome) = std::sync::mpsc::channel();
+    on_core(move || async move {
+        let mut listener = listener();
+        let mut near = TcpStream::connect(listener.local()).unwrap();
+        let mut far = accepted(&mut listener).await;
+        let mut alarm = Alarm::new();
+        alarm.set(Some(clock::now() + Duration::from_secs(30)));
+        for _ in 0..10_000 {
+            let mut byte = [0];
+            let early = poll_fn(|cx| Poll::Ready(far.poll_read(cx, &mut byte)));
+            assert!(early.await.is_pending());
+            near.write_all(&[7]).unwrap();
+            // The byte is there, so that only a core asleep can miss it until the alarm.
+            let is_asleep = poll_fn(|cx| match alarm.poll(cx) {
+                Poll::Ready(()) => Poll::Ready(true),
+                Poll::Pending => far.poll_read(cx, &mut byte).map(|got| got.unwrap() != 1),
+            });
+            if is_asleep.await {
+                told.send("asleep").unwrap();
+                break;
+            }
+        }
+        drop(told);
+    });
+    is_over.store(true, Relaxed);
+    for competitor in competitors {
+        competitor.join().unwrap();
+    }
+    assert_eq!(outcome.try_recv().ok(), None);
+}
+
+#[test]
+fn a_task_that_never_rests_lets_its_core_look_for_events() {
+    on_core(|| async {
+        let mut listener = listener();
+        let mut near = TcpStream::connect(listener.local()).unwrap();
+        let mut far = accepted(&mut listener).await;
+        let is_heard = Rc::new(Cell::new(false));
+        let hearing = glommio::spawn_local({
+            let is_heard = Rc::clone(&is_heard);
+            async move {
+                let mut byte = [0];
+                assert_eq!(poll_fn(|cx| far.poll_read(cx, &mut byte)).await.unwrap(), 1);
+                is_heard.set(true);
+            }
+        });
+        look().await;
+        near.write_all(&[7]).unwrap();
+        let mut turns = 0;
+        while !is_heard.get() {
+            turns += 1;
+            look().await;
+        }
+        // One in which the ring is asked, and one in which it is heard what it said.
+        assert!(turns <= 3, "{turns}");
+        hearing.await;
+    });
 }

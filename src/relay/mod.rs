@@ -18,7 +18,7 @@ use crate::dialog::{End, Phase, Side};
 use crate::ftp::Direction;
 use crate::leg::{Fault, Leg, Read};
 use crate::limits::{DRAIN_BYTES_MAX, RELAY_READ_BYTES, RELAY_TURN_BYTES, TLS_RECORD_BYTES_MAX};
-use crate::net::Alarm;
+use crate::net::{Alarm, Look};
 use crate::sys::clock;
 use in_place::InPlace;
 use sealed::Sealed;
@@ -77,6 +77,8 @@ pub struct Relay {
     sink_heard: usize,
     sink_silent: bool,
     alarm: Alarm,
+    /// Its neighbours' turn, and the core's to hear their events, between two of its own.
+    look: Look,
 }
 
 /// A path with what it needs.
@@ -150,6 +152,7 @@ impl Relay {
             sink_heard: 0,
             sink_silent: false,
             alarm,
+            look: Look::default(),
         }
     }
 
@@ -162,8 +165,7 @@ impl Relay {
                 Pace::Moved(bytes) => {
                     turn += bytes + RELAY_READ_BYTES;
                     if turn >= RELAY_TURN_BYTES {
-                        // The neighbours' turn; ours comes again at once.
-                        cx.waker().wake_by_ref();
+                        self.look.ask(cx);
                         return Poll::Pending;
                     }
                 }

@@ -45,8 +45,12 @@ impl Spliced {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Fault>> {
         if let Some(pipe) = &mut self.pipe {
-            ready!(sink.poll_pour(cx, pipe))?;
-            self.pipe = None;
+            let poured = sink.poll_pour(cx, pipe);
+            if pipe.is_empty() {
+                // The last of it may be waiting for the socket: others can have the pipe meanwhile.
+                self.pipe = None;
+            }
+            ready!(poured)?;
         }
         sink.poll_flush(cx)
     }

@@ -9,6 +9,7 @@ use crate::dialog::{DataNews, FromBackend, FromClient, Input, Loss, Side};
 use crate::leg::{ControlLeg, Fault, Heard};
 use crate::limits::{CONTROL_QUEUE_BYTES_MAX, INPUTS_PER_TURN_MAX};
 use crate::metrics::{Counter, Phase};
+use crate::net::look;
 use crate::tls;
 
 /// Where inputs come from.
@@ -36,7 +37,7 @@ impl Session {
         if self.stamps.inputs_in_turn >= INPUTS_PER_TURN_MAX {
             self.stamps.inputs_in_turn = 0;
             order = QUIET_FIRST;
-            futures_lite::future::yield_now().await;
+            look().await;
         }
         poll_fn(|cx| {
             let polled = self.poll_input(std::mem::replace(&mut order, LOUD_FIRST), cx);

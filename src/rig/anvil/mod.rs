@@ -123,6 +123,7 @@ impl Anvil {
             let thread = LocalExecutorBuilder::new(place)
                 .name("anvil")
                 .io_memory(limits::RING_MEMORY_BYTES)
+                .preempt_timer(limits::CORE_HOLD_MAX)
                 .spawn(move || serve_all(options, stop, tell))
                 .map_err(|error| io::Error::other(error.to_string()))?;
             anvil.threads.push(thread);

@@ -106,6 +106,7 @@ impl Server {
         let thread = LocalExecutorBuilder::default()
             .name("backend")
             .io_memory(limits::RING_MEMORY_BYTES)
+            .preempt_timer(limits::CORE_HOLD_MAX)
             .spawn(move || async move {
                 let opened = open(options, stop.clone(), journal);
                 let is_up = opened.is_ok();

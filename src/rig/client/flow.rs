@@ -13,7 +13,7 @@ use super::channel::{Channel, Content};
 use super::{Cargo, Manner, Sink};
 use crate::leg::{Ended, Fault, Leg, Read};
 use crate::limits;
-use crate::net::Dial;
+use crate::net::{Dial, Look};
 use crate::rig::{Crc, Handshake};
 use crate::sys::{clock, sockopt};
 
@@ -26,6 +26,7 @@ pub(super) struct Flow {
     buffer: Vec<u8>,
     pub(super) channel: Channel,
     progress: Option<Box<dyn FnMut(u64)>>,
+    look: Look,
 }
 
 enum State {
@@ -72,6 +73,7 @@ impl Flow {
             buffer: Vec::new(),
             channel,
             progress,
+            look: Look::default(),
         }
     }
 
@@ -105,7 +107,7 @@ impl Flow {
             match self.poll_step(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(true)) if steps == STEPS_PER_TURN_MAX => {
-                    cx.waker().wake_by_ref();
+                    self.look.ask(cx);
                     return Poll::Pending;
                 }
                 Poll::Ready(Ok(true)) => steps += 1,

@@ -43,6 +43,7 @@ fn play(stage: Stage, look: Look, stay: bool) -> io::Result<bool> {
     let executor = LocalExecutorBuilder::default()
         .name("client")
         .io_memory(limits::RING_MEMORY_BYTES)
+        .preempt_timer(limits::CORE_HOLD_MAX)
         .make()
         .map_err(|error| io::Error::other(error.to_string()))?;
     let failed = executor.run(acts::play_all(&stage, Rc::clone(&page)))?;

@@ -233,6 +233,7 @@ fn start(plan: &Plan) -> Result<(Vec<Remote>, Receiver<News>), String> {
         let thread = LocalExecutorBuilder::new(place)
             .name("load")
             .io_memory(limits::RING_MEMORY_BYTES)
+            .preempt_timer(limits::CORE_HOLD_MAX)
             .spawn(move || core::run(plan, id, of, receiver, tell));
         thread
             .map(|thread| Remote { window, thread })
