@@ -329,6 +329,9 @@ pub const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long transfers may go on when the process is told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// TLS sessions towards a pool that one core keeps for streams to resume: more than a pool has members, as each keeps a few.
+pub const STREAM_SESSIONS_KEPT: usize = 256;
+
 const _: () = assert!(
     COMMAND_LINE_BYTES_MAX <= CONTROL_QUEUE_BYTES_MAX / 4,
     "a command must always fit the queue"

@@ -13,10 +13,10 @@ use super::fault::Findings;
 use super::host::HostName;
 use super::nearest::nearest;
 use super::profile::Profile;
-use super::value::{Flaw, Leaf, List, Name, OneLine};
+use super::value::{Flaw, Leaf, List, Name, OneLine, is_small};
 use super::{
     AdminAddress, Advertised, ClientCertificates, Cores, HostPort, KeyExchange, LogFormat,
-    LogLevel, Pin, PortSpan, Steering, TlsVersion, Verify,
+    LogLevel, Mode, Pin, PortSpan, Steering, TlsVersion, Verify,
 };
 use crate::policy::{
     BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientIdentity, ClientProtection,
@@ -51,6 +51,9 @@ impl<'de, T: Leaf> Deserialize<'de> for Key<T> {
 pub(super) trait Section {
     /// Sets a key that was not written, as if it stood at `span`; false if it was written, and so stays.
     fn fill(&mut self, name: &str, span: Range<usize>, value: &toml::Value) -> bool;
+
+    /// The keys that were written, and where.
+    fn written(&self) -> Vec<(&'static str, Range<usize>)>;
 }
 
 /// Declares a section once: its struct for serde, and the list of its keys for everything else.
@@ -76,6 +79,11 @@ macro_rules! section {
                     })*
                     _ => false,
                 }
+            }
+
+            fn written(&self) -> Vec<(&'static str, Range<usize>)> {
+                let spans = [$(self.$key.0.as_ref().map(|(span, _)| (stringify!($key), span.clone()))),*];
+                spans.into_iter().flatten().collect()
             }
         }
     };
@@ -126,6 +134,7 @@ section! {
     /// `[[listener]]`
     ListenerKeys {
         name: Name,
+        mode: Mode,
         profile: &'static Profile,
         address: List<SocketAddr>,
         pool: Name,
@@ -342,16 +351,6 @@ fn sift(body: &mut DeTable<'_>, path: &str, section: &str, keys: &[&str], findin
         true
     });
     *body = known.collect();
-}
-
-/// Whether every number in a value can be represented.
-fn is_small(value: &DeValue<'_>) -> bool {
-    match value {
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).is_ok(),
-        DeValue::Array(items) => items.iter().all(|item| is_small(item.get_ref())),
-        DeValue::Table(items) => items.iter().all(|(_, item)| is_small(item.get_ref())),
-        _ => true,
-    }
 }
 
 fn key_cure(name: &str, section: &str, keys: &[&str]) -> String {

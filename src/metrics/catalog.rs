@@ -64,6 +64,14 @@ catalog! {
         SplicedBytes, "sluicegate_relayed_bytes_total", [path = "spliced"], "Bytes moved between two clear data connections within the kernel.";
         SealedBytes, "sluicegate_relayed_bytes_total", [path = "sealed"], "Bytes moved between data connections with TLS on one of them or both, opened and sealed anew.";
         InPlaceBytes, "sluicegate_relayed_bytes_total", [path = "in_place"], "Bytes moved between two TLS 1.3 data connections in the buffer they came in.";
+        StreamsCompleted, "sluicegate_streams_total", [outcome = "completed"], "Streams that both sides have ended properly.";
+        StreamsUnfinished, "sluicegate_streams_total", [outcome = "unfinished"], "Streams that a side has ended without close_notify.";
+        StreamsBroken, "sluicegate_streams_total", [outcome = "broken"], "Streams broken by a reset or by a fault of TLS.";
+        StreamsLate, "sluicegate_streams_total", [outcome = "timed_out"], "Streams in which nothing moved for too long.";
+        StreamsCutOff, "sluicegate_streams_total", [outcome = "cut_off"], "Streams ended by order of the operator, or at the end of the drain.";
+        StreamsUnestablished, "sluicegate_streams_total", [outcome = "unestablished"], "Streams that had no backend, or whose handshakes failed.";
+        StreamBytesUp, "sluicegate_stream_bytes_total", [direction = "up"], "Bytes of streams taken from clients.";
+        StreamBytesDown, "sluicegate_stream_bytes_total", [direction = "down"], "Bytes of streams taken from backends.";
         EmptyCompletions, "sluicegate_empty_completions_total", [], "Empty downloads completed for the client although the backend did not end its data connection properly.";
         FalseEmptiesRefused, "sluicegate_false_empties_refused_total", [], "Uploads without a handshake that would have left an empty file nobody sent.";
         ClientUnfinishedMirrored, "sluicegate_unfinished_streams_total", [side = "client", policy = "mirror"], "Uploads without close_notify, whose end was passed on as it was.";
@@ -111,6 +119,14 @@ catalog! {
 
 /// What a metric with several variants is about; those with one say it themselves.
 const SHARED_HELP: &[(&str, &str)] = &[
+    (
+        "sluicegate_streams_total",
+        "Connections of listeners with mode = \"stream\", by what became of them.",
+    ),
+    (
+        "sluicegate_stream_bytes_total",
+        "Plain bytes of streams, by direction.",
+    ),
     (
         "sluicegate_relayed_bytes_total",
         "Plain bytes relayed, by the path that they took.",

@@ -9,6 +9,7 @@ mod inputs;
 mod introduce;
 mod notes;
 mod perform;
+mod stream;
 mod transfer;
 
 use std::cell::RefCell;
@@ -38,6 +39,7 @@ use transfer::Transfer;
 
 pub use bell::Bell;
 pub use card::{Card, Cards, Running};
+pub use stream::{Passage, Streams};
 
 /// What the sessions of one listener share on one core.
 pub struct Site {
@@ -45,8 +47,10 @@ pub struct Site {
     pub name: String,
     /// How sessions are led.
     pub rules: Arc<SiteRules>,
-    /// TLS towards clients.
-    pub tls: ListenerTls,
+    /// TLS towards clients, if there may be any.
+    pub tls: Option<ListenerTls>,
+    /// What all its connections share, where they are not FTP.
+    pub streams: Option<Streams>,
     /// Where sessions lead that name no host.
     pub inside: Inside,
     /// Where its hosts lead, in their order.

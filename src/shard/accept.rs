@@ -16,7 +16,7 @@ use crate::leg::Leg;
 use crate::limits::ACCEPT_PAUSE;
 use crate::metrics::Counter;
 use crate::net::{Alarm, Ends, Fault, Introduction, Listener, Stream};
-use crate::session::{Core, Session, Site};
+use crate::session::{Core, Passage, Session, Site};
 use crate::sys::clock;
 
 /// One listener at work.
@@ -82,6 +82,10 @@ impl Accepting {
                 .borrow_mut()
                 .count(Counter::SessionsRefused);
             tracing::warn!(client = %stream.peer(), listener = self.site.name, "too many sessions");
+            if self.site.streams.is_some() {
+                // Reset: a FIN would be the end of something.
+                return;
+            }
             let hears = self.site.rules.speaks_first();
             glommio::spawn_local(turn_away(stream, hears)).detach();
             return;
@@ -105,6 +109,11 @@ async fn arrive(id: u64, stream: Stream, site: Rc<Site>, core: Rc<Core>, permit:
         return;
     };
     core.recorder.borrow_mut().count(Counter::SessionsOpened);
+    if site.streams.is_some() {
+        let passage = Passage::new(id, stream, ends, site, Rc::clone(&core));
+        pass(id, passage, core, permit).await;
+        return;
+    }
     let (session, greeting) = Session::new(id, stream, ends, site, Rc::clone(&core));
     live(id, session, greeting, core, permit).await;
 }
@@ -160,6 +169,17 @@ async fn live(id: u64, mut session: Session, greeting: Actions, core: Rc<Core>, 
     let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(session)));
     if dropped.is_err() {
         tracing::error!(session = id, "dropping a panicked session failed");
+    }
+    core.recorder.borrow_mut().count(Counter::SessionsEnded);
+    drop(permit);
+}
+
+/// The same for a stream. After a panic there is nothing to say: what it owns is dropped, and so reset.
+async fn pass(id: u64, passage: Passage, core: Rc<Core>, permit: Permit) {
+    let lived = AssertUnwindSafe(passage.run()).catch_unwind().await;
+    if lived.is_err() {
+        core.recorder.borrow_mut().count(Counter::SessionsPanicked);
+        tracing::error!(session = id, "stream panicked: ended alone");
     }
     core.recorder.borrow_mut().count(Counter::SessionsEnded);
     drop(permit);
