@@ -165,6 +165,45 @@ fn a_reset_arrives_as_a_reset() {
 }
 
 #[test]
+fn a_reader_that_pauses_stops_its_own_direction_and_no_other() {
+    const MOST: usize = 64 << 20;
+    let (server, address) = server();
+    for row in both(address) {
+        let mut client = connect(row.outer.address());
+        let mut backend = accept(&server);
+        client.set_nonblocking(true).unwrap();
+        let (bytes, mut sent) = (noise(MOST), 0);
+        eventually("the way is full", || {
+            let before = sent;
+            while let Ok(some) = client.write(&bytes[sent..]) {
+                sent += some;
+                assert!(sent < MOST, "it is held somewhere");
+            }
+            sent == before
+        });
+        client.set_nonblocking(false).unwrap();
+        backend.write_all(b"!").unwrap();
+        client.read_exact(&mut [0]).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut got = Vec::new();
+        backend.read_to_end(&mut got).unwrap();
+        assert!(got == bytes[..sent]);
+    }
+}
+
+#[test]
+fn whoever_comes_beyond_the_limit_is_reset() {
+    let (server, address) = server();
+    let row = Row::plain(address, |setup| setup.limit("sessions", "1"));
+    let mut first = connect(row.outer.address());
+    let mut backend = accept(&server);
+    let end = connect(row.outer.address()).read(&mut [0]).unwrap_err();
+    assert_eq!(end.kind(), ErrorKind::ConnectionReset);
+    backend.write_all(b"!").unwrap();
+    first.read_exact(&mut [0]).unwrap();
+}
+
+#[test]
 fn whoever_has_no_backend_is_reset() {
     let (server, address) = server();
     drop(server);
