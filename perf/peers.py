@@ -115,7 +115,7 @@ def sluicegate(setting, name="sluicegate"):
     streams = dict(zip(STREAMS, free_ports(len(STREAMS))))
     with_streams = listeners + "".join(STREAM_LISTENER.format(
         name=name_of, port=streams[name_of], backend=setting.backend_ports[name_of], work=setting.work,
-        tls="on" if private else "off",
+        tls="implicit" if private else "off",
         certificate=f'certificate = "{setting.work}/gate.pem"\nkey = "{setting.work}/gate.key"' if private else "",
         ca=f'ca = "{setting.work}/ca.pem"\nserver_name = "localhost"' if private else "")
         for name_of, private in STREAMS.items())

@@ -8,15 +8,8 @@ use core::time::Duration;
 mod journal;
 mod rig;
 
-pub use journal::{
-    JOURNAL_BATCH_RECORDS_MAX, JOURNAL_BYTES, JOURNAL_BYTES_MIN, JOURNAL_LAST_WORDS,
-    JOURNAL_RECORDS_MAX, JOURNAL_REFUSALS_PER_SESSION_MAX, JOURNAL_SYNC_INTERVAL, JOURNALS_KEPT,
-    JOURNALS_KEPT_MAX,
-};
-pub use rig::{
-    RIG_DOWNLOAD_BYTES_MAX, RIG_PATIENCE, RIG_RECORDS_MAX, RIG_UPLOAD_BYTES_MAX,
-    RIG_UPLOADS_BYTES_MAX,
-};
+pub use journal::*;
+pub use rig::*;
 
 // --- words on the control connection -------------------------------------------------------------------------
 
@@ -345,6 +338,9 @@ pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 pub const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long transfers may go on when the process is told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// TLS sessions towards a pool that one core keeps for streams to resume: more than a pool has members, as each keeps a few.
+pub const STREAM_SESSIONS_KEPT: usize = 256;
 
 const _: () = assert!(
     COMMAND_LINE_BYTES_MAX <= CONTROL_QUEUE_BYTES_MAX / 4,

@@ -17,13 +17,13 @@ use crate::policy::{
 /// The section that is being read: where its keys are, and where complaints about it go.
 pub(super) struct Desk<'a> {
     path: String,
-    span: Option<Range<usize>>,
+    pub(super) span: Option<Range<usize>>,
     pub(super) findings: &'a mut Findings,
 }
 
 impl Desk<'_> {
     /// The path of one of its keys.
-    fn path(&self, key: &str) -> String {
+    pub(super) fn path(&self, key: &str) -> String {
         format!("{}.{key}", self.path)
     }
 
@@ -188,7 +188,7 @@ impl Desk<'_> {
             }
             (_, Some(written)) => written.value,
             (ClientTls::Required | ClientTls::Implicit, None) => ClientProtection::Private,
-            (ClientTls::Optional, None) => ClientProtection::Any,
+            (ClientTls::Optional | ClientTls::Off, None) => ClientProtection::Any,
         }
     }
 

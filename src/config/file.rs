@@ -13,7 +13,7 @@ use super::profile::Profile;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
 use super::{
     AdminAddress, Advertised, ClientCertificates, Cores, HostPort, KeyExchange, LogFormat,
-    LogLevel, Pin, PortSpan, Steering, TlsVersion, Verify,
+    LogLevel, Mode, Pin, PortSpan, Steering, TlsVersion, Verify,
 };
 use crate::audit::Format as AuditFormat;
 use crate::policy::{
@@ -49,6 +49,9 @@ impl<'de, T: Leaf> Deserialize<'de> for Key<T> {
 pub(super) trait Section {
     /// Sets a key that was not written, as if it stood at `span`; false if it was written, and so stays.
     fn fill(&mut self, name: &str, span: Range<usize>, value: &toml::Value) -> bool;
+
+    /// The keys that were written, and where.
+    fn written(&self) -> Vec<(&'static str, Range<usize>)>;
 }
 
 /// Declares a section once: its struct for serde, and the list of its keys for everything else.
@@ -74,6 +77,11 @@ macro_rules! section {
                     })*
                     _ => false,
                 }
+            }
+
+            fn written(&self) -> Vec<(&'static str, Range<usize>)> {
+                let spans = [$(self.$key.0.as_ref().map(|(span, _)| (stringify!($key), span.clone()))),*];
+                spans.into_iter().flatten().collect()
             }
         }
     };
@@ -124,6 +132,7 @@ section! {
     /// `[[listener]]`
     ListenerKeys {
         name: Name,
+        mode: Mode,
         profile: &'static Profile,
         address: List<SocketAddr>,
         pool: Name,

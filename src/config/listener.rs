@@ -14,6 +14,8 @@ use crate::policy::{
 pub struct Listener {
     /// `name`: unique among listeners.
     pub name: String,
+    /// `mode`
+    pub mode: Mode,
     /// `profile`, and what it has set.
     pub profile: Option<Applied>,
     /// `address`: one or more; port 0 lets the kernel choose.
@@ -32,10 +34,10 @@ pub struct Listener {
     pub pbsz: Pbsz,
     /// `ccc`
     pub ccc: ClientCcc,
-    /// `certificate`: a PEM chain, the gate's own certificate first.
-    pub certificate: Located<PathBuf>,
-    /// `key`: the PEM key of that certificate.
-    pub key: Located<PathBuf>,
+    /// `certificate`: a PEM chain, the gate's own certificate first; there unless `tls` is off.
+    pub certificate: Option<Located<PathBuf>>,
+    /// `key`: the PEM key of that certificate; likewise.
+    pub key: Option<Located<PathBuf>>,
     /// `tls_versions`
     pub tls_versions: TlsVersions,
     /// `key_exchange`
@@ -50,8 +52,8 @@ pub struct Listener {
     pub client_identity: ClientIdentity,
     /// `data_protection`
     pub data_protection: ClientProtection,
-    /// `passive_ports`: disjoint from those of every other listener.
-    pub passive_ports: PortSpan,
+    /// `passive_ports`: disjoint from those of every other listener; none for streams.
+    pub passive_ports: Option<PortSpan>,
     /// `advertise`: the address in PASV replies by the client's own; where there is none, the one that it reached.
     pub advertise: Option<Located<NetMap<Advertised>>>,
     /// `proxy_from`, where `proxy_protocol` is required: who sends a PROXY header, and nobody else is taken.
@@ -72,6 +74,15 @@ pub struct Listener {
     pub banner: String,
     /// `steering`
     pub steering: Steering,
+}
+
+/// What its connections are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Control connections of FTP.
+    Ftp,
+    /// Whatever they are: bytes both ways, passed on to a member of the pool.
+    Stream,
 }
 
 /// What PASV tells a client to connect to.

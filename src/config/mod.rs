@@ -16,6 +16,7 @@ mod profile;
 mod relations;
 mod resolve;
 mod sift;
+mod streams;
 mod tls;
 mod value;
 mod word;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 pub use fault::{Complaint, Located, Place, in_order};
 pub use file::known_keys;
 pub use host::Host;
-pub use listener::{Advertised, Listener, PortSpan, Steering};
+pub use listener::{Advertised, Listener, Mode, PortSpan, Steering};
 pub use pool::{HostPort, Pin, Pool, Verify};
 pub use process::{
     Admin, AdminAddress, Audit, Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts,
@@ -99,11 +100,13 @@ impl Config {
     #[must_use]
     pub fn relative_to(mut self, directory: &Path) -> Self {
         let own = self.listeners.iter_mut().flat_map(|listener| {
-            let theirs = [&mut listener.client_ca, &mut listener.client_crl];
-            let theirs = theirs.into_iter().flatten();
-            [&mut listener.certificate, &mut listener.key]
-                .into_iter()
-                .chain(theirs)
+            let paths = [
+                &mut listener.certificate,
+                &mut listener.key,
+                &mut listener.client_ca,
+                &mut listener.client_crl,
+            ];
+            paths.into_iter().flatten()
         });
         let inside = self.pools.iter_mut().flat_map(|pool| {
             let paths = [

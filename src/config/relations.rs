@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::fault::{Findings, Located};
-use super::{Host, Limits, Listener, Pool, PortSpan};
+use super::{Host, Limits, Listener, Mode, Pool, PortSpan, streams};
 use crate::limits;
 use crate::policy::{BackendProtection, BackendTls, ClientTls};
 
@@ -12,6 +12,8 @@ use crate::policy::{BackendProtection, BackendTls, ClientTls};
 pub(super) struct ListenerDraft {
     pub(super) listener: Listener,
     pub(super) name: Option<Located<String>>,
+    /// `mode`, if it was written.
+    pub(super) mode: Option<Located<Mode>>,
     pub(super) ports: Option<Located<PortSpan>>,
     /// `strict_sni`, if it was written.
     pub(super) strict_sni: Option<Located<bool>>,
@@ -51,6 +53,7 @@ pub(super) fn check(
     unused(listeners, pools, hosts, findings);
     twice(hosts, findings);
     strangers(listeners, hosts, findings);
+    streams::check(listeners, pools, hosts, findings);
 }
 
 /// Where there are no hosts nobody is a stranger.

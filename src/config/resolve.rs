@@ -14,7 +14,7 @@ use super::relations::{self, ListenerDraft, PoolDraft};
 use super::value::{Name, OneLine};
 use super::{
     Admin, AdminAddress, Audit, Config, Cores, KeyExchange, Limits, Listener, Log, LogFormat,
-    LogLevel, Pool, PortSpan, Process, Steering, Timeouts, Verify,
+    LogLevel, Mode, Pool, Process, Steering, Timeouts, Verify,
 };
 use crate::audit::Format;
 use crate::limits;
@@ -217,6 +217,7 @@ fn listener(
     findings: &mut Findings,
 ) -> Option<ListenerDraft> {
     let (mut desk, mut keys) = one_of_many("listener", index, section, findings);
+    let mode = desk.mode(&mut keys);
     let is_implicit = keys.tls.is(ClientTls::Implicit);
     let profile = core::mem::take(&mut keys.profile);
     let profile = desk.apply("listener", profile, is_implicit, &mut keys);
@@ -228,8 +229,7 @@ fn listener(
     let tls = desk.or("tls", keys.tls, ClientTls::Required);
     let banner_first = desk.implicit_only("banner_first", keys.banner_first, is_implicit, false);
     let strict_sni = desk.located("strict_sni", keys.strict_sni);
-    let certificate = desk.need("certificate", keys.certificate, "\"gate.pem\"");
-    let key = desk.need("key", keys.key, "\"gate.key\"");
+    let (certificate, key) = desk.own_identity(tls, keys.certificate, keys.key);
     let key_exchange = desk.or("key_exchange", keys.key_exchange, KeyExchange::Preferred);
     let tls_versions = desk.versions(keys.tls_versions, key_exchange);
     let clients = desk.client_certificates(
@@ -238,7 +238,7 @@ fn listener(
         tls,
     );
     let data_protection = desk.client_protection(keys.data_protection, tls);
-    let ports = desk.need("passive_ports", keys.passive_ports, "\"50000-50999\"");
+    let ports = desk.passive_ports(mode.as_ref(), keys.passive_ports);
     let advertise = desk.located("advertise", keys.advertise);
     let banner = desk.or("banner", keys.banner, OneLine(BANNER.to_owned()));
     let proxies = (keys.proxy_protocol, keys.proxy_from);
@@ -246,6 +246,7 @@ fn listener(
     let name = name.map(|name| name.map(|name| name.0));
     let listener = Listener {
         name: value_or(&name, String::new()),
+        mode: value_or(&mode, Mode::Ftp),
         profile,
         address: address.map_or_else(nothing, |list| list.map(|list| list.0)),
         pool: pool.unwrap_or(usize::MAX),
@@ -262,7 +263,7 @@ fn listener(
         client_crl: clients.crl,
         client_identity: clients.identity,
         data_protection,
-        passive_ports: value_or(&ports, PortSpan { first: 0, last: 0 }),
+        passive_ports: ports.as_ref().map(|ports| ports.value),
         advertise,
         proxy_from,
         proxy_protocol_data,
@@ -280,6 +281,7 @@ fn listener(
     Some(ListenerDraft {
         listener,
         name,
+        mode,
         ports,
         strict_sni,
     })

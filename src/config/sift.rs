@@ -7,6 +7,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::fault::Findings;
 use super::file::{File, SECTIONS, Shape};
 use super::nearest::nearest;
+use super::value::is_small;
 
 /// Parses a text. Nothing only if it is not TOML; whatever else is strange is noted and left out.
 pub(super) fn parse(text: &str, findings: &mut Findings) -> Option<File> {
@@ -102,16 +103,6 @@ fn sift(body: &mut DeTable<'_>, path: &str, section: &str, keys: &[&str], findin
         true
     });
     *body = known.collect();
-}
-
-/// Whether every number in a value can be represented.
-fn is_small(value: &DeValue<'_>) -> bool {
-    match value {
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).is_ok(),
-        DeValue::Array(items) => items.iter().all(|item| is_small(item.get_ref())),
-        DeValue::Table(items) => items.iter().all(|(_, item)| is_small(item.get_ref())),
-        _ => true,
-    }
 }
 
 fn key_cure(name: &str, section: &str, keys: &[&str]) -> String {

@@ -28,8 +28,8 @@ fn placeless(mut config: Config) -> Config {
     config.process.cores.place = None;
     for listener in &mut config.listeners {
         listener.address.place = None;
-        listener.certificate.place = None;
-        listener.key.place = None;
+        listener.certificate.as_mut().unwrap().place = None;
+        listener.key.as_mut().unwrap().place = None;
     }
     for pool in &mut config.pools {
         pool.members.place = None;
@@ -85,8 +85,14 @@ fn relative_paths_are_taken_from_the_directory_of_the_file() {
         .expect("it loads")
         .relative_to(Path::new("/etc/sluicegate"));
     let listener = &config.listeners[0];
-    assert_eq!(*listener.certificate, Path::new("/etc/sluicegate/gate.pem"));
-    assert_eq!(*listener.key, Path::new("/etc/ssl/gate.key"));
+    assert_eq!(
+        **listener.certificate.as_ref().unwrap(),
+        *Path::new("/etc/sluicegate/gate.pem")
+    );
+    assert_eq!(
+        **listener.key.as_ref().unwrap(),
+        *Path::new("/etc/ssl/gate.key")
+    );
     assert_eq!(
         **config.pools[0].ca.as_ref().expect("it is there"),
         Path::new("/etc/sluicegate/inside-ca.pem")
@@ -655,4 +661,64 @@ fn a_journal_needs_its_file_and_sane_bounds() {
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
+}
+
+const STREAM: &str = "[[listener]]\nname = \"s\"\nmode = \"stream\"\naddress = \"0.0.0.0:5432\"\npool = \"p\"\n\
+                      tls = \"off\"\n[[pool]]\nname = \"p\"\nmembers = \"10.0.0.1:5432\"\ntls = \"off\"\n";
+
+#[test]
+fn a_stream_needs_no_more_than_it_has() {
+    let config = read(STREAM).unwrap();
+    let listener = &config.listeners[0];
+    assert_eq!(
+        (listener.mode, listener.tls),
+        (Mode::Stream, crate::policy::ClientTls::Off)
+    );
+    assert!(listener.certificate.is_none() && listener.passive_ports.is_none());
+    assert_eq!(config.warnings, []);
+    let private = STREAM.replacen("tls = \"off\"", "tls = \"implicit\"", 1);
+    assert_eq!(
+        complaints(&private),
+        [
+            "1:1  listener[0].certificate: is missing",
+            "1:1  listener[0].key: is missing",
+        ]
+    );
+}
+
+#[test]
+fn what_means_nothing_in_a_stream_is_refused() {
+    let keys = "tls = \"off\"\nbanner = \"hi\"\npassive_ports = \"1-2\"\nkey = \"k\"";
+    let text = STREAM.replacen("tls = \"off\"", keys, 1);
+    assert_eq!(
+        complaints(&text),
+        [
+            "7:10  listener[0].banner: means nothing beside mode = \"stream\"",
+            "8:17  listener[0].passive_ports: means nothing beside mode = \"stream\"",
+            "9:7  listener[0].key: has no effect beside tls = \"off\"",
+        ]
+    );
+}
+
+#[test]
+fn a_stream_says_whether_it_is_private_and_knows_no_auth() {
+    let saying = |tls| STREAM.replacen("tls = \"off\"\n", tls, 1);
+    let told = complaints(&saying(""));
+    assert!(told[0].contains("listener[0].tls: is missing"), "{told:?}");
+    let told = complaints(&saying("tls = \"optional\"\n"));
+    assert!(told[2].contains("listener[0].tls: needs AUTH"), "{told:?}");
+    let explicit = STREAM.replace("5432\"\ntls = \"off\"", "5432\"\nca = \"ca\"");
+    let told = complaints(&explicit);
+    assert!(
+        told[0].contains("listener[0].mode: \"stream\" leads to pool \"p\""),
+        "{told:?}"
+    );
+    let host = format!("{STREAM}[[host]]\nname = \"h.example\"\nlistener = \"s\"\n");
+    let told = complaints(&host);
+    assert!(
+        told[0].contains("host[0].name: its listener has mode"),
+        "{told:?}"
+    );
+    let ftp = with("certificate", "tls = \"off\"\ncertificate");
+    assert!(complaints(&ftp)[0].contains("listener[0].tls: \"off\" is for mode"));
 }

@@ -349,3 +349,15 @@ pub(super) fn is_host(text: &str) -> bool {
         && text.bytes().all(fits)
         && !text.split('.').any(str::is_empty)
 }
+
+/// Whether every number in a value can be represented.
+pub(super) fn is_small(value: &toml::de::DeValue<'_>) -> bool {
+    use toml::de::DeValue;
+
+    match value {
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).is_ok(),
+        DeValue::Array(items) => items.iter().all(|item| is_small(item.get_ref())),
+        DeValue::Table(items) => items.iter().all(|(_, item)| is_small(item.get_ref())),
+        _ => true,
+    }
+}

@@ -1,7 +1,9 @@
 //! The words of every choice.
 
 use super::value::Choice;
-use super::{ClientCertificates, KeyExchange, LogFormat, LogLevel, Steering, TlsVersion, Verify};
+use super::{
+    ClientCertificates, KeyExchange, LogFormat, LogLevel, Mode, Steering, TlsVersion, Verify,
+};
 use crate::audit::Format;
 use crate::policy::{
     BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientIdentity, ClientProtection,
@@ -75,7 +77,12 @@ impl Choice for ClientTls {
         ("required", Self::Required),
         ("optional", Self::Optional),
         ("implicit", Self::Implicit),
+        ("off", Self::Off),
     ];
+}
+
+impl Choice for Mode {
+    const WORDS: &'static [(&'static str, Self)] = &[("ftp", Self::Ftp), ("stream", Self::Stream)];
 }
 
 impl Choice for BackendTls {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::config::{
-    self, Applied, Complaint, Config, Listener, Place, Pool, Survey, TlsVersions, Verify,
+    self, Applied, Complaint, Config, Listener, Mode, Place, Pool, Survey, TlsVersions, Verify,
 };
 use crate::limits;
 use crate::policy::{BackendTls, ClientTls};
@@ -18,8 +18,8 @@ use crate::tls::setup::{self, ListenerTls, PoolTls};
 pub struct Prepared {
     /// What the operator wants; paths are complete.
     pub config: Config,
-    /// The TLS of each listener, in the order of `config.listeners`.
-    pub listeners: Vec<ListenerTls>,
+    /// The TLS of each listener, in the order of `config.listeners`; nothing where it is off.
+    pub listeners: Vec<Option<ListenerTls>>,
     /// The TLS of each pool, in the order of `config.pools`; nothing where it is off.
     pub pools: Vec<Option<PoolTls>>,
     /// What readers of the admin server must show, if anything.
@@ -57,11 +57,18 @@ pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
         .iter()
         .enumerate()
         .filter_map(|(at, listener)| {
+            if listener.tls == ClientTls::Off {
+                return Some(None);
+            }
             let own = setup::server(listener, now);
             let with_hosts = own.and_then(|own| own.with_hosts(listener, config.hosts_of(at), now));
-            with_hosts.map_err(&mut keep).ok()
+            let tls = with_hosts.map_err(&mut keep).ok()?;
+            let tls = tls.in_place(in_place);
+            Some(Some(match listener.mode {
+                Mode::Ftp => tls,
+                Mode::Stream => tls.for_streams(),
+            }))
         })
-        .map(|tls| tls.in_place(in_place))
         .collect();
     let pools: Vec<_> = config
         .pools
@@ -243,17 +250,23 @@ fn listener_line(listener: &Listener, pools: &[Pool]) -> String {
         ClientTls::Required => "required",
         ClientTls::Optional => "optional",
         ClientTls::Implicit => "implicit",
+        ClientTls::Off => "off",
     };
     let pool = pools
         .get(listener.pool)
         .map_or("", |pool| pool.name.as_str());
+    let tls = match listener.tls {
+        ClientTls::Off => tls.to_owned(),
+        _ => format!("{tls} ({})", versions(listener.tls_versions)),
+    };
+    let kind = match listener.passive_ports {
+        Some(ports) => format!("passive ports {}-{}", ports.first, ports.last),
+        None => "streams of any kind".to_owned(),
+    };
     format!(
-        "listener {} on {}: TLS {tls} ({}), passive ports {}-{}, to pool {pool}",
+        "listener {} on {}: TLS {tls}, {kind}, to pool {pool}",
         listener.name,
         addresses.join(", "),
-        versions(listener.tls_versions),
-        listener.passive_ports.first,
-        listener.passive_ports.last,
     )
 }
 

@@ -3,6 +3,7 @@
 use core::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::SystemTime;
@@ -14,7 +15,7 @@ use super::journal::{Journal, Writer};
 use super::names::{self, Names};
 use super::{EndNotice, News, Running, Shard, logging, news};
 use crate::admin::{self, About, Collector, Door, ListenerFacts, Office};
-use crate::config::{Complaint, Config, Cores, Listener, Pool, Steering};
+use crate::config::{Complaint, Config, Cores, Listener, Mode, Pool, Steering};
 use crate::limits::{
     CORE_HOLD_MAX, MAILBOX_MESSAGES_MAX, NAMES_LOOKUP_PERIOD, RING_MEMORY_BYTES, SESSIONS,
     SHARDS_MAX,
@@ -266,7 +267,11 @@ fn sites(
         tls: prepared.listeners[at].clone(),
         inside: inside(listener.pool),
         hosts: config.hosts_of(at).map(|host| inside(host.pool)).collect(),
-        passive_ports: listener.passive_ports.first..=listener.passive_ports.last,
+        is_stream: listener.mode == Mode::Stream,
+        passive_ports: match listener.passive_ports {
+            Some(ports) => ports.first..=ports.last,
+            None => RangeInclusive::new(1, 0),
+        },
         advertise: Arc::clone(&advertise[at]),
         proxies: listener.proxy_from.clone().map(Arc::new),
         proxied_data: listener.proxy_protocol_data,

@@ -122,6 +122,14 @@ catalog! {
         EmptyStallTimeout, "sluicegate_empty_completions_total", [cause = "stall_timeout"], "Empty downloads completed for the client; the data connection of the backend: on which nothing moved for too long.";
         EmptyCompletionTimeout, "sluicegate_empty_completions_total", [cause = "completion_timeout"], "Empty downloads completed for the client; the data connection of the backend: that did not end in time.";
         EmptyAborted, "sluicegate_empty_completions_total", [cause = "aborted"], "Empty downloads completed for the client; the data connection of the backend: given up by the gate: ABOR, a policy, the end of the session.";
+        StreamsCompleted, "sluicegate_streams_total", [outcome = "completed"], "Streams that both sides have ended properly.";
+        StreamsUnfinished, "sluicegate_streams_total", [outcome = "unfinished"], "Streams that a side has ended without close_notify.";
+        StreamsBroken, "sluicegate_streams_total", [outcome = "broken"], "Streams broken by a reset or by a fault of TLS.";
+        StreamsLate, "sluicegate_streams_total", [outcome = "timed_out"], "Streams in which nothing moved for too long.";
+        StreamsCutOff, "sluicegate_streams_total", [outcome = "cut_off"], "Streams ended by order of the operator, or at the end of the drain.";
+        StreamsUnestablished, "sluicegate_streams_total", [outcome = "unestablished"], "Streams that had no backend, or whose handshakes failed.";
+        StreamBytesUp, "sluicegate_stream_bytes_total", [direction = "up"], "Bytes of streams taken from clients.";
+        StreamBytesDown, "sluicegate_stream_bytes_total", [direction = "down"], "Bytes of streams taken from backends.";
         FalseEmptiesRefused, "sluicegate_false_empties_refused_total", [], "Uploads without a handshake that would have left an empty file nobody sent.";
         ClientUnfinishedMirrored, "sluicegate_unfinished_streams_total", [side = "client", policy = "mirror"], "Uploads without close_notify, whose end was passed on as it was.";
         ClientUnfinishedRepaired, "sluicegate_unfinished_streams_total", [side = "client", policy = "repair"], "Uploads without close_notify, ended with one towards the backend.";
@@ -229,6 +237,14 @@ catalog! {
 
 /// What a metric with several variants is about; those with one say it themselves.
 const SHARED_HELP: &[(&str, &str)] = &[
+    (
+        "sluicegate_streams_total",
+        "Connections of listeners with mode = \"stream\", by what became of them.",
+    ),
+    (
+        "sluicegate_stream_bytes_total",
+        "Plain bytes of streams, by direction.",
+    ),
     (
         "sluicegate_relayed_bytes_total",
         "Plain bytes relayed, by the path that they took.",

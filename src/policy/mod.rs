@@ -21,6 +21,8 @@ pub enum ClientTls {
     Optional,
     /// TLS from the first byte, on a port of its own; there is no AUTH (the "ftps" of port 990).
     Implicit,
+    /// Never: for listeners whose streams are not FTP.
+    Off,
 }
 
 /// How the gate's own control connections to the members of a pool are secured.

@@ -1,14 +1,16 @@
 //! Moving bytes from the source leg to the sink leg, and ending legs: the loop that knows no FTP.
-//! `session` polls a [`Relay`] while both legs are up, and a [`Closing`] for each leg that is ended.
+//! `session` polls a [`Relay`], or a [`Duplex`] for both directions, while both legs are up, and a [`Closing`] for each that is ended.
 //! It never decides how a sink may end, never calls an error an end of file, and never keeps the core beyond its turn.
 
 mod buffers;
 mod chunk;
 mod closing;
+mod duplex;
 mod in_place;
 mod pipes;
 mod sealed;
 mod spliced;
+mod way;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -20,11 +22,10 @@ use crate::leg::{Fault, Leg, Read};
 use crate::limits::{DRAIN_BYTES_MAX, RELAY_READ_BYTES, RELAY_TURN_BYTES, TLS_RECORD_BYTES_MAX};
 use crate::net::{Alarm, Look};
 use crate::sys::clock;
-use in_place::InPlace;
-use sealed::Sealed;
-use spliced::Spliced;
+use way::{Step, Way};
 
 pub use closing::{Closed, Closing};
+pub use duplex::{Duplex, Flow, Outcome};
 
 /// What a running stream may take in time; the bytes of a turn are bounded in `limits`.
 #[derive(Debug, Clone, Copy)]
@@ -81,38 +82,6 @@ pub struct Relay {
     look: Look,
 }
 
-/// A path with what it needs.
-enum Way {
-    Spliced(Spliced),
-    Sealed(Sealed),
-    InPlace(InPlace),
-}
-
-/// What one read has come to.
-enum Step {
-    /// So many plain bytes are on their way.
-    Moved(usize),
-    /// The source has nothing more to give, and how it said so; none where it broke.
-    Ended(Option<Read>),
-    /// The sink can take nothing more.
-    SinkBroken,
-}
-
-impl From<Read> for Step {
-    fn from(read: Read) -> Self {
-        match read {
-            Read::Bytes(bytes) => Self::Moved(bytes),
-            end => Self::Ended(Some(end)),
-        }
-    }
-}
-
-impl From<Fault> for Step {
-    fn from(_: Fault) -> Self {
-        Self::Ended(None)
-    }
-}
-
 /// Whether the loop can go on at once.
 enum Pace {
     Moved(usize),
@@ -128,13 +97,7 @@ impl Relay {
             Direction::Download => (backend, client),
             Direction::Upload => (client, backend),
         };
-        let way = if !source.is_private() && !sink.is_private() {
-            Way::Spliced(Spliced::default())
-        } else if source.passes_to(&sink) {
-            Way::InPlace(InPlace::default())
-        } else {
-            Way::Sealed(Sealed::default())
-        };
+        let way = Way::between(&source, &sink);
         let began = clock::now();
         let mut alarm = Alarm::new();
         alarm.set(Some(began + budget.first_byte));
@@ -183,19 +146,13 @@ impl Relay {
     /// How the bytes go.
     #[must_use]
     pub const fn path(&self) -> Path {
-        match self.way {
-            Way::Spliced(_) => Path::Spliced,
-            Way::Sealed(_) => Path::Sealed,
-            Way::InPlace(_) => Path::InPlace,
-        }
+        self.way.path()
     }
 
     /// Gives the legs back as (source, sink), when the bytes have stopped or are to be stopped.
     #[must_use]
     pub fn into_legs(mut self) -> (Leg, Leg) {
-        if let Way::Spliced(spliced) = &mut self.way {
-            spliced.leave(&mut self.sink);
-        }
+        self.way.leave(&mut self.sink);
         (self.source, self.sink)
     }
 
@@ -208,10 +165,7 @@ impl Relay {
     fn step(&mut self, cx: &mut Context<'_>) -> Pace {
         if self.unsent {
             let waiting = self.waiting();
-            let flushed = match &mut self.way {
-                Way::Spliced(spliced) => spliced.poll_flush(&mut self.sink, cx),
-                Way::Sealed(_) | Way::InPlace(_) => self.sink.poll_flush(cx),
-            };
+            let flushed = self.way.poll_flush(&mut self.sink, cx);
             match flushed {
                 Poll::Ready(Ok(())) => {
                     self.unsent = false;
@@ -233,12 +187,7 @@ impl Relay {
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Pace {
-        let (source, sink) = (&mut self.source, &mut self.sink);
-        let Poll::Ready(step) = (match &mut self.way {
-            Way::Spliced(spliced) => spliced.poll_read(source, sink, cx),
-            Way::Sealed(sealed) => sealed.poll_read(source, sink, cx),
-            Way::InPlace(in_place) => in_place.poll_read(source, sink, cx),
-        }) else {
+        let Poll::Ready(step) = self.way.poll_read(&mut self.source, &mut self.sink, cx) else {
             return Pace::Blocked;
         };
         match step {
@@ -264,11 +213,7 @@ impl Relay {
 
     /// Bytes that were read and wait for the sink's socket.
     fn waiting(&self) -> usize {
-        let held = match &self.way {
-            Way::Spliced(spliced) => spliced.held(),
-            Way::Sealed(_) | Way::InPlace(_) => 0,
-        };
-        held + self.sink.queued()
+        self.way.held() + self.sink.queued()
     }
 
     /// Nothing moves just now: has the sink gone, or has it been too long?
@@ -344,5 +289,7 @@ pub async fn run(
     (relay.into_legs(), report)
 }
 
+#[cfg(test)]
+mod duplex_tests;
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,7 @@ use crate::tls::tests::{configs, name};
 
 /// How the two legs of a relay are protected.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Legs {
+pub(super) enum Legs {
     Clear,
     FromClear,
     ToClear,
@@ -27,7 +27,7 @@ enum Legs {
     InPlace,
 }
 
-const ALL: [Legs; 5] = [
+pub(super) const ALL: [Legs; 5] = [
     Legs::Clear,
     Legs::FromClear,
     Legs::ToClear,
@@ -43,7 +43,7 @@ const BUDGET: Budget = Budget {
 /// More than all sockets between two peers hold.
 const ROOM_BYTES_MAX: usize = 64 << 20;
 
-async fn clear_pair() -> (Leg, Leg) {
+pub(super) async fn clear_pair() -> (Leg, Leg) {
     let mut listener = Listener::listen_passive((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let mut dial = Dial::start(listener.local(), None).unwrap();
     let client = poll_fn(|cx| dial.poll(cx)).await.unwrap();
@@ -52,7 +52,7 @@ async fn clear_pair() -> (Leg, Leg) {
 }
 
 /// TLS 1.3 between two legs; the records of one of them may be our own.
-async fn private_pair(server_direct: bool, client_direct: bool) -> (Leg, Leg) {
+pub(super) async fn private_pair(server_direct: bool, client_direct: bool) -> (Leg, Leg) {
     let (mut server, mut client) = clear_pair().await;
     let (mut for_server, mut for_client) = configs(&[&rustls::version::TLS13]);
     for_server.enable_secret_extraction = server_direct;
@@ -99,7 +99,7 @@ async fn download(legs: Legs) -> (Leg, Relay, Leg) {
 }
 
 /// Bytes that differ from those of every other place nearby; the period is prime, so no buffer's size divides it.
-fn noise(len: usize) -> Vec<u8> {
+pub(super) fn noise(len: usize) -> Vec<u8> {
     let period: Vec<u8> = (0..65_537u32)
         .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8)
         .collect();
@@ -109,7 +109,7 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 /// Everything that comes until its end.
-async fn receive(leg: &mut Leg) -> (Vec<u8>, Result<Read, Fault>) {
+pub(super) async fn receive(leg: &mut Leg) -> (Vec<u8>, Result<Read, Fault>) {
     let mut got = Vec::new();
     loop {
         match poll_fn(|cx| leg.poll_read(cx, &mut got, 1 << 18)).await {
@@ -119,12 +119,12 @@ async fn receive(leg: &mut Leg) -> (Vec<u8>, Result<Read, Fault>) {
     }
 }
 
-async fn send(leg: &mut Leg, bytes: &[u8]) {
+pub(super) async fn send(leg: &mut Leg, bytes: &[u8]) {
     leg.queue(bytes).unwrap();
     poll_fn(|cx| leg.poll_flush(cx)).await.unwrap();
 }
 
-async fn finish(leg: &mut Leg) {
+pub(super) async fn finish(leg: &mut Leg) {
     leg.queue_close_notify().unwrap();
     poll_fn(|cx| leg.poll_flush(cx)).await.unwrap();
     leg.finish().unwrap();

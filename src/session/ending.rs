@@ -67,7 +67,7 @@ impl Drop for Session {
     }
 }
 
-fn is_over<L: BorrowMut<Leg>>(closing: &mut Closing<L>, cx: &mut Context<'_>) -> bool {
+pub(super) fn is_over<L: BorrowMut<Leg>>(closing: &mut Closing<L>, cx: &mut Context<'_>) -> bool {
     while let Poll::Ready(Closed::Ours(_)) = closing.poll(cx) {}
     closing.is_over()
 }

@@ -11,6 +11,7 @@ mod introduce;
 mod notes;
 mod outbox;
 mod perform;
+mod stream;
 mod transfer;
 
 use std::cell::RefCell;
@@ -42,6 +43,7 @@ use transfer::Transfer;
 pub use bell::Bell;
 pub use card::{Card, Cards, Running};
 pub use outbox::{Letter, Outbox, Tally};
+pub use stream::{Passage, Streams};
 
 /// What the sessions of one listener share on one core.
 pub struct Site {
@@ -49,8 +51,10 @@ pub struct Site {
     pub name: String,
     /// How sessions are led.
     pub rules: Arc<SiteRules>,
-    /// TLS towards clients.
-    pub tls: ListenerTls,
+    /// TLS towards clients, if there may be any.
+    pub tls: Option<ListenerTls>,
+    /// What all its connections share, where they are not FTP.
+    pub streams: Option<Streams>,
     /// Where sessions lead that name no host.
     pub inside: Inside,
     /// Where its hosts lead, in their order.

@@ -78,7 +78,11 @@ impl Session {
 
     fn secure_client(&mut self) {
         self.stamps.start(Phase::ClientHandshake);
-        let resume = self.client_tls.insert(self.site.tls.session_for(self.host));
+        // Without TLS there is no listener for FTP, by the configuration.
+        let Some(tls) = &self.site.tls else {
+            return self.client_lost(&Fault::Closed);
+        };
+        let resume = self.client_tls.insert(tls.session_for(self.host));
         match self.client.secure_as_server(resume.control()) {
             Ok(()) => self.securing = true,
             Err(fault) => self.client_lost(&fault),

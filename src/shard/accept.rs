@@ -18,7 +18,7 @@ use crate::leg::Leg;
 use crate::limits::ACCEPT_PAUSE;
 use crate::metrics::{Counter, Phase};
 use crate::net::{Alarm, Ends, Fault, Introduction, Listener, Stream};
-use crate::session::{Core, Session, Site};
+use crate::session::{Core, Passage, Session, Site};
 use crate::sys::clock;
 
 /// One listener at work.
@@ -85,6 +85,10 @@ impl Accepting {
                 .count(Counter::SessionsRefused);
             tracing::warn!(client = %stream.peer(), listener = self.site.name, "too many sessions");
             self.tell_turned_away(&stream);
+            if self.site.streams.is_some() {
+                // Reset: a FIN would be the end of something.
+                return;
+            }
             let hears = self.site.rules.speaks_first();
             glommio::spawn_local(turn_away(stream, hears)).detach();
             return;
@@ -124,6 +128,11 @@ async fn arrive(id: u64, stream: Stream, site: Rc<Site>, core: Rc<Core>, permit:
         return;
     };
     core.recorder.borrow_mut().count(Counter::SessionsOpened);
+    if site.streams.is_some() {
+        let passage = Passage::new(id, stream, ends, site, Rc::clone(&core));
+        pass(id, passage, core, permit).await;
+        return;
+    }
     let (session, greeting) = Session::new(id, stream, ends, site, Rc::clone(&core));
     live(id, session, greeting, core, permit).await;
 }
@@ -196,6 +205,17 @@ async fn timed<T>(life: impl Future<Output = T>, core: &Core) -> T {
         polled
     })
     .await
+}
+
+/// The same for a stream. After a panic there is nothing to say: what it owns is dropped, and so reset.
+async fn pass(id: u64, passage: Passage, core: Rc<Core>, permit: Permit) {
+    let lived = AssertUnwindSafe(passage.run()).catch_unwind().await;
+    if lived.is_err() {
+        core.recorder.borrow_mut().count(Counter::SessionsPanicked);
+        tracing::error!(session = id, "stream panicked: ended alone");
+    }
+    core.recorder.borrow_mut().count(Counter::SessionsEnded);
+    drop(permit);
 }
 
 /// 421 for a client beyond the limit: it hears why, and holds nothing of ours. One that awaits TLS first could not read

@@ -27,7 +27,7 @@ use crate::net::{Alarm, Listener, PortRange};
 use crate::policy::{Advertise, DataPeer, Networks, SendProxy, SiteRules};
 use crate::pool::Pool;
 use crate::relay::Budget;
-use crate::session::{Core, Inside, Outbox, Site};
+use crate::session::{Core, Inside, Outbox, Site, Streams};
 use crate::sys::{clock, schedstat};
 use crate::tls::setup::{ListenerTls, PoolTls};
 use permits::Permits;
@@ -66,8 +66,10 @@ pub struct SitePlan {
     pub steer: bool,
     /// How sessions are led.
     pub rules: Arc<SiteRules>,
-    /// TLS towards clients.
-    pub tls: ListenerTls,
+    /// TLS towards clients, if there may be any.
+    pub tls: Option<ListenerTls>,
+    /// Whether its connections are passed on whatever they are, and not FTP.
+    pub is_stream: bool,
     /// Where sessions lead that name no host.
     pub inside: InsidePlan,
     /// Where its hosts lead, in their order.
@@ -211,6 +213,9 @@ fn open_site(plan: &Plan, site: &SitePlan) -> Site {
         name: site.name.clone(),
         rules: Arc::clone(&site.rules),
         tls: site.tls.clone(),
+        streams: site
+            .is_stream
+            .then(|| Streams::new(site.tls.as_ref(), site.inside.tls.as_ref())),
         inside: open_inside(&site.inside),
         hosts: site.hosts.iter().map(open_inside).collect(),
         ports: Rc::new(ports),

@@ -31,6 +31,8 @@ pub struct ListenerTls {
     pub control: Arc<ServerConfig>,
     /// And for its data connections.
     data: Arc<ServerConfig>,
+    /// For streams that are not FTP.
+    streams: Option<Arc<ServerConfig>>,
     /// Data connections must resume.
     is_bound: bool,
     /// The certificates of its virtual hosts, where it has some (`with_hosts`).
@@ -69,6 +71,27 @@ impl ListenerTls {
         }
     }
 
+    /// For streams that are not FTP as well: no protocol is named, and one connection resumes another's session, on
+    /// whatever core it is.
+    #[must_use]
+    pub fn for_streams(mut self) -> Self {
+        let mut config = ServerConfig::clone(&self.control);
+        config.alpn_protocols.clear();
+        config.enable_secret_extraction = self.data.enable_secret_extraction;
+        // Without it nobody resumes, and everybody is served.
+        if let Ok(ticketer) = aws_lc_rs::Ticketer::new() {
+            config.ticketer = ticketer;
+        }
+        self.streams = Some(Arc::new(config));
+        self
+    }
+
+    /// The configuration of streams that are not FTP, where there are some.
+    #[must_use]
+    pub fn streams(&self) -> Option<Arc<ServerConfig>> {
+        self.streams.clone()
+    }
+
     /// Whether data connections in TLS 1.3 have records of our own, so that they can be passed on in place.
     #[must_use]
     pub fn in_place(mut self, is_on: bool) -> Self {
@@ -84,6 +107,15 @@ impl PoolTls {
         ClientResume::of(&self.config, &self.resuming, self.is_hybrid)
     }
 
+    /// For streams that are not FTP, on one core: no protocol is named, and one connection resumes another's session.
+    #[must_use]
+    pub fn for_streams(&self) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols.clear();
+        config.resumption = Resumption::in_memory_sessions(limits::STREAM_SESSIONS_KEPT);
+        Arc::new(config)
+    }
+
     /// As `ListenerTls::in_place`.
     #[must_use]
     pub fn in_place(mut self, is_on: bool) -> Self {
@@ -96,7 +128,11 @@ impl PoolTls {
 /// How a listener's legs are secured. `now` is the time at which its certificates must be valid.
 pub fn server(listener: &Listener, now: SystemTime) -> Result<ListenerTls, Vec<Complaint>> {
     let control = provider(groups(listener.key_exchange));
-    let own = identity(&listener.certificate, &listener.key, &control, now);
+    let own = match (&listener.certificate, &listener.key) {
+        (Some(certificate), Some(key)) => identity(certificate, key, &control, now),
+        // Only in a survey of a faulty text, which has told why.
+        _ => return Err(Vec::new()),
+    };
     let theirs = clients::verifier(listener, &control, now);
     let (own, theirs) = match (own, theirs) {
         (Ok(own), Ok(theirs)) => (Arc::new(SingleCertAndKey::from(own)), theirs),
@@ -131,6 +167,7 @@ pub fn server(listener: &Listener, now: SystemTime) -> Result<ListenerTls, Vec<C
     Ok(ListenerTls {
         control: Arc::new(control),
         data: Arc::new(data),
+        streams: None,
         is_bound,
         hosts: None,
     })

@@ -42,6 +42,7 @@ mod pressure;
 mod proxied;
 mod servers;
 mod stop;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod top;

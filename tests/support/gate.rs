@@ -179,11 +179,17 @@ impl Gate {
             Some(count) => passive.start() + count - 1,
             None => *passive.end(),
         };
-        setup = setup
-            .listener("address", &format!("\"{address}\""))
-            .listener("certificate", &quoted(scene.authority.certificate_file()))
-            .listener("key", &quoted(scene.authority.key_file()))
-            .listener("passive_ports", &format!("\"{}-{last}\"", passive.start()));
+        setup = setup.listener("address", &format!("\"{address}\""));
+        let listener = &setup.keys["[listener]"];
+        let is_stream = listener.contains_key("mode");
+        if listener.get("tls").is_none_or(|tls| tls != "\"off\"") {
+            setup = setup
+                .listener("certificate", &quoted(scene.authority.certificate_file()))
+                .listener("key", &quoted(scene.authority.key_file()));
+        }
+        if !is_stream {
+            setup = setup.listener("passive_ports", &format!("\"{}-{last}\"", passive.start()));
+        }
         if !setup.keys["[pool]"].contains_key("members") {
             setup = setup.pool("members", &format!("[\"{backend}\"]"));
         }

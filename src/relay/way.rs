@@ -1,0 +1,102 @@
+//! One of the paths with what it needs, chosen by the legs it is between.
+
+use std::task::{Context, Poll};
+
+use super::Path;
+use super::in_place::InPlace;
+use super::sealed::Sealed;
+use super::spliced::Spliced;
+use crate::leg::{Fault, Leg, Read};
+
+/// A path with what it needs.
+pub(super) enum Way {
+    Spliced(Spliced),
+    Sealed(Sealed),
+    InPlace(InPlace),
+}
+
+/// What one read has come to.
+pub(super) enum Step {
+    /// So many plain bytes are on their way.
+    Moved(usize),
+    /// The source has nothing more to give, and how it said so; none where it broke.
+    Ended(Option<Read>),
+    /// The sink can take nothing more.
+    SinkBroken,
+}
+
+impl From<Read> for Step {
+    fn from(read: Read) -> Self {
+        match read {
+            Read::Bytes(bytes) => Self::Moved(bytes),
+            end => Self::Ended(Some(end)),
+        }
+    }
+}
+
+impl From<Fault> for Step {
+    fn from(_: Fault) -> Self {
+        Self::Ended(None)
+    }
+}
+
+impl Way {
+    pub(super) fn between(source: &Leg, sink: &Leg) -> Self {
+        if !source.is_private() && !sink.is_private() {
+            Self::Spliced(Spliced::default())
+        } else if source.passes_to(sink) {
+            Self::InPlace(InPlace::default())
+        } else {
+            Self::Sealed(Sealed::default())
+        }
+    }
+
+    pub(super) const fn path(&self) -> Path {
+        match self {
+            Self::Spliced(_) => Path::Spliced,
+            Self::Sealed(_) => Path::Sealed,
+            Self::InPlace(_) => Path::InPlace,
+        }
+    }
+
+    /// Reads once, and takes over what it brings; everything before has been flushed.
+    pub(super) fn poll_read(
+        &mut self,
+        source: &mut Leg,
+        sink: &mut Leg,
+        cx: &mut Context<'_>,
+    ) -> Poll<Step> {
+        match self {
+            Self::Spliced(spliced) => spliced.poll_read(source, sink, cx),
+            Self::Sealed(sealed) => sealed.poll_read(source, sink, cx),
+            Self::InPlace(in_place) => in_place.poll_read(source, sink, cx),
+        }
+    }
+
+    /// Ready when everything that was read has gone to the sink's socket.
+    pub(super) fn poll_flush(
+        &mut self,
+        sink: &mut Leg,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Fault>> {
+        match self {
+            Self::Spliced(spliced) => spliced.poll_flush(sink, cx),
+            Self::Sealed(_) | Self::InPlace(_) => sink.poll_flush(cx),
+        }
+    }
+
+    /// Bytes that were read and are not in the sink's queue yet.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::Spliced(spliced) => spliced.held(),
+            Self::Sealed(_) | Self::InPlace(_) => 0,
+        }
+    }
+
+    /// Stops here: what was read goes to the sink's queue.
+    pub(super) fn leave(&mut self, sink: &mut Leg) {
+        if let Self::Spliced(spliced) = self {
+            spliced.leave(sink);
+        }
+    }
+}
