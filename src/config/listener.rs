@@ -20,7 +20,7 @@ pub struct Listener {
     pub profile: Option<Applied>,
     /// `address`: one or more; port 0 lets the kernel choose.
     pub address: Located<Vec<SocketAddr>>,
-    /// `pool`, as an index into [`Config::pools`] that is always valid.
+    /// `pool`, as an index into [`Config::pools`](super::Config::pools) that is always valid.
     pub pool: usize,
     /// `tls`
     pub tls: ClientTls,
