@@ -30,6 +30,8 @@ pub struct Stream {
     peer: SocketAddr,
     local: SocketAddr,
     finished: bool,
+    /// What is written may wait in the kernel for what follows it.
+    holds: bool,
     /// When the last read found nothing: reading needs no buffer before the ring says readable.
     waiting: bool,
     /// Invariant: set by the first error of either direction and never cleared.
@@ -55,6 +57,7 @@ impl Stream {
             peer,
             local,
             finished: false,
+            holds: false,
             waiting: false,
             broken: None,
         })
@@ -162,8 +165,29 @@ impl Stream {
         if let Some(kind) = self.broken {
             return Poll::Ready(Err(kind.into()));
         }
+        if self.holds {
+            match sockopt::send_more(self.inner.as_fd(), bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent.map_err(|error| self.keep(error))),
+            }
+        }
         let wrote = ready!(Pin::new(&mut self.inner.0).poll_write(cx, bytes));
         Poll::Ready(wrote.map_err(|error| self.keep(error)))
+    }
+
+    /// The end of what is written from here on waits in the kernel, to leave in one packet with what is written next or with
+    /// our FIN. One or the other, or `release`, is to follow at once.
+    pub const fn hold(&mut self) {
+        self.holds = true;
+    }
+
+    /// Nothing follows at once after all: what has waited leaves.
+    pub fn release(&mut self) {
+        if std::mem::take(&mut self.holds) {
+            // Setting it, even once more, sends what has waited (tcp(7), TCP_NODELAY). A connection that is gone says so
+            // elsewhere.
+            SockRef::from(&self.inner).set_tcp_nodelay(true).ok();
+        }
     }
 
     /// Sends FIN behind what was written. Reading goes on. A second call does nothing.
