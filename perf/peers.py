@@ -105,12 +105,12 @@ class Setting:
         return "root" if os.getuid() == 0 else str(os.getuid())
 
 
-def sluicegate(setting, name="sluicegate"):
+def sluicegate(setting, name="sluicegate", passive=20000):
     """FTPS listeners for TLS 1.2 and 1.3, the backend's leg of the same version, and relays of streams if it knows them."""
     ftps = dict(zip(("1.2", "1.3"), free_ports(2)))
     listeners = "".join(FTPS_LISTENER.format(
         name=f"v{version[-1]}", port=port, version=version, backend=setting.backend_ports["explicit"],
-        work=setting.work, first=20000 + 2000 * at, last=21999 + 2000 * at)
+        work=setting.work, first=passive + 2000 * at, last=passive + 1999 + 2000 * at)
         for at, (version, port) in enumerate(ftps.items()))
     streams = dict(zip(STREAMS, free_ports(len(STREAMS))))
     with_streams = listeners + "".join(STREAM_LISTENER.format(
