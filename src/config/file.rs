@@ -107,6 +107,7 @@ section! {
     /// `[limits]`
     LimitsKeys {
         sessions: usize,
+        descriptors_per_session: usize,
     }
 }
 
