@@ -28,7 +28,6 @@ use std::{
     fmt, io,
     panic::{RefUnwindSafe, UnwindSafe},
     rc::Rc,
-    time::Duration,
 };
 
 /// Waits for a notification.
@@ -51,16 +50,12 @@ impl Parker {
 
     /// Blocks until notified and then goes back into sleeping state.
     pub(crate) fn park(&self) -> io::Result<bool> {
-        self.inner.park(|| None)
+        self.inner.park(true)
     }
 
-    /// Performs non-sleepable poll and installs a preemption timeout into the
-    /// ring with `Duration`. A value of zero means we are not interested in
-    /// installing a preemption timer. Tasks executing in the CPU right after
-    /// this will be able to check if the timer has elapsed and yield the
-    /// CPU if that is the case.
-    pub(crate) fn poll_io(&self, timeout: impl Fn() -> Option<Duration>) -> io::Result<bool> {
-        self.inner.park(timeout)
+    /// Performs non-sleepable poll.
+    pub(crate) fn poll_io(&self) -> io::Result<bool> {
+        self.inner.park(false)
     }
 }
 
@@ -82,7 +77,7 @@ impl fmt::Debug for Parker {
 struct Inner {}
 
 impl Inner {
-    fn park(&self, timeout: impl Fn() -> Option<Duration>) -> io::Result<bool> {
-        crate::executor().reactor().react(timeout)
+    fn park(&self, may_sleep: bool) -> io::Result<bool> {
+        crate::executor().reactor().react(may_sleep)
     }
 }

@@ -6,7 +6,7 @@
 //!
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     ffi::CString,
     fmt,
@@ -15,10 +15,7 @@ use std::{
     os::unix::{ffi::OsStrExt, io::RawFd},
     path::Path,
     rc::Rc,
-    sync::{
-        atomic::{AtomicU32, Ordering},
-        Arc,
-    },
+    sync::Arc,
     task::Waker,
     time::{Duration, Instant},
 };
@@ -124,6 +121,13 @@ impl Timers {
     fn process_timers(&mut self) -> (Option<Duration>, usize) {
         let now = Instant::now();
 
+        // Nothing to split, most of the time.
+        if let Some((when, _)) = self.timers.keys().next() {
+            if *when > now {
+                return (Some(*when - now), 0);
+            }
+        }
+
         // Split timers into ready and pending timers.
         let pending = self.timers.split_off(&(now, 0));
         let ready = mem::replace(&mut self.timers, pending);
@@ -161,18 +165,8 @@ pub(crate) struct Reactor {
     io_scheduler: Rc<IoScheduler>,
     record_io_latencies: bool,
 
-    /// Whether there are events in the latency ring.
-    ///
-    /// There will be events if the head and tail of the CQ ring are different.
-    /// `liburing` has an inline function in its header to do this, but it
-    /// becomes a function call if I use through `uring-sys`. This is quite
-    /// critical and already more expensive than it should be (see comments
-    /// for need_preempt()), so implement this ourselves.
-    ///
-    /// Also, we don't want to acquire these addresses (which are behind a
-    /// refcell) every time. Acquire during initialization
-    preempt_ptr_head: *const u32,
-    preempt_ptr_tail: *const AtomicU32,
+    /// When the turn that runs now has had its time.
+    preempt_at: Cell<Instant>,
 }
 
 impl Reactor {
@@ -184,15 +178,13 @@ impl Reactor {
         blocking_thread: BlockingThreadPool,
     ) -> io::Result<Reactor> {
         let sys = sys::Reactor::new(notifier, io_memory, ring_depth, blocking_thread)?;
-        let (preempt_ptr_head, preempt_ptr_tail) = sys.preempt_pointers();
         Ok(Reactor {
             sys,
             timers: RefCell::new(Timers::new()),
             shared_channels: RefCell::new(SharedChannels::new()),
             io_scheduler: Rc::new(IoScheduler::new()),
             record_io_latencies,
-            preempt_ptr_head,
-            preempt_ptr_tail: preempt_ptr_tail as _,
+            preempt_at: Cell::new(Instant::now()),
         })
     }
 
@@ -206,7 +198,12 @@ impl Reactor {
 
     #[inline(always)]
     pub(crate) fn need_preempt(&self) -> bool {
-        unsafe { *self.preempt_ptr_head != (*self.preempt_ptr_tail).load(Ordering::Acquire) }
+        Instant::now() >= self.preempt_at.get()
+    }
+
+    /// A turn of the task queues begins, and is to take no longer than `turn`.
+    pub(crate) fn begin_turn(&self, turn: Duration) {
+        self.preempt_at.set(Instant::now() + turn);
     }
 
     pub(crate) fn id(&self) -> usize {
@@ -864,15 +861,15 @@ impl Reactor {
         (next_timer, woke)
     }
 
-    /// Processes new events, blocking until the first event or the timeout.
-    pub(crate) fn react(&self, timeout: impl Fn() -> Option<Duration>) -> io::Result<bool> {
+    /// Processes new events; where it may sleep, and there are none, blocks until the first event or the first timer.
+    pub(crate) fn react(&self, may_sleep: bool) -> io::Result<bool> {
         // Process ready timers.
         let (next_timer, woke) = self.process_external_events();
 
         // Block on I/O events.
         match self
             .sys
-            .wait(timeout, next_timer, woke, || self.process_shared_channels())
+            .wait(may_sleep, next_timer, woke, || self.process_shared_channels())
         {
             // Don't wait for the next loop to process timers or shared channels
             Ok(true) => {

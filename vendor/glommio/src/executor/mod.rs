@@ -1320,20 +1320,19 @@ impl LocalExecutor {
         self.reactor.need_preempt()
     }
 
-    fn run_task_queues(&self) -> bool {
-        let mut ran = false;
-        loop {
-            self.reactor.sys.install_eventfd();
+    /// Whether any task waits for its turn. What decides about sleep is this, not whether any had one: a turn can end
+    /// before its first task.
+    fn has_runnable(&self) -> bool {
+        !self.queues.borrow().active_executors.is_empty()
+    }
+
+    fn run_task_queues(&self) {
+        self.reactor.begin_turn(self.preempt_timer_duration());
+        while self.run_one_task_queue() {
             if self.need_preempt() {
                 break;
             }
-            if !self.run_one_task_queue() {
-                return false;
-            } else {
-                ran = true;
-            }
         }
-        ran
     }
 
     fn run_one_task_queue(&self) -> bool {
@@ -1470,42 +1469,35 @@ impl LocalExecutor {
                     break t.unwrap();
                 }
 
-                // We want to do I/O before we call run_task_queues,
-                // for the benefit of the latency ring. If there are pending
-                // requests that are latency sensitive we want them out of the
-                // ring ASAP (before we run the task queues). We will also use
-                // the opportunity to install the timer.
-                this.parker
-                    .poll_io(|| Some(this.preempt_timer_duration()))
-                    .expect("Failed to poll io! This is actually pretty bad!");
+                // One pass through the ring for one turn of the tasks: it takes with it what the tasks have asked for,
+                // brings what has happened, and sleeps where no task waits for its turn.
+                if !this.has_runnable() {
+                    if spin_before_park > Duration::ZERO {
+                        let spins = Instant::now();
+                        while !this.reactor.spin_poll_io().unwrap()
+                            && spins.elapsed() <= spin_before_park
+                        {}
+                    }
+                    // What spinning has found is runnable now.
+                    let outcome = match this.has_runnable() {
+                        true => this.parker.poll_io(),
+                        false => this.parker.park(),
+                    };
+                    outcome.expect("Failed to park! This is actually pretty bad!");
+                    pre_time = Instant::now();
+                } else {
+                    this.parker
+                        .poll_io()
+                        .expect("Failed to poll io! This is actually pretty bad!");
+                }
 
                 // run user code
-                let run = this.run_task_queues();
+                this.run_task_queues();
 
-                // account for runtime and poll/sleep if possible
+                // account for runtime
                 let cur_time = Instant::now();
                 this.queues.borrow_mut().stats.total_runtime += cur_time - pre_time;
                 pre_time = cur_time;
-                if !run {
-                    if let Poll::Ready(t) = future.as_mut().poll(cx) {
-                        // It may be that we just became ready now that the task queue
-                        // is exhausted. But if we sleep (park) we'll never know so we
-                        // test again here. We can't test *just* here because the main
-                        // future is probably the one setting up the task queues and etc.
-                        break t.unwrap();
-                    } else {
-                        while !this.reactor.spin_poll_io().unwrap() {
-                            if pre_time.elapsed() > spin_before_park {
-                                this.parker
-                                    .park()
-                                    .expect("Failed to park! This is actually pretty bad!");
-                                break;
-                            }
-                        }
-                        // reset the timer for deduct spin loop time
-                        pre_time = Instant::now();
-                    }
-                }
             }
         };
 

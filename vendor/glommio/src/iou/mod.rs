@@ -159,6 +159,24 @@ impl IoUring {
         }
     }
 
+    /// As `new`, with room for `completions` and with flags of `io_uring_setup(2)`, which need not be known here.
+    pub fn new_with_cq(entries: u32, completions: u32, flags: u32) -> io::Result<IoUring> {
+        unsafe {
+            let mut params: uring_sys::io_uring_params = mem::zeroed();
+            params.flags = flags | uring_sys::IORING_SETUP_CQSIZE;
+            params.cq_entries = completions;
+            let mut ring = MaybeUninit::uninit();
+            resultify(uring_sys::io_uring_queue_init_params(
+                entries as _,
+                ring.as_mut_ptr(),
+                &mut params,
+            ))?;
+            Ok(IoUring {
+                ring: ring.assume_init(),
+            })
+        }
+    }
+
     /// Returns the `SubmissionQueue` part of the `IoUring`.
     pub fn sq(&self) -> SubmissionQueue<'_> {
         SubmissionQueue::new(self)

@@ -14,7 +14,6 @@ use rlimit::Resource;
 use std::{
     cell::{Cell, Ref, RefCell, RefMut},
     collections::VecDeque,
-    convert::TryFrom,
     ffi::CStr,
     fmt,
     future::Future,
@@ -25,7 +24,10 @@ use std::{
     pin::Pin,
     ptr,
     rc::Rc,
-    sync::Arc,
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        Arc,
+    },
     time::{Duration, Instant},
 };
 
@@ -37,8 +39,8 @@ use crate::{
         self,
         blocking::{BlockingThreadOp, BlockingThreadPool},
         dma_buffer::{BufferStorage, DmaBuffer},
-        membarrier, DirectIo, EnqueuedSource, EnqueuedStatus, InnerSource, IoBuffer,
-        PollableStatus, Source, SourceType, Statx, TimeSpec64,
+        watch::{is_watch, Interest, Watch, Watches}, DirectIo, EnqueuedSource, EnqueuedStatus, InnerSource, IoBuffer,
+        PollableStatus, Source, SourceType, Statx,
     },
     uring_sys::{self, IoRingOp},
     GlommioError, IoRequirements, IoStats, ReactorErrorKind, RingIoStats, TaskQueueHandle,
@@ -55,7 +57,7 @@ const MSG_ZEROCOPY: i32 = 0x4000000;
 
 #[allow(dead_code)]
 #[derive(Debug)]
-enum UringOpDescriptor {
+pub(super) enum UringOpDescriptor {
     PollAdd(PollFlags),
     PollRemove(*const u8),
     Cancel(u64),
@@ -82,10 +84,10 @@ enum UringOpDescriptor {
 
 #[derive(Debug)]
 pub(crate) struct UringDescriptor {
-    fd: RawFd,
-    flags: SubmissionFlags,
-    user_data: u64,
-    args: UringOpDescriptor,
+    pub(super) fd: RawFd,
+    pub(super) flags: SubmissionFlags,
+    pub(super) user_data: u64,
+    pub(super) args: UringOpDescriptor,
 }
 
 pub(crate) struct UringBufferAllocator {
@@ -605,8 +607,8 @@ impl SourceMap {
 
 #[derive(Debug)]
 pub(crate) struct UringQueueState {
-    submissions: VecDeque<UringDescriptor>,
-    cancellations: VecDeque<UringDescriptor>,
+    pub(super) submissions: VecDeque<UringDescriptor>,
+    pub(super) cancellations: VecDeque<UringDescriptor>,
 }
 
 pub(crate) type ReactorQueue = Rc<RefCell<UringQueueState>>;
@@ -637,7 +639,6 @@ pub(crate) trait UringCommon {
     fn submission_queue(&mut self) -> ReactorQueue;
     fn submit_sqes(&mut self) -> io::Result<usize>;
     fn waiting_kernel_submission(&self) -> usize;
-    fn in_kernel(&self) -> usize;
     fn waiting_kernel_collection(&self) -> usize;
     fn needs_kernel_enter(&self) -> bool;
     fn can_sleep(&self) -> bool;
@@ -818,10 +819,6 @@ impl UringCommon for PollRing {
         self.ring.sq().ready() as usize
     }
 
-    fn in_kernel(&self) -> usize {
-        self.in_kernel
-    }
-
     fn waiting_kernel_collection(&self) -> usize {
         self.ring.cq().ready() as usize
     }
@@ -883,8 +880,14 @@ impl UringCommon for PollRing {
     }
 }
 
+/// Room for events between two turns. One that does not fit ends its watch, which is then armed again: slower, no loss.
+const COMPLETIONS: u32 = 4096;
+
 struct SleepableRing {
     ring: iou::IoUring,
+    /// Whether the kernel says in the ring that it has put work off.
+    tells_news: bool,
+    watches: Rc<Watches>,
     size: usize,
     submission_queue: ReactorQueue,
     name: &'static str,
@@ -892,7 +895,6 @@ struct SleepableRing {
     stats: RingIoStats,
     task_queue_stats: AHashMap<TaskQueueHandle, RingIoStats>,
     source_map: Rc<RefCell<SourceMap>>,
-    in_kernel: usize,
 }
 
 impl SleepableRing {
@@ -903,99 +905,34 @@ impl SleepableRing {
         source_map: Rc<RefCell<SourceMap>>,
     ) -> io::Result<Self> {
         assert!(*IO_URING_RECENT_ENOUGH);
+        // Work that the kernel has put off waits for our next entry, without an interrupt: since Linux 6.1.
+        let wanted = uring_sys::IORING_SETUP_SINGLE_ISSUER
+            | uring_sys::IORING_SETUP_DEFER_TASKRUN
+            | uring_sys::IORING_SETUP_TASKRUN_FLAG;
+        let (ring, tells_news) = match iou::IoUring::new_with_cq(size as _, COMPLETIONS, wanted) {
+            Ok(ring) => (ring, true),
+            Err(why) if why.raw_os_error() == Some(libc::EINVAL) => {
+                (iou::IoUring::new_with_cq(size as _, COMPLETIONS, 0)?, false)
+            }
+            Err(why) => return Err(why),
+        };
+        let submission_queue = UringQueueState::with_capacity(size * 4);
         Ok(SleepableRing {
-            ring: iou::IoUring::new(size as _)?,
+            ring,
+            tells_news,
+            watches: Watches::new(submission_queue.clone(), tells_news),
             size,
-            submission_queue: UringQueueState::with_capacity(size * 4),
+            submission_queue,
             name,
             allocator,
             stats: RingIoStats::default(),
             task_queue_stats: AHashMap::new(),
             source_map,
-            in_kernel: 0,
         })
     }
 
     fn ring_fd(&self) -> RawFd {
         self.ring.raw().ring_fd
-    }
-
-    /// This function prepares a timer that fires unconditionally after a
-    /// certain duration. The timer is added at the front of the queue such
-    /// that it will be the first SQE submitted the next time we enter the
-    /// latency ring
-    fn prepare_latency_preemption_timer(&mut self, d: Duration) -> Source {
-        let source = Source::new(
-            IoRequirements::default(),
-            -1,
-            SourceType::Timeout(TimeSpec64::try_from(d).unwrap(), 0),
-            None,
-            None,
-        );
-        let op = match &*source.source_type() {
-            SourceType::Timeout(ts, events) => {
-                UringOpDescriptor::Timeout(&ts.raw as *const _, *events)
-            }
-            _ => unreachable!(),
-        };
-
-        self.submission_queue()
-            .borrow_mut()
-            .submissions
-            .push_front(UringDescriptor {
-                args: op,
-                fd: -1,
-                flags: SubmissionFlags::empty(),
-                user_data: to_user_data(
-                    self.source_map
-                        .borrow_mut()
-                        .add_source(&source, self.submission_queue.clone()),
-                ),
-            });
-        source
-    }
-
-    /// This function prepares a timer that fires only after a given number of
-    /// CQEs are available on the main ring. This timer is linked with a write
-    /// to the latency ring's event fd such that this timer triggers a
-    /// preemption via the latency ring.
-    fn prepare_throughput_preemption_timer(&mut self, min_events: u32, event_fd: RawFd) -> Source {
-        assert!(min_events >= 1, "min_events should be at least 1");
-        let timer_source = Source::new(
-            IoRequirements::default(),
-            -1,
-            SourceType::Timeout(TimeSpec64::MAX, min_events),
-            None,
-            None,
-        );
-
-        const EVENTFD_WAKEUP: &[u64; 1] = &[1u64; 1];
-        let write_op = UringDescriptor {
-            fd: event_fd,
-            flags: SubmissionFlags::empty(),
-            user_data: 0,
-            args: UringOpDescriptor::Write(EVENTFD_WAKEUP as *const u64 as _, 8, 0),
-        };
-
-        let op = match &*timer_source.source_type() {
-            SourceType::Timeout(ts, events) => {
-                UringOpDescriptor::Timeout(&ts.raw as *const _, *events)
-            }
-            _ => unreachable!(),
-        };
-        let queue = self.submission_queue();
-        queue.borrow_mut().submissions.push_front(write_op);
-        queue.borrow_mut().submissions.push_front(UringDescriptor {
-            args: op,
-            fd: -1,
-            flags: SubmissionFlags::IO_LINK,
-            user_data: to_user_data(
-                self.source_map
-                    .borrow_mut()
-                    .add_source(&timer_source, queue.clone()),
-            ),
-        });
-        timer_source
     }
 
     fn install_eventfd(&mut self, eventfd_src: &Source) -> bool {
@@ -1034,8 +971,9 @@ impl SleepableRing {
 
             match &mut *eventfd_src.source_type_mut() {
                 SourceType::ForeignNotifier(_, installed) => {
-                    *installed = self.submit_sqes().is_ok();
-                    *installed
+                    // It goes with the next turn, which is before any sleep.
+                    *installed = true;
+                    true
                 }
                 _ => unreachable!("Expected ForeignNotifier source type"),
             }
@@ -1044,65 +982,77 @@ impl SleepableRing {
         }
     }
 
-    fn sleep(&mut self, link: &Source) -> io::Result<usize> {
-        assert_eq!(
-            self.waiting_kernel_submission(),
-            0,
-            "sleeping with pending SQEs"
-        );
-        if let Some(mut sqe) = self.ring.sq().prepare_sqe() {
-            let sqe_ptr = unsafe { sqe.raw_mut() as *mut _ };
-            let op = UringDescriptor {
-                fd: link.raw(),
-                flags: SubmissionFlags::empty(),
-                user_data: to_user_data(
-                    self.source_map
-                        .borrow_mut()
-                        .add_source(link, self.submission_queue.clone()),
-                ),
-                args: UringOpDescriptor::PollAdd(common_flags() | read_flags()),
-            };
-            fill_sqe(
-                &mut sqe,
-                &op,
-                DmaBuffer::new,
-                &mut self.source_map.borrow_mut(),
-            );
-
-            // We have now prepared the SQE that links the two rings. We now need to submit
-            // it successfully to be able to safely sleep.
-
-            if self
-                .submit_sqes()
-                .or_else(Reactor::busy_ok)
-                .or_else(Reactor::again_ok)
-                .or_else(Reactor::intr_ok)?
-                != 1
+    /// The one entry into the kernel of a turn: hands over what was prepared, has the kernel do what it has put off for
+    /// us, and sleeps where that is wanted, until the first event or for `bound`.
+    fn enter(&mut self, sleeps: bool, bound: Option<Duration>) -> io::Result<()> {
+        // Safety: the ring is ours, and nobody else has its queues.
+        let (pending, flags) = unsafe {
+            let ring = self.ring.raw_mut();
+            let flags = &*(ring.sq.kflags as *const AtomicU32);
+            (
+                uring_sys::__io_uring_flush_sq(ring) as u32,
+                flags.load(Ordering::Acquire),
+            )
+        };
+        let has_news = uring_sys::IORING_SQ_CQ_OVERFLOW | uring_sys::IORING_SQ_TASKRUN;
+        if !sleeps && pending == 0 && self.tells_news && flags & has_news == 0 {
+            return Ok(());
+        }
+        let bound = bound.filter(|_| sleeps).map(|bound| uring_sys::__kernel_timespec {
+            tv_sec: bound.as_secs() as _,
+            tv_nsec: bound.subsec_nanos() as _,
+        });
+        let arguments = uring_sys::io_uring_getevents_arg {
+            sigmask: 0,
+            sigmask_sz: 0,
+            pad: 0,
+            ts: bound.as_ref().map_or(0, |bound| bound as *const _ as u64),
+        };
+        // Safety: both live until the call has returned.
+        let entered = unsafe {
+            libc::syscall(
+                libc::SYS_io_uring_enter,
+                self.ring_fd(),
+                pending,
+                u32::from(sleeps),
+                uring_sys::IORING_ENTER_GETEVENTS | uring_sys::IORING_ENTER_EXT_ARG,
+                &arguments as *const _,
+                std::mem::size_of_val(&arguments),
+            )
+        };
+        if entered >= 0 {
+            return Ok(());
+        }
+        match io::Error::last_os_error() {
+            // The bound, a signal, or completions that are to be taken first: what was not handed over goes next time.
+            why if matches!(
+                why.raw_os_error(),
+                Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)
+            ) =>
             {
-                // We failed to submit the `SQE` that links the rings. Just can't sleep.
-                // Waiting here is unsafe because we could end up waiting much longer than
-                // needed.
-                // We make the SQE a no-op and return
-                unsafe { crate::uring_sys::io_uring_prep_nop(sqe_ptr) };
-                Err(io::Error::from_raw_os_error(libc::EBUSY))
-            } else {
-                // The rings are linked. Goodnight!
-                self.ring
-                    .cq()
-                    .wait(1)
-                    .map(|_| 1)
-                    .or_else(Reactor::busy_ok)
-                    .or_else(Reactor::again_ok)
-                    .or_else(Reactor::intr_ok)
+                Ok(())
             }
-        } else {
-            // Can't link rings because we ran out of `CQE`s. Just can't sleep.
-            // Submit what we have, once we're out of here we'll consume them
-            // and at some point will be able to sleep again.
-            self.submit_sqes()
-                .or_else(Reactor::busy_ok)
-                .or_else(Reactor::again_ok)
-                .or_else(Reactor::intr_ok)
+            why => Err(why),
+        }
+    }
+
+    /// Moves what was asked for into the ring, what is to be stopped first. False if there was no room for all.
+    fn fill(&mut self) -> bool {
+        let queue = self.submission_queue();
+        let mut queue = queue.borrow_mut();
+        loop {
+            match self.submit_one_event(&mut queue.cancellations) {
+                None => return false,
+                Some(true) => {}
+                Some(false) => break,
+            }
+        }
+        loop {
+            match self.submit_one_event(&mut queue.submissions) {
+                None => return false,
+                Some(true) => {}
+                Some(false) => return true,
+            }
         }
     }
 }
@@ -1128,6 +1078,13 @@ impl UringCommon for SleepableRing {
         false
     }
 
+    fn poll(&mut self, woke: &mut usize) -> io::Result<()> {
+        self.fill();
+        self.enter(false, None)?;
+        self.consume_completion_queue(woke);
+        Ok(())
+    }
+
     fn needs_kernel_enter(&self) -> bool {
         // We only need to enter the kernel to submit SQEs, not to collect CQEs (the
         // kernel posts the CQEs asynchronously for us)
@@ -1144,10 +1101,6 @@ impl UringCommon for SleepableRing {
         self.ring.sq().ready() as usize
     }
 
-    fn in_kernel(&self) -> usize {
-        self.in_kernel
-    }
-
     fn waiting_kernel_collection(&self) -> usize {
         self.ring.cq().ready() as usize
     }
@@ -1157,19 +1110,19 @@ impl UringCommon for SleepableRing {
     }
 
     fn submit_sqes(&mut self) -> io::Result<usize> {
-        let x = self.ring.submit_sqes()? as usize;
-        self.in_kernel += x;
-        Ok(x)
+        self.enter(false, None)?;
+        Ok(0)
     }
 
     fn consume_one_event(&mut self) -> Option<bool> {
+        let cqe = self.ring.peek_for_cqe()?;
+        if is_watch(cqe.user_data()) {
+            return Some(self.watches.told(&cqe));
+        }
         let source_map = self.source_map.clone();
         process_one_event(
-            self.ring.peek_for_cqe(),
-            |source| match source.source_type {
-                SourceType::LinkRings => Some(()),
-                _ => None,
-            },
+            Some(cqe),
+            |_| None,
             |mut src, res| {
                 record_stats(self, &mut src, &res);
                 if let SourceType::ForeignNotifier(_, installed) = &mut src.source_type {
@@ -1179,10 +1132,6 @@ impl UringCommon for SleepableRing {
             },
             source_map,
         )
-        .map(|x| {
-            self.in_kernel -= 1;
-            x
-        })
     }
 
     fn submit_one_event(&mut self, queue: &mut VecDeque<UringDescriptor>) -> Option<bool> {
@@ -1190,6 +1139,16 @@ impl UringCommon for SleepableRing {
         let now = Instant::now();
 
         while let Some(chain) = peek_one_chain(queue, self.size) {
+            if let Some(next) = queue.front().filter(|next| is_watch(next.user_data)) {
+                if self.watches.is_wanted(next) {
+                    let mut sq = self.ring.sq();
+                    let mut sqe = sq.prepare_sqe()?;
+                    // Safety: as the descriptor of a watch is open for as long as the watch is wanted.
+                    unsafe { self.watches.fill(next, sqe.raw_mut()) };
+                }
+                queue.pop_front();
+                return Some(true);
+            }
             return if let Some(sqes) = self.ring.sq().prepare_sqes(chain.len() as u32) {
                 let ops = extract_one_chain(source_map, queue, chain, now);
                 if ops.is_empty() {
@@ -1218,13 +1177,7 @@ impl UringCommon for SleepableRing {
 pub(crate) struct Reactor {
     // FIXME: it is starting to feel we should clean this up to a Inner pattern
     main_ring: RefCell<SleepableRing>,
-    latency_ring: RefCell<SleepableRing>,
     poll_ring: RefCell<PollRing>,
-
-    latency_preemption_timeout_src: Cell<Option<Source>>,
-    throughput_preemption_timeout_src: Cell<Option<Source>>,
-
-    link_fd: RawFd,
 
     // This keeps the `eventfd` alive. Drop will close it when we're done
     notifier: Arc<sys::SleepNotifier>,
@@ -1306,12 +1259,9 @@ impl Reactor {
         let allocator = Rc::new(UringBufferAllocator::new(io_memory));
         let registry = vec![allocator.as_bytes()];
 
-        let main_ring =
+        let mut main_ring =
             SleepableRing::new(ring_depth, "main", allocator.clone(), source_map.clone())?;
         let poll_ring = PollRing::new(ring_depth, allocator.clone(), source_map.clone())?;
-        let mut latency_ring =
-            SleepableRing::new(ring_depth, "latency", allocator.clone(), source_map.clone())?;
-
         match main_ring.registrar().register_buffers_by_ref(&registry) {
             Err(x) => warn!("Error: registering buffers in the main ring. Skipping{x:#?}"),
             Ok(_) => match poll_ring.registrar().register_buffers_by_ref(&registry) {
@@ -1319,22 +1269,9 @@ impl Reactor {
                     warn!("Error: registering buffers in the poll ring. Skipping{x:#?}");
                     main_ring.registrar().unregister_buffers().unwrap();
                 }
-                Ok(_) => {
-                    match latency_ring.registrar().register_buffers_by_ref(&registry) {
-                        Err(x) => {
-                            warn!("Error: registering buffers in the poll ring. Skipping{x:#?}");
-                            poll_ring.registrar().unregister_buffers().unwrap();
-                            main_ring.registrar().unregister_buffers().unwrap();
-                        }
-                        Ok(_) => {
-                            allocator.activate_registered_buffers(0);
-                        }
-                    };
-                }
+                Ok(_) => allocator.activate_registered_buffers(0),
             },
         }
-
-        let link_fd = latency_ring.ring_fd();
 
         let eventfd_src = Source::new(
             IoRequirements::default(),
@@ -1345,17 +1282,13 @@ impl Reactor {
         );
 
         if !eventfd_src.is_installed().unwrap() {
-            latency_ring.install_eventfd(&eventfd_src);
+            main_ring.install_eventfd(&eventfd_src);
         }
 
         Ok(Reactor {
             main_ring: RefCell::new(main_ring),
-            latency_ring: RefCell::new(latency_ring),
             poll_ring: RefCell::new(poll_ring),
-            latency_preemption_timeout_src: Cell::new(None),
-            throughput_preemption_timeout_src: Cell::new(None),
             blocking_thread,
-            link_fd,
             notifier,
             eventfd_src,
             source_map,
@@ -1371,12 +1304,8 @@ impl Reactor {
         self.rings_depth
     }
 
-    pub(crate) fn install_eventfd(&self) {
-        if !self.eventfd_src.is_installed().unwrap() {
-            self.latency_ring
-                .borrow_mut()
-                .install_eventfd(&self.eventfd_src);
-        }
+    pub(crate) fn watch(&self, raw: RawFd, interest: Interest) -> Watch {
+        Watch::new(self.main_ring.borrow().watches.clone(), raw, interest)
     }
 
     pub(crate) fn process_foreign_wakes(&self) -> usize {
@@ -1718,28 +1647,9 @@ impl Reactor {
         }
     }
 
-    /// We want to go to sleep, but we can only go to sleep in one of the rings,
-    /// as we only have one thread. There are more than one sleepable rings, so
-    /// what we do is we take advantage of the fact that the ring's `ring_fd` is
-    /// pollable and register a `POLL_ADD` event into the ring we will wait on.
-    ///
-    /// We may not be able to register an `SQE` at this point, so we return an
-    /// Error and will just not sleep.
-    fn link_rings_and_sleep(&self, ring: &mut SleepableRing) -> io::Result<()> {
-        let link_rings = Source::new(
-            IoRequirements::default(),
-            self.link_fd,
-            SourceType::LinkRings,
-            None,
-            None,
-        );
-        ring.sleep(&link_rings).or_else(Self::busy_ok).map(|_| {})
-    }
-
     pub(crate) fn poll_io(&self, woke: &mut usize) -> io::Result<()> {
         self.poll_ring.borrow_mut().poll(woke)?;
         self.main_ring.borrow_mut().poll(woke)?;
-        self.latency_ring.borrow_mut().poll(woke)?;
         *woke += self.flush_syscall_thread();
         Ok(())
     }
@@ -1753,156 +1663,53 @@ impl Reactor {
         }
     }
 
-    /// This function can be passed two timers. Because they play different
-    /// roles we keep them separate instead of overloading the same
-    /// parameter.
-    ///
-    /// * The first is the preempt timer. It is designed to take the current
-    ///   task queue out of the cpu. If nothing else fires in the latency ring
-    ///   the preempt timer will, making need_preempt return true. Currently, we
-    ///   always install a preempt timer in the upper layers but from the point
-    ///   of view of the io_uring implementation it is optional: it is perfectly
-    ///   valid not to have one. Preempt timers are installed by Glommio
-    ///   executor runtime.
-    ///
-    /// * The second is the user timer. It is installed per a user request when
-    ///   the user creates a `Timer` (or `TimerAction`).
-    ///
-    /// At some level, those are both just timers and can be coalesced. And they
-    /// certainly are: if there is a user timer that needs to fire in 1ms, and
-    /// we want the preempt_timer to also fire around 1ms, there is no need
-    /// to register two timers. At the end of the day, all that matters is
-    /// that the latency ring flares and that we leave the CPU. That is
-    /// because unlike I/O, we don't have one Source per timer, and
-    /// parking.rs just keeps them on a wheel and just tell us about what is
-    /// the next expiration.
-    ///
-    /// However, they are also different. The main source of difference is sleep
-    /// and wake behavior:
-    ///
-    /// * When there is no more work to do, and we go to sleep, we do not want
-    ///   to register the preempt timer: it is designed to fire periodically to
-    ///   take us out of the CPU and if there is no task queue running, we don't
-    ///   want to wake up and spend power just for that. However, if there is a
-    ///   user timer that needs to fire in the future we must register it.
-    ///   Otherwise, we will sleep and never wake up.
-    ///
-    /// * The user timer point of expiration never changes. So once we register
-    ///   it we don't need to rearm it until it fires. But the preempt timer has
-    ///   to be rearmed every time. Moreover, it needs to give every task queue
-    ///   a fair shot at running. So it needs to be rearmed as close as possible
-    ///   to the point where we *leave* this method. For instance: if we spin
-    ///   here for 3ms and the preempt timer is 10ms that would leave the next
-    ///   task queue just 7ms to run.
-    pub(crate) fn wait<Preempt, F>(
+    /// One turn of the rings: takes what has happened, hands over what was asked for, and where it may sleep and nothing
+    /// has happened, sleeps until something does or until the first timer. One entry into the kernel, whatever there is
+    /// to do; none at all where there is nothing.
+    pub(crate) fn wait<F>(
         &self,
-        preempt_timer: Preempt,
+        may_sleep: bool,
         user_timer: Option<Duration>,
         mut woke: usize,
         process_remote_channels: F,
     ) -> io::Result<bool>
     where
-        Preempt: Fn() -> Option<Duration>,
         F: Fn() -> usize,
     {
         woke += self.flush_syscall_thread();
 
         let mut poll_ring = self.poll_ring.borrow_mut();
         let mut main_ring = self.main_ring.borrow_mut();
-        let mut lat_ring = self.latency_ring.borrow_mut();
 
-        // consume all events from the rings
-        consume_rings!(into &mut woke; lat_ring, poll_ring, main_ring);
+        consume_rings!(into &mut woke; poll_ring, main_ring);
+        flush_cancellations!(into &mut woke; poll_ring);
+        flush_rings!(poll_ring)?;
+        consume_rings!(into &mut woke; poll_ring);
 
-        // Cancel the old timer regardless of whether we can sleep:
-        // if we won't sleep, we will register the new timer with its new
-        // value.
-        //
-        // But if we will sleep, there might be a timer registered that needs
-        // to be removed otherwise we'll wake up when it expires.
-        drop(self.latency_preemption_timeout_src.take());
-
-        // Schedule the throughput-based timeout immediately: it won't matter if we end
-        // up sleeping.
-        self.throughput_preemption_timeout_src.replace(Some(
-            main_ring.prepare_throughput_preemption_timer(
-                self.ring_depth() as u32,
-                self.eventfd_src.raw(),
-            ),
-        ));
-
-        // This will only dispatch if we run out of sqes. Which means until
-        // flush_rings! nothing is really send to the kernel...
-        flush_cancellations!(into &mut woke; lat_ring, poll_ring, main_ring);
-        // ... which happens right here. If you ever reorder this code just
-        // be careful about this dependency.
-        flush_rings!(lat_ring, poll_ring, main_ring)?;
-        // pick up the results of any cancellations
-        consume_rings!(into &mut woke; lat_ring, poll_ring, main_ring);
-
-        // If we generated any event so far, we can't sleep. Need to handle them.
-        let should_sleep = preempt_timer().is_none()
-            && (woke == 0)
-            && poll_ring.can_sleep()
-            && main_ring.can_sleep()
-            && lat_ring.can_sleep();
-
-        if should_sleep {
-            // We are about to go to sleep. It's ok to sleep, but if there
-            // is a timer set, we need to make sure we wake up to handle it.
-            if let Some(dur) = user_timer {
-                self.latency_preemption_timeout_src
-                    .set(Some(lat_ring.prepare_latency_preemption_timer(dur)));
-                assert!(flush_rings!(lat_ring)? > 0);
-            }
+        let is_ready = self.eventfd_src.is_installed().unwrap()
+            || main_ring.install_eventfd(&self.eventfd_src);
+        let is_filled = main_ring.fill();
+        let mut sleeps = may_sleep && woke == 0 && is_ready && is_filled && poll_ring.can_sleep();
+        let prepared = sleeps;
+        if prepared {
             // From this moment on the remote executors are aware that we are sleeping
             // We have to sweep the remote channels function once more because since
             // last time until now it could be that something happened in a remote executor
             // that opened up room. If it did we bail on sleep and go process it.
             self.notifier.prepare_to_sleep();
-            // See https://www.scylladb.com/2018/02/15/memory-barriers-seastar-linux/ for
-            // details. This translates to `sys_membarrier()` /
-            // `MEMBARRIER_CMD_PRIVATE_EXPEDITED`
-            membarrier::heavy();
-            let events = process_remote_channels() + self.flush_syscall_thread();
-            if events == 0 {
-                if self.eventfd_src.is_installed().unwrap() {
-                    self.link_rings_and_sleep(&mut main_ring)
-                        .expect("some error");
-                    // May have new cancellations related to the link ring fd.
-                    flush_cancellations!(into &mut 0; lat_ring, poll_ring, main_ring);
-                    flush_rings!(lat_ring, poll_ring, main_ring)?;
-                    consume_rings!(into &mut 0; lat_ring, poll_ring, main_ring);
-                }
-                // Woke up, so no need to notify us anymore.
-                self.notifier.wake_up();
-            }
+            sleeps = process_remote_channels() + self.flush_syscall_thread() == 0;
         }
-
-        if let Some(preempt) = preempt_timer() {
-            self.latency_preemption_timeout_src
-                .set(Some(lat_ring.prepare_latency_preemption_timer(preempt)));
-            flush_rings!(lat_ring, main_ring)?;
+        main_ring.enter(sleeps, user_timer)?;
+        if prepared {
+            // Woke up, so no need to notify us anymore.
+            self.notifier.wake_up();
         }
-
-        // A Note about `need_preempt`:
-        //
-        // If in the last call to consume_rings! some events completed, the tail and
-        // head would have moved to match. So it does not matter that events were
-        // generated after we registered the timer: since we consumed them here,
-        // need_preempt() should be false at this point. As soon as the next event
-        // in the preempt ring completes, though, then it will be true.
-        Ok(should_sleep)
+        consume_rings!(into &mut woke; main_ring);
+        Ok(sleeps)
     }
 
     pub(crate) fn flush_syscall_thread(&self) -> usize {
         self.blocking_thread.flush()
-    }
-
-    pub(crate) fn preempt_pointers(&self) -> (*const u32, *const u32) {
-        let mut lat_ring = self.latency_ring.borrow_mut();
-        let cq = unsafe { &lat_ring.ring.raw_mut().cq };
-        (cq.khead, cq.ktail)
     }
 
     /// RAII-truncate asynchronously files that required it, e.g. because of
@@ -1930,20 +1737,13 @@ impl Reactor {
         // Dispatch requests according to the following rules:
         // * Disk reads/writes go to the poll ring if possible, or the main ring
         //   otherwise;
-        // * Network Rx and connect/accept go the latency ring;
         // * Every other request are dispatched to the main ring;
-        // We avoid putting requests that come in high numbers on the latency ring
-        // because the more request we issue there, the less effective it becomes.
 
         match &*source.source_type() {
             SourceType::Read(p, _) | SourceType::Write(p, _) => match p {
                 PollableStatus::Pollable => self.poll_ring.borrow_mut(),
                 PollableStatus::NonPollable(_) => self.main_ring.borrow_mut(),
             },
-            SourceType::SockRecv(_)
-            | SourceType::SockRecvMsg(_, _, _, _)
-            | SourceType::Accept(_)
-            | SourceType::Connect(_) => self.latency_ring.borrow_mut(),
             SourceType::Invalid => {
                 unreachable!("called ring_for_source on invalid source")
             }
@@ -1954,7 +1754,7 @@ impl Reactor {
     pub fn io_stats(&self) -> IoStats {
         IoStats::new(
             std::mem::take(&mut self.main_ring.borrow_mut().stats),
-            std::mem::take(&mut self.latency_ring.borrow_mut().stats),
+            RingIoStats::default(),
             std::mem::take(&mut self.poll_ring.borrow_mut().stats),
         )
     }
@@ -1966,12 +1766,6 @@ impl Reactor {
             .task_queue_stats
             .get_mut(h)
             .map(std::mem::take);
-        let lat = self
-            .latency_ring
-            .borrow_mut()
-            .task_queue_stats
-            .get_mut(h)
-            .map(std::mem::take);
         let poll = self
             .poll_ring
             .borrow_mut()
@@ -1979,12 +1773,12 @@ impl Reactor {
             .get_mut(h)
             .map(std::mem::take);
 
-        if let (None, None, None) = (&main, &lat, &poll) {
+        if let (None, None) = (&main, &poll) {
             None
         } else {
             Some(IoStats::new(
                 main.unwrap_or_default(),
-                lat.unwrap_or_default(),
+                RingIoStats::default(),
                 poll.unwrap_or_default(),
             ))
         }

@@ -70,6 +70,9 @@ pub const IORING_SETUP_SQ_AFF: libc::c_uint = 1 << 2; /* sq_thread_cpu is valid 
 pub const IORING_SETUP_CQSIZE: libc::c_uint = 1 << 3; /* app defines CQ size */
 pub const IORING_SETUP_CLAMP: libc::c_uint = 1 << 4; /* clamp SQ/CQ ring sizes */
 pub const IORING_SETUP_ATTACH_WQ: libc::c_uint = 1 << 5; /* attach to existing wq */
+pub const IORING_SETUP_TASKRUN_FLAG: libc::c_uint = 1 << 9; /* say in sq.kflags that work waits */
+pub const IORING_SETUP_SINGLE_ISSUER: libc::c_uint = 1 << 12; /* one task submits */
+pub const IORING_SETUP_DEFER_TASKRUN: libc::c_uint = 1 << 13; /* work waits for the next enter */
 
 // cqe.flags
 pub const IORING_CQE_BUFFER_SHIFT: libc::c_uint = 1 << 0;
@@ -82,6 +85,7 @@ pub const IORING_OFF_SQES: libc::__u64 = 0x10000000;
 // sq_ring.kflags
 pub const IORING_SQ_NEED_WAKEUP: libc::c_uint = 1 << 0;
 pub const IORING_SQ_CQ_OVERFLOW: libc::c_uint = 1 << 1;
+pub const IORING_SQ_TASKRUN: libc::c_uint = 1 << 2;
 
 // cq_ring.kflags
 pub const IORING_CQ_EVENTFD_DISABLED: libc::c_uint = 1 << 0;
@@ -89,6 +93,16 @@ pub const IORING_CQ_EVENTFD_DISABLED: libc::c_uint = 1 << 0;
 // io_uring_enter flags
 pub const IORING_ENTER_GETEVENTS: libc::c_uint = 1 << 0;
 pub const IORING_ENTER_SQ_WAKEUP: libc::c_uint = 1 << 1;
+pub const IORING_ENTER_EXT_ARG: libc::c_uint = 1 << 3;
+
+// sqe.len of a poll
+pub const IORING_POLL_ADD_MULTI: libc::__u32 = 1 << 0;
+
+// sqe.flags: no completion where the request succeeds
+pub const IOSQE_CQE_SKIP_SUCCESS: libc::__u8 = 1 << 6;
+
+// cqe.flags: the request is still there, and there will be more
+pub const IORING_CQE_F_MORE: libc::__u32 = 1 << 1;
 
 // io_uring_params.features flags
 pub const IORING_FEAT_SINGLE_MMAP: libc::__u32 = 1 << 0;
@@ -278,6 +292,14 @@ pub struct io_uring_probe_op {
 }
 
 #[repr(C)]
+pub struct io_uring_getevents_arg {
+    pub sigmask: libc::__u64,
+    pub sigmask_sz: libc::__u32,
+    pub pad: libc::__u32,
+    pub ts: libc::__u64,
+}
+
+#[repr(C)]
 #[derive(Clone, Copy)]
 pub struct __kernel_timespec {
     pub tv_sec: i64,
@@ -286,6 +308,8 @@ pub struct __kernel_timespec {
 
 #[link(name = "uring")]
 extern "C" {
+    pub fn __io_uring_flush_sq(ring: *mut io_uring) -> libc::c_int;
+
     pub fn io_uring_queue_init(
         entries: libc::c_uint,
         ring: *mut io_uring,
