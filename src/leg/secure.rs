@@ -74,6 +74,7 @@ impl Secure {
         cx: &mut Context<'_>,
         size: usize,
     ) -> Poll<Result<(usize, bool), Fault>> {
+        ready!(stream.poll_told(cx));
         let least = size.min(limits::TLS_RECORD_BYTES_MAX);
         let max = size.saturating_sub(self.records.waiting()).max(least);
         let mut got = 0;
