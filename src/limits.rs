@@ -251,6 +251,9 @@ pub const DESCRIPTORS_PER_SHARD: u64 = 64 + 2 * PIPES_PER_SHARD_MAX as u64;
 /// dying, and the lingering ones of transfers before.
 pub const DESCRIPTORS_PER_SESSION: u64 = 7 + LINGERING_LEGS_MAX as u64;
 
+/// Descriptors of a session that transfers nothing: its two control connections.
+pub const DESCRIPTORS_PER_IDLE_SESSION: u64 = 2;
+
 /// Messages waiting for a shard; the gate sends a handful in all.
 pub const MAILBOX_MESSAGES_MAX: usize = 64;
 

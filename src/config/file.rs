@@ -108,6 +108,7 @@ section! {
     /// `[limits]`
     LimitsKeys {
         sessions: usize,
+        descriptors_per_session: usize,
     }
 }
 

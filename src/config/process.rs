@@ -65,6 +65,9 @@ pub struct Limits {
     /// `sessions`: most sessions at once, of the whole process. Left out: `limits::SESSIONS`, or as many as the
     /// descriptors of the process allow where that is less.
     pub sessions: Option<usize>,
+    /// `descriptors_per_session`: how many the start reckons for each session. Fewer than the most that one can hold say
+    /// that few sessions transfer at the same time.
+    pub descriptors_per_session: u64,
 }
 
 /// `[timeouts]`: one bound for each phase of a session (rule 4 of the contract).

@@ -124,20 +124,15 @@ fn audit(section: Option<Spanned<AuditKeys>>, findings: &mut Findings) -> Option
 
 fn session_limits(section: Option<Spanned<LimitsKeys>>, findings: &mut Findings) -> Limits {
     let (mut desk, keys) = once("limits", section, findings);
-    let Some((span, sessions)) = desk.take("sessions", keys.sessions) else {
-        return Limits { sessions: None };
-    };
-    if !(1..=limits::SESSIONS_MAX).contains(&sessions) {
-        let most = limits::SESSIONS_MAX;
-        findings.fault(
-            Some(&span),
-            "limits.sessions",
-            format!("{sessions} is out of range"),
-            format!("1 to {most}"),
-        );
-    }
+    let most = limits::DESCRIPTORS_PER_SESSION;
+    let each = desk.number(
+        "descriptors_per_session",
+        keys.descriptors_per_session,
+        limits::DESCRIPTORS_PER_IDLE_SESSION as usize..=most as usize,
+    );
     Limits {
-        sessions: Some(sessions),
+        sessions: desk.number("sessions", keys.sessions, 1..=limits::SESSIONS_MAX),
+        descriptors_per_session: each.map_or(most, |each| each as u64),
     }
 }
 

@@ -748,3 +748,16 @@ fn a_stream_says_whether_it_is_private_and_knows_no_auth() {
     let ftp = with("certificate", "tls = \"off\"\ncertificate");
     assert!(complaints(&ftp)[0].contains("listener[0].tls: \"off\" is for mode"));
 }
+
+#[test]
+fn fewer_descriptors_may_be_reckoned_for_idle_sessions_but_not_too_few() {
+    let text = |keys: &str| format!("{MINIMAL}\n[limits]\n{keys}");
+    let each = |text: &str| read(text).expect("it is right").limits.descriptors_per_session;
+    assert_eq!(each(MINIMAL), crate::limits::DESCRIPTORS_PER_SESSION);
+    assert_eq!(each(&text("descriptors_per_session = 2")), 2);
+    for wrong in [1, 12] {
+        let told = complaints(&text(&format!("descriptors_per_session = {wrong}"))).join("\n");
+        let expected = format!("limits.descriptors_per_session: {wrong} is out of range");
+        assert!(told.contains(&expected), "{told}");
+    }
+}

@@ -51,11 +51,12 @@ impl fmt::Display for Fault {
 pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
     let config = &prepared.config;
     let cores = cores(&config.process.cores).map_err(|fault| vec![fault])?;
+    let each = config.limits.descriptors_per_session;
     let sessions = config.limits.sessions.unwrap_or_else(|| {
-        let possible = rlimits::sessions_possible(cores.len());
+        let possible = rlimits::sessions_possible(cores.len(), each);
         SESSIONS.min(possible).max(1)
     });
-    let faults = rlimits::startup_faults(cores.len(), sessions);
+    let faults = rlimits::startup_faults(cores.len(), sessions, each);
     if !faults.is_empty() {
         let told = faults.iter().map(|fault| Fault::Machine(fault.to_string()));
         return Err(told.collect());
