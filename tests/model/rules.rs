@@ -35,6 +35,11 @@ pub(crate) const LEFT: Rule = "rule 14: nothing of a transfer remains";
 pub(crate) const LAST: Rule = "machine: nothing comes after Close";
 pub(crate) const BOUNDED: Rule = "machine: a step has bounded actions";
 pub(crate) const SECRET: Rule = "RFC 4217: no name and no password before TLS";
+pub(crate) const CLEARED: Rule =
+    "RFC 4217: TLS is taken off only behind a yes that was said in it, and nothing is behind";
+pub(crate) const ANEW: Rule =
+    "RFC 959: behind REIN there is no backend and no login but of a new USER";
+pub(crate) const HOSTED: Rule = "RFC 7151: a backend is reached for the host that was chosen";
 
 /// A command of the client that has not had its final reply.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
