@@ -79,11 +79,13 @@ pub(crate) enum Mutant {
     Clinger,
     /// A host's name is forgotten.
     Forgetter,
+    /// A backend's leg is not known to be up before the client's is.
+    Brusque,
 }
 
 impl Mutant {
     /// Each mutant, and the rule that catches it.
-    pub(crate) const ALL: [(Self, Rule); 33] = [
+    pub(crate) const ALL: [(Self, Rule); 34] = [
         (Self::Impatient, rules::WAITS),
         (Self::Flatterer, rules::SAID),
         (Self::Pessimist, rules::COMPLETED),
@@ -117,6 +119,7 @@ impl Mutant {
         (Self::Listener, rules::CLEARED),
         (Self::Clinger, rules::ANEW),
         (Self::Forgetter, rules::HOSTED),
+        (Self::Brusque, rules::DELIVERED),
     ];
 
     /// The smallest scope where it shows.
@@ -214,6 +217,9 @@ impl Mutant {
                     *news = FromBackend::Secured;
                 }
             }
+            (Self::Brusque, Input::Data(news)) if *news == DataNews::Up(Side::Backend) => {
+                *news = DataNews::Connected(Side::Backend);
+            }
             (Self::Snatcher, Input::Backend(FromBackend::Line(line))) if begins(line, &["534"]) => {
                 *line = b"200 #0".to_vec();
             }
@@ -309,6 +315,7 @@ impl Mutant {
             Self::Interjector => interject(actions, &["150-"], "213 RETR: now\r\n"),
             Self::Hoarder
             | Self::Leaver
+            | Self::Brusque
             | Self::Snatcher
             | Self::Downgrader
             | Self::Gullible

@@ -180,6 +180,7 @@ always!(
     WAITS,
     SAID,
     REFUSAL,
+    DELIVERED,
     OWN,
     ONE,
     BEGUN,
