@@ -726,7 +726,12 @@ fn a_stream_says_whether_it_is_private_and_knows_no_auth() {
 #[test]
 fn fewer_descriptors_may_be_reckoned_for_idle_sessions_but_not_too_few() {
     let text = |keys: &str| format!("{MINIMAL}\n[limits]\n{keys}");
-    let each = |text: &str| read(text).expect("it is right").limits.descriptors_per_session;
+    let each = |text: &str| {
+        read(text)
+            .expect("it is right")
+            .limits
+            .descriptors_per_session
+    };
     assert_eq!(each(MINIMAL), crate::limits::DESCRIPTORS_PER_SESSION);
     assert_eq!(each(&text("descriptors_per_session = 2")), 2);
     for wrong in [1, 12] {
