@@ -274,6 +274,9 @@ pub const ADMIN_TOKEN_BYTES_MIN: usize = 16;
 /// Longest token: it must fit into the head of a request with everything else.
 pub const ADMIN_TOKEN_BYTES_MAX: usize = 1024;
 
+/// The TLS handshake of a reader: whoever is no reader holds a place among them for so long.
+pub const ADMIN_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The head of one request. Ours are a few hundred bytes; a browser's cookies for other ports of this host may come along.
 pub const ADMIN_HEADER_BYTES_MAX: usize = 16 * 1024;
 

@@ -1,7 +1,6 @@
 //! The sections that hold for the whole process: its cores, its log, its bounds and its clocks.
 
 use core::time::Duration;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::Located;
@@ -100,15 +99,6 @@ pub struct Timeouts {
     pub drain: Duration,
 }
 
-/// `[admin]`: where the gate is seen from outside; nothing if it is not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// `address`
-    pub address: Located<AdminAddress>,
-    /// `token_file`
-    pub token_file: Option<Located<PathBuf>>,
-}
-
 /// `[audit]`: where and how the journal is kept; nothing if it is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
@@ -120,22 +110,4 @@ pub struct Audit {
     pub max_bytes: usize,
     /// `keep`
     pub keep: usize,
-}
-
-/// A place for the admin server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AdminAddress {
-    /// On TCP.
-    Tcp(SocketAddr),
-    /// A socket in the file system.
-    Unix(PathBuf),
-}
-
-impl core::fmt::Display for AdminAddress {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
 }

@@ -352,6 +352,32 @@ fn a_required_key_exchange_leaves_no_old_tls() {
 }
 
 #[test]
+fn a_key_that_has_another_name_now_is_told_so() {
+    let text = with("name = \"inside\"", "name = \"inside\"\npassive = \"port\"");
+    let faults = read(&text).expect_err("it is no key any more");
+    assert_eq!(faults.len(), 1);
+    assert_eq!(faults[0].key, "pool[0].passive");
+    assert_eq!(
+        faults[0].cure,
+        "it is called data_command now, with the same values"
+    );
+}
+
+#[test]
+fn backups_are_members_behind_the_others() {
+    let pool = |backups: &str| {
+        let text = with("members =", &format!("backups = {backups}\nmembers ="));
+        read(&text).map(|config| config.pools[0].clone())
+    };
+    let two = pool("[\"10.0.0.11:21\", \"10.0.0.12:21\"]").expect("it loads");
+    let members: Vec<String> = two.members.iter().map(ToString::to_string).collect();
+    assert_eq!(members, ["10.0.0.10:21", "10.0.0.11:21", "10.0.0.12:21"]);
+    assert_eq!(two.backups, 2);
+    let twice = pool("\"10.0.0.10:21\"").expect_err("it stands twice");
+    assert!(twice[0].problem.ends_with("stands twice"), "{twice:?}");
+}
+
+#[test]
 fn members_are_hosts_with_ports() {
     let members = |written: &str| {
         read(&with("[\"10.0.0.10:21\"]", written))
