@@ -7,6 +7,7 @@ mod door;
 mod exposition;
 mod page;
 mod routes;
+mod secure;
 mod server;
 mod status;
 

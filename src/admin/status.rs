@@ -113,6 +113,7 @@ pub(super) struct SessionRow<'a> {
     user: Option<&'a str>,
     phase: &'static str,
     transfer: Option<TransferRow>,
+    stream: Option<StreamRow>,
 }
 
 #[derive(Serialize)]
@@ -121,6 +122,13 @@ struct TlsRow {
     suite: &'static str,
     group: Option<&'static str>,
     resumed: bool,
+}
+
+/// Bytes from the client and from the backend so far.
+#[derive(Serialize)]
+struct StreamRow {
+    sent: u64,
+    received: u64,
 }
 
 #[derive(Serialize)]
@@ -267,11 +275,13 @@ fn row(sight: &Sight) -> SessionRow<'_> {
         backend_tls: sight.backend_tls.as_ref().map(tls),
         user: sight.user.as_deref(),
         phase: match (&sight.user, &sight.transfer) {
+            _ if sight.stream.is_some() => "stream",
             (_, Some(_)) => "transfer",
             (Some(_), None) => "ready",
             (None, None) => "login",
         },
         transfer: sight.transfer.map(transfer),
+        stream: (sight.stream).map(|[sent, received]| StreamRow { sent, received }),
     }
 }
 

@@ -117,7 +117,8 @@ pub fn run(prepared: &Prepared) -> ExitCode {
         return ExitCode::FAILURE;
     }
     if let Some(admin) = &prepared.config.admin {
-        tracing::info!(address = %admin.address.value, "admin server ready");
+        let tls = admin.tls.is_some();
+        tracing::info!(address = %admin.address.value, tls, "admin server ready");
     }
     for (listener, addresses) in prepared.config.listeners.iter().zip(running.addresses()) {
         for address in addresses {

@@ -3,6 +3,8 @@
 //! Names follow the conventions of Prometheus: base units, `_total` for counters. Variants that share a name are one
 //! metric, told apart by their labels.
 
+use super::families::shared_help;
+
 /// Declares an enum of metrics from a table: variant, name, labels, help.
 macro_rules! catalog {
     ($(#[$doc:meta])* $kind:ident { $($variant:ident, $name:literal, [$($label:ident = $value:literal),*], $help:literal;)* }) => {
@@ -130,6 +132,27 @@ catalog! {
         StreamsUnestablished, "sluicegate_streams_total", [outcome = "unestablished"], "Streams that had no backend, or whose handshakes failed.";
         StreamBytesUp, "sluicegate_stream_bytes_total", [direction = "up"], "Bytes of streams taken from clients.";
         StreamBytesDown, "sluicegate_stream_bytes_total", [direction = "down"], "Bytes of streams taken from backends.";
+        StreamClientClean, "sluicegate_stream_ends_total", [leg = "client", end = "clean"], "Streams' connections of clients ended properly.";
+        StreamClientUnfinished, "sluicegate_stream_ends_total", [leg = "client", end = "unfinished"], "Streams' connections of clients ended without close_notify.";
+        StreamClientReset, "sluicegate_stream_ends_total", [leg = "client", end = "reset"], "Streams' connections of clients reset, or broken by a record that does not verify.";
+        StreamClientHandshakeFailed, "sluicegate_stream_ends_total", [leg = "client", end = "handshake_failed"], "Streams' connections of clients whose TLS began and failed.";
+        StreamClientHandshakeTimeout, "sluicegate_stream_ends_total", [leg = "client", end = "handshake_timeout"], "Streams' connections of clients whose handshake took too long.";
+        StreamClientStallTimeout, "sluicegate_stream_ends_total", [leg = "client", end = "stall_timeout"], "Streams' connections of clients on which nothing moved for too long.";
+        StreamClientAborted, "sluicegate_stream_ends_total", [leg = "client", end = "aborted"], "Streams' connections of clients given up by the gate: the other one broke, or the operator wanted it.";
+        StreamBackendClean, "sluicegate_stream_ends_total", [leg = "backend", end = "clean"], "Streams' connections of backends ended properly.";
+        StreamBackendUnfinished, "sluicegate_stream_ends_total", [leg = "backend", end = "unfinished"], "Streams' connections of backends ended without close_notify.";
+        StreamBackendReset, "sluicegate_stream_ends_total", [leg = "backend", end = "reset"], "Streams' connections of backends reset, or broken by a record that does not verify.";
+        StreamBackendRefused, "sluicegate_stream_ends_total", [leg = "backend", end = "refused"], "Streams' connections of backends never there, or without a handshake.";
+        StreamBackendStallTimeout, "sluicegate_stream_ends_total", [leg = "backend", end = "stall_timeout"], "Streams' connections of backends on which nothing moved for too long.";
+        StreamBackendAborted, "sluicegate_stream_ends_total", [leg = "backend", end = "aborted"], "Streams' connections of backends given up by the gate: the other one broke, or the operator wanted it.";
+        StreamClientTls12Full, "sluicegate_stream_tls_total", [leg = "client", version = "1.2", kind = "full"], "Full handshakes of streams with clients with TLS 1.2.";
+        StreamClientTls12Resumed, "sluicegate_stream_tls_total", [leg = "client", version = "1.2", kind = "resumed"], "Resumed handshakes of streams with clients with TLS 1.2.";
+        StreamClientTls13Full, "sluicegate_stream_tls_total", [leg = "client", version = "1.3", kind = "full"], "Full handshakes of streams with clients with TLS 1.3.";
+        StreamClientTls13Resumed, "sluicegate_stream_tls_total", [leg = "client", version = "1.3", kind = "resumed"], "Resumed handshakes of streams with clients with TLS 1.3.";
+        StreamBackendTls12Full, "sluicegate_stream_tls_total", [leg = "backend", version = "1.2", kind = "full"], "Full handshakes of streams with backends with TLS 1.2.";
+        StreamBackendTls12Resumed, "sluicegate_stream_tls_total", [leg = "backend", version = "1.2", kind = "resumed"], "Resumed handshakes of streams with backends with TLS 1.2.";
+        StreamBackendTls13Full, "sluicegate_stream_tls_total", [leg = "backend", version = "1.3", kind = "full"], "Full handshakes of streams with backends with TLS 1.3.";
+        StreamBackendTls13Resumed, "sluicegate_stream_tls_total", [leg = "backend", version = "1.3", kind = "resumed"], "Resumed handshakes of streams with backends with TLS 1.3.";
         FalseEmptiesRefused, "sluicegate_false_empties_refused_total", [], "Uploads without a handshake that would have left an empty file nobody sent.";
         ClientUnfinishedMirrored, "sluicegate_unfinished_streams_total", [side = "client", policy = "mirror"], "Uploads without close_notify, whose end was passed on as it was.";
         ClientUnfinishedRepaired, "sluicegate_unfinished_streams_total", [side = "client", policy = "repair"], "Uploads without close_notify, ended with one towards the backend.";
@@ -235,86 +258,6 @@ catalog! {
     }
 }
 
-/// What a metric with several variants is about; those with one say it themselves.
-const SHARED_HELP: &[(&str, &str)] = &[
-    (
-        "sluicegate_streams_total",
-        "Connections of listeners with mode = \"stream\", by what became of them.",
-    ),
-    (
-        "sluicegate_stream_bytes_total",
-        "Plain bytes of streams, by direction.",
-    ),
-    (
-        "sluicegate_relayed_bytes_total",
-        "Plain bytes relayed, by the path that they took.",
-    ),
-    (
-        "sluicegate_proxy_headers_refused_total",
-        "Connections of proxies reset before they were anybody's, by reason.",
-    ),
-    (
-        "sluicegate_control_tls_total",
-        "Control connections made private, by leg and version of TLS.",
-    ),
-    (
-        "sluicegate_logins_total",
-        "Logins, by what the backend made of them.",
-    ),
-    (
-        "sluicegate_transfers_total",
-        "Transfers, by direction and by what became of them.",
-    ),
-    (
-        "sluicegate_transfer_bytes_total",
-        "Bytes of files and listings passed on, by direction.",
-    ),
-    (
-        "sluicegate_unfinished_streams_total",
-        "Streams that ended without close_notify, by side and by the policy that was applied.",
-    ),
-    (
-        "sluicegate_key_exchanges_total",
-        "Key exchanges of control connections, by leg and kind.",
-    ),
-    (
-        "sluicegate_transfer_verbs_total",
-        "Transfers, by command and by whether both peers completed.",
-    ),
-    (
-        "sluicegate_data_ends_total",
-        "Data connections of transfers, by leg and by how they ended.",
-    ),
-    (
-        "sluicegate_empty_completions_total",
-        "Empty downloads completed for the client although the backend did not end its data connection properly, by how it ended.",
-    ),
-    (
-        "sluicegate_data_tls_total",
-        "TLS handshakes of data connections, by leg, version, and whether they resumed a session.",
-    ),
-    (
-        "sluicegate_control_resumptions_total",
-        "Control connections that resumed an earlier TLS session, by leg.",
-    ),
-    (
-        "sluicegate_control_suites_total",
-        "Control connections made private, by leg and cipher suite.",
-    ),
-    (
-        "sluicegate_control_groups_total",
-        "Control connections made private, by leg and key exchange group; `none` where TLS 1.2 resumed a session.",
-    ),
-    (
-        "sluicegate_data_connect_seconds",
-        "From the start of a transfer until TCP is there, by leg.",
-    ),
-    (
-        "sluicegate_data_handshake_seconds",
-        "TLS handshakes of data connections, by leg and whether they resumed a session.",
-    ),
-];
-
 impl Counter {
     /// What the metric of this name counts, all its variants together.
     pub fn family_help(self) -> &'static str {
@@ -325,7 +268,8 @@ impl Counter {
     pub fn variant(self, values: &[&str]) -> Option<Self> {
         let is_it = |counter: &&Self| {
             let labels = counter.labels().iter().map(|&(_, value)| value);
-            counter.name() == self.name() && labels.eq(values.iter().copied())
+            // Names are long, and alike up to their end: few rows have the values.
+            labels.eq(values.iter().copied()) && counter.name() == self.name()
         };
         // From its own row on: a family has few rows, the table has many.
         Self::ALL[self.index()..].iter().find(is_it).copied()
@@ -337,11 +281,6 @@ impl Phase {
     pub fn family_help(self) -> &'static str {
         shared_help(self.name()).unwrap_or_else(|| self.help())
     }
-}
-
-fn shared_help(name: &str) -> Option<&'static str> {
-    let shared = SHARED_HELP.iter().find(|(shared, _)| *shared == name);
-    shared.map(|&(_, help)| help)
 }
 
 catalog! {

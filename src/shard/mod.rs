@@ -7,6 +7,7 @@ mod mailbox;
 mod permits;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +26,7 @@ use crate::limits::LAST_WORDS;
 use crate::metrics::Snapshot;
 use crate::net::{Alarm, Listener, PortRange};
 use crate::policy::{Advertise, DataPeer, Networks, SendProxy, SiteRules};
-use crate::pool::Pool;
+use crate::pool::{Balance, Pool};
 use crate::relay::Budget;
 use crate::session::{Core, Inside, Outbox, Site, Streams};
 use crate::sys::{clock, schedstat};
@@ -70,6 +71,8 @@ pub struct SitePlan {
     pub tls: Option<ListenerTls>,
     /// Whether its connections are passed on whatever they are, and not FTP.
     pub is_stream: bool,
+    /// Whether a stream may end without close_notify.
+    pub is_lenient: bool,
     /// Where sessions lead that name no host.
     pub inside: InsidePlan,
     /// Where its hosts lead, in their order.
@@ -99,6 +102,10 @@ pub struct InsidePlan {
     pub pool: String,
     /// The pool's members.
     pub members: Vec<SocketAddr>,
+    /// So many of them, the last ones, are backups.
+    pub backups: usize,
+    /// How sessions are spread over them.
+    pub balance: Balance,
     /// TLS towards them.
     pub tls: Option<PoolTls>,
     /// Whether control connections to them begin with a PROXY header.
@@ -190,7 +197,7 @@ async fn drain(plan: &Plan, core: &Core, permits: &Permits) {
 type Opened = (Rc<Site>, Vec<Listener>);
 
 fn open_all(plan: &Plan) -> Result<Vec<Opened>, BindFault> {
-    let mut opened = Vec::new();
+    let (mut opened, mut pools) = (Vec::new(), Pools::new());
     for (at, site) in plan.sites.iter().enumerate() {
         let cpu = site.steer.then_some(plan.cpu);
         let mut listeners = Vec::new();
@@ -202,12 +209,15 @@ fn open_all(plan: &Plan) -> Result<Vec<Opened>, BindFault> {
                 error,
             })?);
         }
-        opened.push((Rc::new(open_site(plan, site)), listeners));
+        opened.push((Rc::new(open_site(plan, site, &mut pools)), listeners));
     }
     Ok(opened)
 }
 
-fn open_site(plan: &Plan, site: &SitePlan) -> Site {
+/// The pools of this core by name: all listeners that lead to one know the same of its members.
+type Pools = HashMap<String, Rc<Pool>>;
+
+fn open_site(plan: &Plan, site: &SitePlan, pools: &mut Pools) -> Site {
     let ports = PortRange::slice(&site.passive_ports, plan.id, plan.shards);
     Site {
         name: site.name.clone(),
@@ -215,9 +225,11 @@ fn open_site(plan: &Plan, site: &SitePlan) -> Site {
         tls: site.tls.clone(),
         streams: site
             .is_stream
-            .then(|| Streams::new(site.tls.as_ref(), site.inside.tls.as_ref())),
-        inside: open_inside(&site.inside),
-        hosts: site.hosts.iter().map(open_inside).collect(),
+            .then(|| Streams::new(site.tls.as_ref(), site.inside.tls.as_ref(), site.is_lenient)),
+        inside: open_inside(&site.inside, pools),
+        hosts: (site.hosts.iter())
+            .map(|host| open_inside(host, pools))
+            .collect(),
         ports: Rc::new(ports),
         advertise: RefCell::new(Arc::clone(&site.advertise)),
         proxies: site.proxies.clone(),
@@ -229,9 +241,19 @@ fn open_site(plan: &Plan, site: &SitePlan) -> Site {
     }
 }
 
-fn open_inside(plan: &InsidePlan) -> Inside {
+fn open_inside(plan: &InsidePlan, pools: &mut Pools) -> Inside {
+    let new = || {
+        let members = plan.members.clone();
+        Rc::new(Pool::new(
+            plan.pool.clone(),
+            members,
+            plan.backups,
+            plan.balance,
+        ))
+    };
+    let pool = pools.entry(plan.pool.clone()).or_insert_with(new);
     Inside {
-        pool: Rc::new(Pool::new(plan.pool.clone(), plan.members.clone())),
+        pool: Rc::clone(pool),
         tls: plan.tls.clone(),
         send_proxy: plan.send_proxy,
         send_proxy_data: plan.send_proxy_data,
