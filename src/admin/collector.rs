@@ -8,6 +8,8 @@ use async_channel::{Receiver, Sender};
 
 use crate::limits::ADMIN_SESSIONS_PER_PAGE_MAX;
 use crate::metrics::{Ledger, Snapshot};
+use crate::pool::PoolState;
+use crate::relay::Held;
 use crate::shard::{Mail, Report, Sight, SiteState};
 use crate::sys::schedstat::{self, Schedule};
 
@@ -43,7 +45,9 @@ struct Core {
     transfers: usize,
     lingering: usize,
     thread: Option<u32>,
+    held: Held,
     sites: Vec<SiteState>,
+    pools: Vec<PoolState>,
 }
 
 /// A copy of the books, for one answer.
@@ -66,8 +70,12 @@ pub struct CoreView {
     pub lingering: usize,
     /// What the scheduler has noted of its thread.
     pub schedule: Schedule,
+    /// What its streams hold and what is kept for them.
+    pub held: Held,
     /// Each listener, in the order of the configuration.
     pub sites: Vec<SiteState>,
+    /// Every pool that one of them leads to, the same on every core.
+    pub pools: Vec<PoolState>,
 }
 
 impl Collector {
@@ -81,7 +89,9 @@ impl Collector {
             transfers: 0,
             lingering: 0,
             thread: None,
+            held: Held::default(),
             sites: Vec::new(),
+            pools: Vec::new(),
         };
         let cores: Vec<Core> = (0..shards.len()).map(core).collect();
         Self {
@@ -213,7 +223,9 @@ impl Collector {
             transfers: report.transfers,
             lingering: report.lingering,
             thread: report.thread,
+            held: report.held,
             sites: report.sites,
+            pools: report.pools,
         };
     }
 
@@ -225,7 +237,9 @@ impl Collector {
             transfers: core.transfers,
             lingering: core.lingering,
             schedule: core.thread.and_then(schedstat::of).unwrap_or_default(),
+            held: core.held,
             sites: core.sites.clone(),
+            pools: core.pools.clone(),
         };
         View {
             ledger: books.ledger.clone(),

@@ -26,6 +26,8 @@ pub struct Prepared {
     pub admin_token: Option<AdminToken>,
     /// The text it was read from.
     pub text: String,
+    /// When it was read.
+    pub read: SystemTime,
 }
 
 /// What readers of the admin server must show; it is never shown itself.
@@ -79,6 +81,7 @@ pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
     let admin_token = admin_token(&config).map_err(|fault| keep(vec![fault]));
     match (complaints.is_empty(), admin_token) {
         (true, Ok(admin_token)) => Ok(Prepared {
+            read: now,
             config,
             listeners,
             pools,

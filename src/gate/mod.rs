@@ -187,7 +187,7 @@ fn tell_totals(totals: &Snapshot) {
         let times = totals.times(phase);
         if !times.is_empty() {
             let [p50_us, p99_us, max_us] = [0.5, 0.99, 1.0].map(|q| times.value_at_quantile(q));
-            let (name, count) = (phase.name(), times.len());
+            let (name, count) = (phase.series(), times.len());
             tracing::info!(name, count, p50_us, p99_us, max_us, "timed");
         }
     }

@@ -3,6 +3,7 @@
 //! It never reads a clock, shares a cell between cores, or knows how its numbers are shown.
 
 mod catalog;
+mod families;
 mod ledger;
 mod recorder;
 mod snapshot;

@@ -24,7 +24,7 @@ pub use header::{Ends, HeaderFacts, HeaderTls, proxy_header_v1, proxy_header_v2}
 pub use introduction::Introduction;
 pub use listen::Listener;
 pub use look::{Look, look};
-pub use pool::is_ample;
+pub use pool::{is_ample, lent_and_kept};
 pub use ports::{PortLease, PortRange, open_passive};
 pub use stream::Stream;
 

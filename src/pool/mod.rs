@@ -19,6 +19,17 @@ pub struct MemberState {
     pub address: SocketAddr,
     /// Whether it could not be reached lately, and is tried behind the others.
     pub resting: bool,
+    /// How often it could not be reached since the start.
+    pub failures: u64,
+}
+
+/// How a pool stands with one shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolState {
+    /// The pool's name in the configuration.
+    pub name: String,
+    /// Its members, in the order of the configuration.
+    pub members: Vec<MemberState>,
 }
 
 /// One shard's view of a pool.
@@ -28,20 +39,34 @@ pub struct Pool {
     pub name: String,
     members: Vec<SocketAddr>,
     next: Cell<usize>,
-    /// Until when each member is tried last, because it has failed.
-    resting: RefCell<Vec<Option<Instant>>>,
+    // Invariant: one for each member, in their order.
+    standing: RefCell<Vec<Standing>>,
+}
+
+/// What has become of the attempts to reach a member.
+#[derive(Debug, Clone, Copy, Default)]
+struct Standing {
+    /// Until when it is tried last, because it has failed.
+    rests_until: Option<Instant>,
+    failures: u64,
+}
+
+impl Standing {
+    fn is_resting(self, now: Instant) -> bool {
+        self.rests_until.is_some_and(|until| now < until)
+    }
 }
 
 impl Pool {
     /// A pool of these addresses.
     #[must_use]
     pub fn new(name: String, members: Vec<SocketAddr>) -> Self {
-        let resting = RefCell::new(vec![None; members.len()]);
+        let standing = RefCell::new(vec![Standing::default(); members.len()]);
         Self {
             name,
             members,
             next: Cell::new(0),
-            resting,
+            standing,
         }
     }
 
@@ -53,8 +78,8 @@ impl Pool {
         let mut order: Vec<_> = (0..count)
             .map(|step| MemberId((first + step) % count))
             .collect();
-        let resting = self.resting.borrow();
-        order.sort_by_key(|member| resting[member.0].is_some_and(|until| now < until));
+        let standing = self.standing.borrow();
+        order.sort_by_key(|member| standing[member.0].is_resting(now));
         order
     }
 
@@ -66,23 +91,31 @@ impl Pool {
 
     /// Every member, in the order of the configuration.
     #[must_use]
-    pub fn states(&self, now: Instant) -> Vec<MemberState> {
-        let resting = self.resting.borrow();
-        let state = |(&address, until): (&SocketAddr, &Option<Instant>)| MemberState {
+    pub fn state(&self, now: Instant) -> PoolState {
+        let standing = self.standing.borrow();
+        let member = |(&address, standing): (&SocketAddr, &Standing)| MemberState {
             address,
-            resting: until.is_some_and(|until| now < until),
+            resting: standing.is_resting(now),
+            failures: standing.failures,
         };
-        self.members.iter().zip(resting.iter()).map(state).collect()
+        PoolState {
+            name: self.name.clone(),
+            members: (self.members.iter().zip(standing.iter()))
+                .map(member)
+                .collect(),
+        }
     }
 
     /// A member could not be reached.
     pub fn failed(&self, member: MemberId, now: Instant) {
-        self.resting.borrow_mut()[member.0] = Some(now + MEMBER_REST);
+        let standing = &mut self.standing.borrow_mut()[member.0];
+        standing.rests_until = Some(now + MEMBER_REST);
+        standing.failures += 1;
     }
 
     /// A member was reached.
     pub fn reached(&self, member: MemberId) {
-        self.resting.borrow_mut()[member.0] = None;
+        self.standing.borrow_mut()[member.0].rests_until = None;
     }
 
     /// How long one member may take when all of them have `whole` together.
@@ -132,5 +165,20 @@ mod tests {
         assert_eq!(order(&pool, now), [2, 1, 0]);
         pool.reached(MemberId(0));
         assert_eq!(order(&pool, now), [0, 1, 2]);
+    }
+
+    #[test]
+    fn failures_are_counted_and_outlive_the_rest() {
+        let (pool, now) = (pool(), Instant::now());
+        pool.failed(MemberId(1), now);
+        pool.failed(MemberId(1), now);
+        let seen = |now| {
+            let members = pool.state(now).members;
+            let pair = |member: &MemberState| (member.resting, member.failures);
+            members.iter().map(pair).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(now), [(false, 0), (true, 2), (false, 0)]);
+        pool.reached(MemberId(1));
+        assert_eq!(seen(now)[1], (false, 2));
     }
 }

@@ -132,8 +132,9 @@ pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> 
         core: Rc::clone(&core),
         permits: Rc::clone(&permits),
         sites: Vec::new(),
+        pools: Vec::new(),
     };
-    match open_all(&plan) {
+    match open_all(&plan, &mut desk.pools) {
         Err(fault) => {
             // The gate waits for exactly this message; if it has gone, there is nobody to tell.
             let _told = ready.send(Err(fault));
@@ -189,7 +190,7 @@ async fn drain(plan: &Plan, core: &Core, permits: &Permits) {
 /// A listener of the configuration, as this core has it.
 type Opened = (Rc<Site>, Vec<Listener>);
 
-fn open_all(plan: &Plan) -> Result<Vec<Opened>, BindFault> {
+fn open_all(plan: &Plan, pools: &mut Vec<Rc<Pool>>) -> Result<Vec<Opened>, BindFault> {
     let mut opened = Vec::new();
     for (at, site) in plan.sites.iter().enumerate() {
         let cpu = site.steer.then_some(plan.cpu);
@@ -202,12 +203,12 @@ fn open_all(plan: &Plan) -> Result<Vec<Opened>, BindFault> {
                 error,
             })?);
         }
-        opened.push((Rc::new(open_site(plan, site)), listeners));
+        opened.push((Rc::new(open_site(plan, site, pools)), listeners));
     }
     Ok(opened)
 }
 
-fn open_site(plan: &Plan, site: &SitePlan) -> Site {
+fn open_site(plan: &Plan, site: &SitePlan, pools: &mut Vec<Rc<Pool>>) -> Site {
     let ports = PortRange::slice(&site.passive_ports, plan.id, plan.shards);
     Site {
         name: site.name.clone(),
@@ -216,8 +217,10 @@ fn open_site(plan: &Plan, site: &SitePlan) -> Site {
         streams: site
             .is_stream
             .then(|| Streams::new(site.tls.as_ref(), site.inside.tls.as_ref())),
-        inside: open_inside(&site.inside),
-        hosts: site.hosts.iter().map(open_inside).collect(),
+        inside: open_inside(&site.inside, pools),
+        hosts: (site.hosts.iter())
+            .map(|host| open_inside(host, pools))
+            .collect(),
         ports: Rc::new(ports),
         advertise: RefCell::new(Arc::clone(&site.advertise)),
         proxies: site.proxies.clone(),
@@ -229,9 +232,16 @@ fn open_site(plan: &Plan, site: &SitePlan) -> Site {
     }
 }
 
-fn open_inside(plan: &InsidePlan) -> Inside {
+/// A core has each pool once, whoever leads to it: what one session has found out of a member is of use to all.
+fn open_inside(plan: &InsidePlan, pools: &mut Vec<Rc<Pool>>) -> Inside {
+    let known = pools.iter().find(|pool| pool.name == plan.pool).cloned();
+    let pool = known.unwrap_or_else(|| {
+        let pool = Rc::new(Pool::new(plan.pool.clone(), plan.members.clone()));
+        pools.push(Rc::clone(&pool));
+        pool
+    });
     Inside {
-        pool: Rc::new(Pool::new(plan.pool.clone(), plan.members.clone())),
+        pool,
         tls: plan.tls.clone(),
         send_proxy: plan.send_proxy,
         send_proxy_data: plan.send_proxy_data,

@@ -21,6 +21,7 @@ mod binding;
 mod bounds;
 mod clearing;
 mod cores;
+mod dashboard;
 mod direct;
 mod during;
 mod empties;
@@ -41,6 +42,7 @@ mod paths;
 mod pressure;
 mod proxied;
 mod servers;
+mod standing;
 mod stop;
 mod streams;
 #[path = "../support/mod.rs"]
