@@ -22,7 +22,7 @@ use signal_hook::iterator::Signals;
 
 use crate::admin::Collector;
 use crate::ftp::escape;
-use crate::metrics::{Counter, Phase, Snapshot};
+use crate::metrics::{Counter, IS_RECORDING, Phase, Snapshot};
 use crate::shard::Mail;
 use check::Prepared;
 use journal::{Journal, Reopen};
@@ -115,6 +115,9 @@ pub fn run(prepared: &Prepared) -> ExitCode {
     if let Err(error) = hear_signals(running.news.0.clone(), reopen) {
         tracing::error!(%error, "signals cannot be heard");
         return ExitCode::FAILURE;
+    }
+    if !IS_RECORDING {
+        tracing::warn!("this build counts and times nothing: it is for measuring what that costs");
     }
     if let Some(admin) = &prepared.config.admin {
         tracing::info!(address = %admin.address.value, "admin server ready");
