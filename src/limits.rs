@@ -5,9 +5,11 @@
 
 use core::time::Duration;
 
+mod admin;
 mod journal;
 mod rig;
 
+pub use admin::*;
 pub use journal::*;
 pub use rig::*;
 
@@ -251,6 +253,9 @@ pub const DESCRIPTORS_PER_SHARD: u64 = 64 + 2 * PIPES_PER_SHARD_MAX as u64;
 /// dying, and the lingering ones of transfers before.
 pub const DESCRIPTORS_PER_SESSION: u64 = 7 + LINGERING_LEGS_MAX as u64;
 
+/// Descriptors of a session that transfers nothing: its two control connections.
+pub const DESCRIPTORS_PER_IDLE_SESSION: u64 = 2;
+
 /// Messages waiting for a shard; the gate sends a handful in all.
 pub const MAILBOX_MESSAGES_MAX: usize = 64;
 
@@ -270,6 +275,9 @@ pub const ADMIN_TOKEN_BYTES_MIN: usize = 16;
 
 /// Longest token: it must fit into the head of a request with everything else.
 pub const ADMIN_TOKEN_BYTES_MAX: usize = 1024;
+
+/// The TLS handshake of a reader: whoever is no reader holds a place among them for so long.
+pub const ADMIN_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The head of one request. Ours are a few hundred bytes; a browser's cookies for other ports of this host may come along.
 pub const ADMIN_HEADER_BYTES_MAX: usize = 16 * 1024;

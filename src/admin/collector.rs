@@ -5,8 +5,9 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
+use tokio::task::JoinSet;
 
-use crate::limits::ADMIN_SESSIONS_PER_PAGE_MAX;
+use crate::limits::{ADMIN_SESSIONS_PER_ANSWER_MAX, ADMIN_SESSIONS_PER_PAGE_MAX};
 use crate::metrics::{Ledger, Snapshot};
 use crate::pool::PoolState;
 use crate::relay::Held;
@@ -152,17 +153,17 @@ impl Collector {
     /// A page of the sessions of all cores with numbers above `after`, in their order.
     pub async fn sessions(&self, after: Option<u64>, most: usize, bound: Duration) -> Vec<Sight> {
         let most = most.min(ADMIN_SESSIONS_PER_PAGE_MAX);
-        let ask = |answer| Mail::Sessions {
-            after,
-            most,
-            answer,
+        let mut pages = JoinSet::new();
+        for shard in &self.shards {
+            pages.spawn(page_of(shard.clone(), after, most));
+        }
+        let mut seen = Vec::new();
+        let all = async {
+            while let Some(page) = pages.join_next().await {
+                seen.extend(page.unwrap_or_default());
+            }
         };
-        let mut seen: Vec<Sight> = self
-            .ask_all(ask, bound)
-            .await
-            .into_iter()
-            .flatten()
-            .collect();
+        let _late = tokio::time::timeout(bound, all).await;
         seen.sort_by_key(|sight| sight.id);
         seen.truncate(most);
         seen
@@ -251,4 +252,31 @@ impl Collector {
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A page of one core's sessions, in pieces: it serves others between them.
+async fn page_of(shard: Sender<Mail>, mut after: Option<u64>, most: usize) -> Vec<Sight> {
+    let mut seen: Vec<Sight> = Vec::new();
+    while seen.len() < most {
+        let wanted = (most - seen.len()).min(ADMIN_SESSIONS_PER_ANSWER_MAX);
+        let (answer, answers) = async_channel::bounded(1);
+        let question = Mail::Sessions {
+            after,
+            most: wanted,
+            answer,
+        };
+        // A full box belongs to a core that does not run: it would not answer either.
+        let is_asked = shard.try_send(question).is_ok();
+        let piece = match is_asked {
+            true => answers.recv().await.unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let is_last = piece.len() < wanted;
+        after = piece.last().map(|sight| sight.id).or(after);
+        seen.extend(piece);
+        if is_last {
+            break;
+        }
+    }
+    seen
 }

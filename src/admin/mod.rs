@@ -8,6 +8,7 @@ mod exposition;
 mod page;
 mod readings;
 mod routes;
+mod secure;
 mod server;
 mod status;
 

@@ -104,6 +104,8 @@ struct MemberStatus {
     /// Its place in the pool, from 1: the label of its metrics.
     member: usize,
     address: SocketAddr,
+    /// How many sessions it has.
+    sessions: usize,
     /// How often it could not be reached.
     connect_failures: u64,
     /// Cores that could not reach it lately and try it behind the others.
@@ -124,6 +126,7 @@ pub(super) struct SessionRow<'a> {
     user: Option<&'a str>,
     phase: &'static str,
     transfer: Option<TransferRow>,
+    stream: Option<StreamRow>,
 }
 
 #[derive(Serialize)]
@@ -132,6 +135,13 @@ struct TlsRow {
     suite: &'static str,
     group: Option<&'static str>,
     resumed: bool,
+}
+
+/// Bytes from the client and from the backend so far.
+#[derive(Serialize)]
+struct StreamRow {
+    sent: u64,
+    received: u64,
 }
 
 #[derive(Serialize)]
@@ -234,6 +244,7 @@ pub(super) fn backends(view: &View) -> Vec<PoolStatus> {
             MemberStatus {
                 member: place + 1,
                 address: member.address,
+                sessions: seen().map(|member| member.sessions).sum(),
                 connect_failures: seen().map(|member| member.failures).sum(),
                 resting_on: seen().filter(|member| member.resting).count(),
                 cores: view.cores.len(),
@@ -262,11 +273,13 @@ fn row(sight: &Sight) -> SessionRow<'_> {
         backend_tls: sight.backend_tls.as_ref().map(tls),
         user: sight.user.as_deref(),
         phase: match (&sight.user, &sight.transfer) {
+            _ if sight.stream.is_some() => "stream",
             (_, Some(_)) => "transfer",
             (Some(_), None) => "ready",
             (None, None) => "login",
         },
         transfer: sight.transfer.map(transfer),
+        stream: (sight.stream).map(|[sent, received]| StreamRow { sent, received }),
     }
 }
 

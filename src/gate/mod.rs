@@ -120,7 +120,8 @@ pub fn run(prepared: &Prepared) -> ExitCode {
         tracing::warn!("this build counts and times nothing: it is for measuring what that costs");
     }
     if let Some(admin) = &prepared.config.admin {
-        tracing::info!(address = %admin.address.value, "admin server ready");
+        let tls = admin.tls.is_some();
+        tracing::info!(address = %admin.address.value, tls, "admin server ready");
     }
     for (listener, addresses) in prepared.config.listeners.iter().zip(running.addresses()) {
         for address in addresses {

@@ -64,9 +64,7 @@ impl Secure {
         cx: &mut Context<'_>,
         size: usize,
     ) -> Poll<Result<(usize, bool), Fault>> {
-        if stream.is_waiting() {
-            ready!(stream.poll_readable(cx))?;
-        }
+        ready!(stream.poll_told(cx));
         let least = size.min(limits::TLS_RECORD_BYTES_MAX);
         let max = size.saturating_sub(self.records.waiting()).max(least);
         let got = stream.poll_read(cx, &mut self.records.space(max)[..max]);

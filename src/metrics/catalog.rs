@@ -1,7 +1,9 @@
 //! THE list: every counter and every histogram once, with the name, labels and help that everything else is derived from.
 //!
 //! Names follow the conventions of Prometheus: base units, `_total` for counters. Variants that share a name are one
-//! metric, told apart by their labels; what such a metric is about as a whole stands in `families.rs`.
+//! metric, told apart by their labels.
+
+use super::families::shared_help;
 
 /// Declares an enum of metrics from a table: variant, name, labels, help.
 macro_rules! catalog {
@@ -128,6 +130,27 @@ catalog! {
         StreamsUnestablished, "sluicegate_streams_total", [outcome = "unestablished"], "Streams that had no backend, or whose handshakes failed.";
         StreamBytesUp, "sluicegate_stream_bytes_total", [direction = "up"], "Bytes of streams taken from clients.";
         StreamBytesDown, "sluicegate_stream_bytes_total", [direction = "down"], "Bytes of streams taken from backends.";
+        StreamClientClean, "sluicegate_stream_ends_total", [leg = "client", end = "clean"], "Streams' connections of clients ended properly.";
+        StreamClientUnfinished, "sluicegate_stream_ends_total", [leg = "client", end = "unfinished"], "Streams' connections of clients ended without close_notify.";
+        StreamClientReset, "sluicegate_stream_ends_total", [leg = "client", end = "reset"], "Streams' connections of clients reset, or broken by a record that does not verify.";
+        StreamClientHandshakeFailed, "sluicegate_stream_ends_total", [leg = "client", end = "handshake_failed"], "Streams' connections of clients whose TLS began and failed.";
+        StreamClientHandshakeTimeout, "sluicegate_stream_ends_total", [leg = "client", end = "handshake_timeout"], "Streams' connections of clients whose handshake took too long.";
+        StreamClientStallTimeout, "sluicegate_stream_ends_total", [leg = "client", end = "stall_timeout"], "Streams' connections of clients on which nothing moved for too long.";
+        StreamClientAborted, "sluicegate_stream_ends_total", [leg = "client", end = "aborted"], "Streams' connections of clients given up by the gate: the other one broke, or the operator wanted it.";
+        StreamBackendClean, "sluicegate_stream_ends_total", [leg = "backend", end = "clean"], "Streams' connections of backends ended properly.";
+        StreamBackendUnfinished, "sluicegate_stream_ends_total", [leg = "backend", end = "unfinished"], "Streams' connections of backends ended without close_notify.";
+        StreamBackendReset, "sluicegate_stream_ends_total", [leg = "backend", end = "reset"], "Streams' connections of backends reset, or broken by a record that does not verify.";
+        StreamBackendRefused, "sluicegate_stream_ends_total", [leg = "backend", end = "refused"], "Streams' connections of backends never there, or without a handshake.";
+        StreamBackendStallTimeout, "sluicegate_stream_ends_total", [leg = "backend", end = "stall_timeout"], "Streams' connections of backends on which nothing moved for too long.";
+        StreamBackendAborted, "sluicegate_stream_ends_total", [leg = "backend", end = "aborted"], "Streams' connections of backends given up by the gate: the other one broke, or the operator wanted it.";
+        StreamClientTls12Full, "sluicegate_stream_tls_total", [leg = "client", version = "1.2", kind = "full"], "Full handshakes of streams with clients with TLS 1.2.";
+        StreamClientTls12Resumed, "sluicegate_stream_tls_total", [leg = "client", version = "1.2", kind = "resumed"], "Resumed handshakes of streams with clients with TLS 1.2.";
+        StreamClientTls13Full, "sluicegate_stream_tls_total", [leg = "client", version = "1.3", kind = "full"], "Full handshakes of streams with clients with TLS 1.3.";
+        StreamClientTls13Resumed, "sluicegate_stream_tls_total", [leg = "client", version = "1.3", kind = "resumed"], "Resumed handshakes of streams with clients with TLS 1.3.";
+        StreamBackendTls12Full, "sluicegate_stream_tls_total", [leg = "backend", version = "1.2", kind = "full"], "Full handshakes of streams with backends with TLS 1.2.";
+        StreamBackendTls12Resumed, "sluicegate_stream_tls_total", [leg = "backend", version = "1.2", kind = "resumed"], "Resumed handshakes of streams with backends with TLS 1.2.";
+        StreamBackendTls13Full, "sluicegate_stream_tls_total", [leg = "backend", version = "1.3", kind = "full"], "Full handshakes of streams with backends with TLS 1.3.";
+        StreamBackendTls13Resumed, "sluicegate_stream_tls_total", [leg = "backend", version = "1.3", kind = "resumed"], "Resumed handshakes of streams with backends with TLS 1.3.";
         FalseEmptiesRefused, "sluicegate_false_empties_refused_total", [], "Uploads without a handshake that would have left an empty file nobody sent.";
         ClientUnfinishedMirrored, "sluicegate_unfinished_streams_total", [side = "client", policy = "mirror"], "Uploads without close_notify, whose end was passed on as it was.";
         ClientUnfinishedRepaired, "sluicegate_unfinished_streams_total", [side = "client", policy = "repair"], "Uploads without close_notify, ended with one towards the backend.";
@@ -247,6 +270,30 @@ catalog! {
     }
 }
 
+impl Counter {
+    /// What the metric of this name counts, all its variants together.
+    pub fn family_help(self) -> &'static str {
+        shared_help(self.name()).unwrap_or_else(|| self.help())
+    }
+
+    /// The variant of the same metric whose labels have these values, in their order; asked of the first of its rows.
+    pub fn variant(self, values: &[&str]) -> Option<Self> {
+        let is_it = |counter: &&Self| {
+            let labels = counter.labels().iter().map(|&(_, value)| value);
+            counter.name() == self.name() && labels.eq(values.iter().copied())
+        };
+        // From its own row on: a family has few rows, the table has many.
+        Self::ALL[self.index()..].iter().find(is_it).copied()
+    }
+}
+
+impl Phase {
+    /// What the metric of this name times, all its variants together.
+    pub fn family_help(self) -> &'static str {
+        shared_help(self.name()).unwrap_or_else(|| self.help())
+    }
+}
+
 catalog! {
     /// What is timed, in seconds.
     Phase {
@@ -291,7 +338,6 @@ impl Phase {
 mod tests {
     use std::collections::HashSet;
 
-    use super::super::families::shared_help;
     use super::*;
 
     #[test]

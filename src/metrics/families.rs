@@ -1,35 +1,4 @@
-//! Metrics with several rows in the catalog: what all of them together are about, and how one is found by its labels.
-
-use super::catalog::{Counter, Phase};
-
-impl Counter {
-    /// What the metric of this name counts, all its variants together.
-    pub fn family_help(self) -> &'static str {
-        shared_help(self.name()).unwrap_or_else(|| self.help())
-    }
-
-    /// The variant of the same metric whose labels have these values, in their order; asked of the first of its rows.
-    pub fn variant(self, values: &[&str]) -> Option<Self> {
-        let is_it = |counter: &&Self| {
-            let labels = counter.labels().iter().map(|&(_, value)| value);
-            counter.name() == self.name() && labels.eq(values.iter().copied())
-        };
-        // From its own row on: a family has few rows, the table has many.
-        Self::ALL[self.index()..].iter().find(is_it).copied()
-    }
-}
-
-impl Phase {
-    /// What the metric of this name times, all its variants together.
-    pub fn family_help(self) -> &'static str {
-        shared_help(self.name()).unwrap_or_else(|| self.help())
-    }
-}
-
-pub(super) fn shared_help(name: &str) -> Option<&'static str> {
-    let shared = SHARED_HELP.iter().find(|(shared, _)| *shared == name);
-    shared.map(|&(_, help)| help)
-}
+//! What metrics with several variants are about, in one sentence for all of them: the rows of the catalog tell the variants.
 
 /// What a metric with several variants is about; those with one say it themselves.
 const SHARED_HELP: &[(&str, &str)] = &[
@@ -40,6 +9,14 @@ const SHARED_HELP: &[(&str, &str)] = &[
     (
         "sluicegate_stream_bytes_total",
         "Plain bytes of streams, by direction.",
+    ),
+    (
+        "sluicegate_stream_ends_total",
+        "Connections of streams, by leg and by how they ended.",
+    ),
+    (
+        "sluicegate_stream_tls_total",
+        "TLS handshakes of streams, by leg, version, and whether they resumed a session.",
     ),
     (
         "sluicegate_relayed_bytes_total",
@@ -110,3 +87,9 @@ const SHARED_HELP: &[(&str, &str)] = &[
         "TLS handshakes of data connections, by leg and whether they resumed a session.",
     ),
 ];
+
+/// The sentence of a metric with several variants.
+pub(super) fn shared_help(name: &str) -> Option<&'static str> {
+    let shared = SHARED_HELP.iter().find(|(shared, _)| *shared == name);
+    shared.map(|&(_, help)| help)
+}

@@ -264,7 +264,7 @@ impl Session {
     }
 }
 
-fn word_of_side(side: Side) -> &'static str {
+pub(super) fn word_of_side(side: Side) -> &'static str {
     match side {
         Side::Client => "client",
         Side::Backend => "backend",
@@ -272,7 +272,7 @@ fn word_of_side(side: Side) -> &'static str {
 }
 
 /// How a leg ended: the words of the contract.
-const fn word_of_end(end: End) -> &'static str {
+pub(super) const fn word_of_end(end: End) -> &'static str {
     match end {
         End::Clean => "clean",
         End::Unfinished => "unfinished",
@@ -292,7 +292,7 @@ const fn word_of_end(end: End) -> &'static str {
     }
 }
 
-fn tls(facts: &TlsFacts) -> audit::Tls {
+pub(super) fn tls(facts: &TlsFacts) -> audit::Tls {
     audit::Tls {
         version: facts.version.as_str(),
         suite: facts.suite,
@@ -303,7 +303,7 @@ fn tls(facts: &TlsFacts) -> audit::Tls {
     }
 }
 
-fn identified(identity: &PeerIdentity) -> audit::Identity {
+pub(super) fn identified(identity: &PeerIdentity) -> audit::Identity {
     audit::Identity {
         subject: identity.subject.clone(),
         issuer: identity.issuer.clone(),

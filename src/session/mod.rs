@@ -30,7 +30,7 @@ use crate::limits::COMMAND_LINE_BYTES_MAX;
 use crate::metrics::{Phase, Recorder};
 use crate::net::{Alarm, Ends, PortRange, Stream};
 use crate::policy::{Advertise, DataPeer, Networks, PeerIdentity, SendProxy, SiteRules};
-use crate::pool::{MemberId, Pool};
+use crate::pool::{Hold, MemberId, Pool};
 use crate::relay::{Budget, Closing};
 use crate::sys::clock;
 use crate::tls::setup::{ListenerTls, PoolTls};
@@ -161,6 +161,8 @@ enum Backend {
 
 struct There {
     member: MemberId,
+    /// The session's place with it.
+    _hold: Hold,
     leg: ControlLeg,
     securing: bool,
     /// Its end has been told, once: a transfer may still be under way.

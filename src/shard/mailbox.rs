@@ -90,6 +90,8 @@ pub struct Sight {
     pub user: Option<String>,
     /// The transfer that runs: which way, for how long, and how many bytes so far.
     pub transfer: Option<(Direction, Duration, u64)>,
+    /// Of a stream that is no FTP: bytes from the client and from the backend so far.
+    pub stream: Option<[u64; 2]>,
 }
 
 /// What the desk of a shard looks at.
@@ -202,5 +204,6 @@ fn sight(card: &Card) -> Sight {
         backend_tls: card.backend_tls.borrow().clone(),
         user: card.user.borrow().clone(),
         transfer: transfer.map(|running| (running.direction, now - running.began, running.bytes)),
+        stream: card.stream.get(),
     }
 }

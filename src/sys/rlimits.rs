@@ -37,7 +37,7 @@ pub enum StartupFault {
         has: u64,
         /// What is needed.
         needs: u64,
-        /// The configured number of sessions.
+        /// The number of sessions that they are for.
         sessions: u64,
     },
 }
@@ -77,15 +77,17 @@ impl fmt::Display for StartupFault {
             } => write!(
                 out,
                 "at most {has} open files are allowed and {needs} are needed for {sessions} sessions; \
-                 cure: LimitNOFILE={needs} in the systemd unit, or ulimit -n {needs}, or a lower limits.sessions"
+                 cure: LimitNOFILE={needs} in the systemd unit, or ulimit -n {needs}, or a lower limits.sessions, or, \
+                 where most sessions are idle, a lower limits.descriptors_per_session"
             ),
         }
     }
 }
 
-/// Raises the soft limits as far as needed and allowed, then lists everything that will not do, worst first.
+/// Raises the soft limits as far as needed and allowed for so many sessions of so many descriptors each, then lists
+/// everything that will not do, worst first.
 #[must_use]
-pub fn startup_faults(shards: usize, sessions: usize) -> Vec<StartupFault> {
+pub fn startup_faults(shards: usize, sessions: usize, each: u64) -> Vec<StartupFault> {
     let (shards, sessions) = (shards as u64, sessions as u64);
     let release = kernel_release();
     let version = version_of(&release);
@@ -108,8 +110,7 @@ pub fn startup_faults(shards: usize, sessions: usize) -> Vec<StartupFault> {
     if let Err(has) = raise(Resource::Memlock, needs) {
         faults.push(StartupFault::Memlock { has, needs });
     }
-    let needs =
-        sessions * limits::DESCRIPTORS_PER_SESSION + (shards + 1) * limits::DESCRIPTORS_PER_SHARD;
+    let needs = sessions * each + (shards + 1) * limits::DESCRIPTORS_PER_SHARD;
     if let Err(has) = raise(Resource::Descriptors, needs) {
         faults.push(StartupFault::Descriptors {
             has,
@@ -120,15 +121,15 @@ pub fn startup_faults(shards: usize, sessions: usize) -> Vec<StartupFault> {
     faults
 }
 
-/// How many sessions the hard limit of descriptors allows for.
+/// How many sessions of so many descriptors each the hard limit allows for.
 #[must_use]
-pub fn sessions_possible(shards: usize) -> usize {
+pub fn sessions_possible(shards: usize, each: u64) -> usize {
     let own = (shards as u64 + 1) * limits::DESCRIPTORS_PER_SHARD;
     // Asking for more than there can be says how many there can be.
     let has = raise(Resource::Descriptors, u64::MAX)
         .err()
         .unwrap_or(u64::MAX);
-    let sessions = has.saturating_sub(own) / limits::DESCRIPTORS_PER_SESSION;
+    let sessions = has.saturating_sub(own) / each;
     usize::try_from(sessions).unwrap_or(usize::MAX)
 }
 
@@ -217,12 +218,12 @@ mod tests {
 
     #[test]
     fn this_machine_can_run_a_modest_gate() {
-        assert_eq!(startup_faults(2, 100), []);
+        assert_eq!(startup_faults(2, 100, limits::DESCRIPTORS_PER_SESSION), []);
     }
 
     #[test]
     fn too_many_sessions_are_named_with_a_cure() {
-        let faults = startup_faults(1, 1 << 40);
+        let faults = startup_faults(1, 1 << 40, limits::DESCRIPTORS_PER_IDLE_SESSION);
         let [fault @ StartupFault::Descriptors { .. }] = &faults[..] else {
             panic!("{faults:?}")
         };

@@ -1,9 +1,9 @@
-//! What socket2 and glommio lack on sockets: accept with a whole outcome, an immediate reset, owned adoption.
+//! What socket2 lacks on sockets: accept with a whole outcome, an immediate reset.
 
 use std::io;
 use std::mem;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// What one `accept4` gave.
 #[derive(Debug)]
@@ -162,22 +162,6 @@ pub fn peer_has_finished(socket: BorrowedFd<'_>) -> io::Result<bool> {
         return Err(io::Error::last_os_error());
     }
     Ok(FIN_RECEIVED.contains(&info.tcpi_state))
-}
-
-/// Hands a descriptor to a type that takes raw ones only; ownership moves with it.
-pub fn adopt<T: FromRawFd>(fd: OwnedFd) -> T {
-    // SAFETY: the descriptor is open and owned by nobody else, which is all that `from_raw_fd` asks.
-    unsafe { T::from_raw_fd(fd.into_raw_fd()) }
-}
-
-/// A runtime's socket that can tell its number but not lend its descriptor: this lends it.
-pub struct Lender<T>(pub T);
-
-impl<T: AsRawFd> AsFd for Lender<T> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the socket owns this descriptor and lives as long as the borrow of `self`.
-        unsafe { BorrowedFd::borrow_raw(self.0.as_raw_fd()) }
-    }
 }
 
 /// States of a socket behind the peer's FIN or its end: TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING.

@@ -340,19 +340,23 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// `more` belongs to its job.
     pub(crate) fn start(stage: &Stage, more: &str, features: &[&str]) -> Self {
-        let ports = Ports::reserve();
         let config = format!(
             "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: gate\n  static_configs:\n  - targets: ['127.0.0.1:{}']\n  {more}\n",
             stage.ports.control()
         );
+        Self::of_config(&stage.scene, &config, features)
+    }
+
+    fn of_config(scene: &Scene, config: &str, features: &[&str]) -> Self {
+        let ports = Ports::reserve();
         let own = format!("prometheus-{}", ports.control());
-        let config = stage.scene.file(&format!("{own}.yml"), config);
+        let config = scene.file(&format!("{own}.yml"), config);
         let mut command = Command::new(PROMETHEUS);
         command
             .arg(format!("--config.file={}", config.display()))
             .arg(format!(
                 "--storage.tsdb.path={}",
-                stage.scene.folder(&own).display()
+                scene.folder(&own).display()
             ))
             .arg(format!(
                 "--web.listen-address=127.0.0.1:{}",
@@ -419,12 +423,50 @@ fn prometheus_reads_classic_and_native_histograms() {
 }
 
 #[test]
+fn prometheus_reads_a_gate_over_the_network_as_it_is_shipped() {
+    let (scene, ports) = (Scene::new(), Ports::reserve());
+    let rude = Rude::start(&scene, Script::new());
+    let token = scene.file("token", "a-token-of-the-tests-20\n");
+    let quoted = |path: &std::path::Path| format!("\"{}\"", path.display());
+    let authority = &scene.authority;
+    let setup = Setup::new()
+        .admin("address", &format!("\"0.0.0.0:{}\"", ports.control()))
+        .admin("certificate", &quoted(authority.certificate_file()))
+        .admin("key", &quoted(authority.key_file()))
+        .admin("token_file", &quoted(&token));
+    let _gate = Gate::start(&scene, rude.address(), setup);
+    let mut config = include_str!("../../config/prometheus/scrape-https.yml").to_owned();
+    for (shipped, ours) in [
+        ("15s", "1s".to_owned()),
+        (
+            "/etc/prometheus/sluicegate-ca.pem",
+            authority.ca_file().display().to_string(),
+        ),
+        (
+            "/etc/prometheus/sluicegate.token",
+            token.display().to_string(),
+        ),
+        (
+            "gate.example.org:9121",
+            format!("localhost:{}", ports.control()),
+        ),
+    ] {
+        assert!(config.contains(shipped), "{shipped}");
+        config = config.replace(shipped, &ours);
+    }
+    let prometheus = Prometheus::of_config(&scene, &config, &[]);
+    eventually("Prometheus has asked", || prometheus.ask("up") == Some(1.0));
+    assert_eq!(prometheus.ask("sluicegate_sessions"), Some(0.0));
+}
+
+#[test]
 fn the_rules_that_are_shipped_pass_promtool() {
     let _scene = Scene::new();
     let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/prometheus");
     for arguments in [
         &["check", "rules", "recording.rules.yml", "alerts.rules.yml"][..],
         &["check", "config", "--syntax-only", "scrape.yml"],
+        &["check", "config", "--syntax-only", "scrape-https.yml"],
         &["test", "rules", "alerts.test.yml"],
     ] {
         let mut promtool = Command::new(PROMTOOL);

@@ -177,6 +177,8 @@ fn streams() -> Vec<Panel> {
     vec![
         Panel::lines("Streams by outcome", "ops").rate(Counter::StreamsCompleted),
         Panel::lines("Bytes of streams", "Bps").rate(Counter::StreamBytesUp),
+        Panel::lines("How connections of streams end", "ops").rate(Counter::StreamClientClean),
+        Panel::lines("Handshakes of streams", "ops").rate(Counter::StreamClientTls12Full),
     ]
 }
 

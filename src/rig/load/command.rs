@@ -113,7 +113,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 
 fn load(plan: &Plan, arguments: &Arguments) -> Result<bool, String> {
     // What the limits allow to be raised is raised here.
-    let faults = rlimits::startup_faults(plan.cores.len().max(1), plan.concurrency.div_ceil(2));
+    let cores = plan.cores.len().max(1);
+    let faults = rlimits::startup_faults(cores, plan.concurrency, plan.scenario.descriptors());
     if let Some(fault) = faults.first() {
         return Err(fault.to_string());
     }

@@ -88,6 +88,14 @@ impl Scenario {
         matches!(self, Self::Empty | Self::Small | Self::Get | Self::Put)
     }
 
+    /// Descriptors of a worker: its link, for a transfer a data connection, and those that wait for their peers' ends.
+    const fn descriptors(self) -> u64 {
+        match self {
+            Self::Idle | Self::Noop | Self::StreamEcho | Self::StreamBulk | Self::StreamGet => 1,
+            _ => 2 + limits::LINGERING_LEGS_MAX as u64,
+        }
+    }
+
     /// How large a unit is where nothing is said about it.
     const fn size(self) -> &'static str {
         match self {
