@@ -28,8 +28,8 @@ fn questions(panels: &Value) -> Vec<(String, String)> {
 /// As Grafana asks it where everything is chosen.
 fn filled(question: &str) -> String {
     question
-        .replace("$__rate_interval", "1m")
-        .replace("$__range", "1m")
+        .replace("$__rate_interval", "1h")
+        .replace("$__range", "1h")
         .replace("$instance", ".*")
         .replace("$core", ".*")
 }
