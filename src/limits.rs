@@ -107,8 +107,9 @@ pub const DATA_TICKETS: usize = 2;
 /// Sessions remembered for one client's resumption beside those of its control connection, which are never dropped.
 pub const CLIENT_TICKETS_KEPT_MAX: usize = 32;
 
-/// Tickets of a backend kept for its data connections: the newest is used, and the last one can be renewed.
-pub const BACKEND_TICKETS_KEPT_MAX: usize = 8;
+/// Tickets of a backend kept for its data connections: one is used at a time, the newest, and the last one can be renewed.
+/// Each has the backend's chain of certificates in it.
+pub const BACKEND_TICKETS_KEPT_MAX: usize = 2;
 
 /// Longest ticket kept for another use: servers send some hundred bytes, with a client's certificates in it some thousand.
 pub const TICKET_RENEWED_BYTES_MAX: usize = 16 * 1024;
@@ -121,6 +122,10 @@ pub const FRUITLESS_RECORDS_MAX: u32 = 32;
 
 /// Turns to get the alert out of rustls after a fatal error: it queues one, so more would be its defect, not our loop.
 pub const ALERT_TURNS_MAX: usize = 8;
+
+/// What the stack takes of a private leg that has been silent, before memory is taken for more: a flight of a handshake, a line,
+/// or a small file with the tickets before it and the end behind it.
+pub const LITTLE_READ_BYTES: usize = 8 * 1024;
 
 /// Records without application data (tickets, key updates, empty ones) read in one turn before the core goes on.
 pub const SILENT_READS_PER_TURN_MAX: usize = 16;

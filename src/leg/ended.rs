@@ -64,6 +64,7 @@ impl Leg {
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<Ended, Fault>> {
         if !self.is_finished() {
             self.queue_close_notify()?;
+            self.hold();
             ready!(self.poll_flush(cx))?;
             self.finish()?;
         }

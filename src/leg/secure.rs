@@ -57,28 +57,40 @@ impl Secure {
     }
 
     /// Reads ciphertext once, into a buffer of `size` bytes in which the start of a record may stand already; 0 is the FIN.
-    /// Says also whether the buffer is full now. Memory is taken only when there is something.
+    /// Says also whether the buffer is full now. Memory is taken only when there is something: where nothing may be there,
+    /// the stack takes a little of it first, which mostly is all there is, and costs no call to ask beforehand.
     pub(super) fn poll_fill(
         &mut self,
         stream: &mut Stream,
         cx: &mut Context<'_>,
         size: usize,
     ) -> Poll<Result<(usize, bool), Fault>> {
+        let fresh = stream.is_waiting();
         ready!(stream.poll_told(cx));
         let least = size.min(limits::TLS_RECORD_BYTES_MAX);
         let max = size.saturating_sub(self.records.waiting()).max(least);
-        let got = stream.poll_read(cx, &mut self.records.space(max)[..max]);
-        match got {
-            Poll::Ready(Ok(len)) => {
-                self.records.fill(len);
-                self.records.unfill(); // a FIN has brought nothing
-                Poll::Ready(Ok((len, len == max)))
+        let mut got = 0;
+        if fresh {
+            let mut little = [0; limits::LITTLE_READ_BYTES];
+            let little = &mut little[..limits::LITTLE_READ_BYTES.min(max)];
+            got = ready!(stream.poll_read(cx, little))?;
+            if got < little.len() || got == max {
+                self.records.feed(&little[..got]);
+                return Poll::Ready(Ok((got, got == max)));
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
-            Poll::Pending => {
-                self.records.unfill();
-                Poll::Pending
-            }
+            self.records.space(max)[..got].copy_from_slice(little);
+            self.records.fill(got);
+        }
+        let rest = stream.poll_read(cx, &mut self.records.space(max - got)[..max - got]);
+        if let Poll::Ready(Ok(len)) = rest {
+            self.records.fill(len);
+            got += len;
+        }
+        self.records.unfill(); // a FIN has brought nothing
+        match rest {
+            // An error behind bytes is kept by the stream, and told by the next read.
+            _ if got > 0 => Poll::Ready(Ok((got, got == max))),
+            rest => rest.map_ok(|_| (0, false)).map_err(Fault::from),
         }
     }
 

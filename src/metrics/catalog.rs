@@ -280,7 +280,8 @@ impl Counter {
     pub fn variant(self, values: &[&str]) -> Option<Self> {
         let is_it = |counter: &&Self| {
             let labels = counter.labels().iter().map(|&(_, value)| value);
-            counter.name() == self.name() && labels.eq(values.iter().copied())
+            // Names are long, and alike up to their end: few rows have the values.
+            labels.eq(values.iter().copied()) && counter.name() == self.name()
         };
         // From its own row on: a family has few rows, the table has many.
         Self::ALL[self.index()..].iter().find(is_it).copied()

@@ -35,6 +35,8 @@ pub struct Stream {
     peer: SocketAddr,
     local: SocketAddr,
     finished: bool,
+    /// What is written may wait in the kernel for what follows it.
+    holds: bool,
     /// When the last read left nothing behind: reading needs no buffer before the ring tells something.
     waiting: bool,
     /// When the last write found no room.
@@ -60,6 +62,7 @@ impl Stream {
             peer,
             local,
             finished: false,
+            holds: false,
             waiting: false,
             full: false,
             broken: None,
@@ -187,11 +190,31 @@ impl Stream {
                 writable.clear();
                 self.full = false;
             }
-            match self.socket.send(bytes) {
+            let sent = if self.holds {
+                sockopt::send_more(self.socket.as_fd(), bytes)
+            } else {
+                self.socket.send(bytes)
+            };
+            match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.full = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                wrote => return Poll::Ready(wrote.map_err(|error| self.keep(error))),
+                sent => return Poll::Ready(sent.map_err(|error| self.keep(error))),
             }
+        }
+    }
+
+    /// The end of what is written from here on waits in the kernel, to leave in one packet with what is written next or with
+    /// our FIN. One or the other, or `release`, is to follow at once.
+    pub const fn hold(&mut self) {
+        self.holds = true;
+    }
+
+    /// Nothing follows at once after all: what has waited leaves.
+    pub fn release(&mut self) {
+        if std::mem::take(&mut self.holds) {
+            // Setting it, even once more, sends what has waited (tcp(7), TCP_NODELAY). A connection that is gone says so
+            // elsewhere.
+            self.socket.set_tcp_nodelay(true).ok();
         }
     }
 

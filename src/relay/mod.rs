@@ -226,6 +226,10 @@ impl Relay {
                 }
                 self.progressed();
                 self.unsent = true;
+                if self.source.has_closed() {
+                    // How the sink is to end is mostly known by now, and then goes with it.
+                    self.sink.hold();
+                }
                 return Pace::Moved(bytes);
             }
             Step::SinkBroken => return self.done(Side::sink(self.direction), End::Reset),

@@ -21,7 +21,7 @@ pub(super) struct Chronicle {
     transfers: u64,
     bytes: u64,
     refusals: u64,
-    draft: Option<Draft>,
+    draft: Option<Box<Draft>>,
     has_ended: bool,
 }
 
@@ -55,14 +55,14 @@ impl LegFacts {
 impl Chronicle {
     /// A transfer begins.
     pub(super) fn begin(&mut self, plan: DataPlan) {
-        self.draft = Some(Draft {
+        self.draft = Some(Box::new(Draft {
             plan,
             began: clock::now(),
             legs: [None, None],
             moved: 0,
             strangers: 0,
             policies: Vec::new(),
-        });
+        }));
     }
 
     /// Its data connections are no more.
@@ -167,6 +167,7 @@ impl Session {
         let Some(draft) = self.chronicle.draft.take() else {
             return;
         };
+        let draft = *draft;
         let [client, backend] = draft.legs;
         let plan = draft.plan;
         let leg = |protection, target: Target, server_is_ours, opened: Option<LegFacts>, end| {

@@ -212,16 +212,15 @@ impl Session {
             self.count(Counter::BackendsUnverified);
         }
         let (version, suite, group) = (facts.version.as_str(), facts.suite, facts.group);
-        let alpn = facts.alpn.as_deref().map(escape);
-        let certificate = facts.peer.map(|pin| pin.to_string());
+        // What is written out stands within: nobody writes it where nobody reads it.
         tracing::debug!(
             session,
             ?side,
             version,
             suite,
             group,
-            alpn,
-            certificate,
+            alpn = facts.alpn.as_deref().map(escape),
+            certificate = facts.peer.map(|pin| pin.to_string()),
             "control leg secured"
         );
     }

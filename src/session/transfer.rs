@@ -149,7 +149,9 @@ impl Transfer {
                     *self.half(side) = Half::Over;
                 }
             }
-            Half::Up(_) | Half::Flowing | Half::Over => {}
+            // No order to end it came with the news of its last bytes.
+            Half::Up(leg) => leg.release(),
+            Half::Flowing | Half::Over => {}
         }
     }
 

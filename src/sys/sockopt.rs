@@ -122,6 +122,24 @@ pub fn receive(socket: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize) -> io::Re
     Ok(got)
 }
 
+/// Sends what there is room for of `bytes`, without waiting, and lets the kernel keep back the last packet, if it is not full, for
+/// what follows (send(2), MSG_MORE).
+///
+/// # Errors
+/// Those of send(2); `WouldBlock` where there is no room.
+pub fn send_more(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    // SAFETY: the pointer and the length are those of a live slice, which the kernel only reads.
+    let sent = unsafe {
+        libc::send(
+            socket.as_raw_fd(),
+            bytes.as_ptr().cast(),
+            bytes.len(),
+            libc::MSG_DONTWAIT | libc::MSG_MORE | libc::MSG_NOSIGNAL,
+        )
+    };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
 /// How many bytes the kernel has taken and not yet put on the wire (tcp(7) has SIOCOUTQ; this is its half that waits
 /// for the peer's window). What is said on another connection once this is 0 does not overtake them.
 ///
