@@ -265,7 +265,7 @@ impl Session {
     }
 }
 
-pub(super) fn word_of_side(side: Side) -> &'static str {
+fn word_of_side(side: Side) -> &'static str {
     match side {
         Side::Client => "client",
         Side::Backend => "backend",
