@@ -53,6 +53,7 @@ fn main() -> io::Result<()> {
     lines.push(("aead_line_us".to_owned(), aead(64, span)));
     lines.push(("message_us".to_owned(), message(peers, span)?));
     lines.push(("connection_us".to_owned(), connection(peers, span)?));
+    lines.push(("listener_us".to_owned(), listener(span)?));
     lines.push(("copy_s_per_gb".to_owned(), bulk(peers, span, copy)?));
     lines.push(("splice_s_per_gb".to_owned(), bulk(peers, span, spliced)?));
     let lines: Vec<String> = lines
@@ -326,6 +327,15 @@ fn echo_bytes(listener: &Listener, peers: usize) -> io::Result<()> {
             return Ok(());
         }
     }
+}
+
+/// A port opened and closed again, as each transfer needs one; in no formula, since a proxy could keep its ports open.
+fn listener(span: Duration) -> io::Result<f64> {
+    cost(span, || {
+        let (_listener, address) = listen()?;
+        std::hint::black_box(address);
+        Ok(())
+    })
 }
 
 /// As many as there are clients.
