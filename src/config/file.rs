@@ -12,8 +12,8 @@ use super::host::HostName;
 use super::profile::Profile;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
 use super::{
-    AdminAddress, Advertised, ClientCertificates, Cores, HostPort, KeyExchange, LogFormat,
-    LogLevel, Mode, Pin, PortSpan, Steering, TlsVersion, Verify,
+    AdminAddress, Advertised, ClientCertificates, Cores, HostPort, KernelTls, KeyExchange,
+    LogFormat, LogLevel, Mode, Pin, PortSpan, Steering, TlsVersion, Verify,
 };
 use crate::audit::Format as AuditFormat;
 use crate::policy::{
@@ -92,6 +92,7 @@ section! {
     ProcessKeys {
         cores: Cores,
         in_place: bool,
+        kernel_tls: KernelTls,
     }
 }
 

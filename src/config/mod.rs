@@ -30,7 +30,8 @@ pub use host::Host;
 pub use listener::{Advertised, Listener, Mode, PortSpan, Steering};
 pub use pool::{HostPort, Pin, Pool, Verify};
 pub use process::{
-    Admin, AdminAddress, Audit, Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts,
+    Admin, AdminAddress, Audit, Cores, KernelTls, Limits, Log, LogFormat, LogLevel, Process,
+    Timeouts,
 };
 pub use profile::{Applied, PROFILES, Profile, Setting, Written};
 pub use tls::{ClientCertificates, KeyExchange, TlsVersion, TlsVersions};

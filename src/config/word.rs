@@ -2,7 +2,8 @@
 
 use super::value::Choice;
 use super::{
-    ClientCertificates, KeyExchange, LogFormat, LogLevel, Mode, Steering, TlsVersion, Verify,
+    ClientCertificates, KernelTls, KeyExchange, LogFormat, LogLevel, Mode, Steering, TlsVersion,
+    Verify,
 };
 use crate::audit::Format;
 use crate::policy::{
@@ -32,6 +33,11 @@ impl Choice for LogFormat {
 impl Choice for Format {
     const WORDS: &'static [(&'static str, Self)] =
         &[("json", Self::Json), ("xferlog", Self::Xferlog)];
+}
+
+impl Choice for KernelTls {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("on", Self::On), ("off", Self::Off)];
 }
 
 impl Choice for Steering {

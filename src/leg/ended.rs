@@ -64,7 +64,7 @@ impl Leg {
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<Ended, Fault>> {
         if !self.is_finished() {
             self.queue_close_notify()?;
-            ready!(self.poll_flush(cx))?;
+            ready!(self.poll_settled(cx))?;
             self.finish()?;
         }
         self.poll_end(cx)

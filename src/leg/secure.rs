@@ -10,11 +10,13 @@ use crate::tls::{self, Progress, Records, TlsFacts};
 
 /// A record layer, and the plain bytes that came with the end of its handshake.
 pub(super) struct Secure {
-    records: Records,
+    pub(super) records: Records,
     early: Vec<u8>,
     /// Tickets wait for our first byte or our end. A client that knows its file to be empty closes right after its
     /// handshake (curl does): tickets that reach it then, unread, make its kernel reset a leg that has done all it had to.
     tickets_wait: bool,
+    /// Records that the kernel has sealed with the key that it has, where it has one, or more than that.
+    pub(super) sealed: u64,
 }
 
 impl Secure {
@@ -23,6 +25,7 @@ impl Secure {
             records,
             early: Vec::new(),
             tickets_wait: false,
+            sealed: 0,
         }
     }
 
@@ -64,11 +67,21 @@ impl Secure {
         cx: &mut Context<'_>,
         size: usize,
     ) -> Poll<Result<(usize, bool), Fault>> {
+        let least = size.min(limits::TLS_RECORD_BYTES_MAX);
+        let max = size.saturating_sub(self.records.waiting()).max(least);
+        self.poll_take(stream, cx, max)
+    }
+
+    /// As `poll_fill`, at most `max` bytes, whatever stands there already.
+    pub(super) fn poll_take(
+        &mut self,
+        stream: &mut Stream,
+        cx: &mut Context<'_>,
+        max: usize,
+    ) -> Poll<Result<(usize, bool), Fault>> {
         if stream.is_waiting() {
             ready!(stream.poll_readable(cx))?;
         }
-        let least = size.min(limits::TLS_RECORD_BYTES_MAX);
-        let max = size.saturating_sub(self.records.waiting()).max(least);
         let got = stream.poll_read(cx, &mut self.records.space(max)[..max]);
         match got {
             Poll::Ready(Ok(len)) => {
@@ -92,6 +105,10 @@ impl Secure {
         while !self.records.outgoing().is_empty() {
             let sent = ready!(stream.poll_write(cx, self.records.outgoing()))?;
             self.records.advance(sent);
+        }
+        if let Some(word) = self.records.word() {
+            ready!(stream.poll_say(cx, tls::ALERT, &word))?;
+            self.records.word_said();
         }
         Poll::Ready(Ok(()))
     }
@@ -153,7 +170,7 @@ impl Secure {
     }
 
     pub(super) fn queued(&self) -> usize {
-        self.records.outgoing().len()
+        self.records.outgoing().len() + self.records.word().map_or(0, |word| word.len())
     }
 
     pub(super) fn identity(&self) -> Option<PeerIdentity> {

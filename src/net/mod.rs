@@ -26,7 +26,7 @@ pub use listen::Listener;
 pub use look::{Look, look};
 pub use pool::is_ample;
 pub use ports::{PortLease, PortRange, open_passive};
-pub use stream::Stream;
+pub use stream::{Opened, Stream};
 
 use core::fmt;
 use std::io;

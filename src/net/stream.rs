@@ -1,5 +1,7 @@
 //! One TCP connection: read, write, half-close, reset.
 
+mod kernel;
+
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,6 +17,8 @@ use super::Ends;
 use crate::sys::pipe::Pipe;
 use crate::sys::sockopt::{self, Lender};
 use crate::sys::splice;
+use kernel::Kernel;
+pub use kernel::Opened;
 
 /// A connected TCP stream of this core: non-blocking, closed on exec, without Nagle's delay.
 ///
@@ -34,6 +38,8 @@ pub struct Stream {
     waiting: bool,
     /// Invariant: set by the first error of either direction and never cleared.
     broken: Option<io::ErrorKind>,
+    /// What the kernel does with TLS records here, if it does.
+    kernel: Option<Box<Kernel>>,
 }
 
 impl Stream {
@@ -57,6 +63,7 @@ impl Stream {
             finished: false,
             waiting: false,
             broken: None,
+            kernel: None,
         })
     }
 
@@ -104,7 +111,10 @@ impl Stream {
     /// The connection's error; it is kept, so that nobody can mistake what follows for an end.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // glommio has no public readiness: a read of no bytes returns at once when there is something.
-        let got = Pin::new(&mut self.inner.0).poll_read(cx, &mut []);
+        let got = match &mut self.kernel {
+            Some(kernel) if kernel.opens() => kernel.poll_readable(self.inner.as_fd(), cx),
+            _ => Pin::new(&mut self.inner.0).poll_read(cx, &mut []),
+        };
         self.waiting = got.is_pending();
         Poll::Ready(match ready!(got) {
             Ok(_) => Ok(()),
@@ -150,7 +160,7 @@ impl Stream {
         }
         match splice::pour(pipe, self.inner.as_fd()) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(self.keep(error)),
-            poured => poured,
+            poured => poured.inspect(|&bytes| self.wrote(bytes)),
         }
     }
 
@@ -163,7 +173,13 @@ impl Stream {
             return Poll::Ready(Err(kind.into()));
         }
         let wrote = ready!(Pin::new(&mut self.inner.0).poll_write(cx, bytes));
-        Poll::Ready(wrote.map_err(|error| self.keep(error)))
+        Poll::Ready(match wrote {
+            Ok(bytes) => {
+                self.wrote(bytes);
+                Ok(bytes)
+            }
+            Err(error) => Err(self.keep(error)),
+        })
     }
 
     /// Sends FIN behind what was written. Reading goes on. A second call does nothing.
@@ -194,6 +210,9 @@ impl Stream {
 
     /// As `abort`, for whoever has the connection on loan only; nothing can be done with it any more.
     pub fn reset(&self) {
+        if self.kernel.is_some() {
+            return self.reset_at_close();
+        }
         // The reset is sent by the descriptor, at once; what drop does after it finds a dead socket.
         sockopt::abort(self.inner.as_fd());
     }
@@ -276,7 +295,7 @@ impl AsFd for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if !self.finished {
-            sockopt::abort(self.inner.as_fd());
+            self.reset();
         }
     }
 }

@@ -93,7 +93,7 @@ impl<L: BorrowMut<Leg>> Closing<L> {
         if sent.is_err() {
             return Poll::Ready(self.over(End::Reset));
         }
-        match leg.poll_flush(cx) {
+        match leg.poll_settled(cx) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => return Poll::Ready(self.over(End::Reset)),
             Poll::Pending if self.alarm.poll(cx).is_ready() => {
