@@ -181,12 +181,7 @@ pub const PIPES_PER_SHARD_MAX: usize = 32;
 /// Bytes taken out of a pipe to wait with for room in a socket, which comes in much larger pieces.
 pub const SPLICE_WAIT_BYTES: usize = 4 * 1024;
 
-/// Room in a pipe that a record which the kernel has opened is given: a pipe has a place for each 4 KiB, whatever is put
-/// there, and a record takes five of them at most.
-pub const SPLICE_RECORD_ROOM_BYTES: usize = 32 * 1024;
-
-/// Bytes of a stream that go through the process before the kernel takes over its TLS: what that costs, some system calls
-/// and two ciphers set up in the kernel, is not to be paid for a small file.
+/// Bytes of a stream that go through the process before the kernel takes over its TLS: small files need not pay for that.
 pub const KERNEL_TLS_AFTER_BYTES: usize = 256 * 1024;
 
 /// Bytes read and dropped while waiting for a peer's end after ours: tickets and alerts, not a second file.

@@ -220,7 +220,11 @@ fn kernel_tls(configured: &Located<KernelTls>) -> Result<bool, Fault> {
     if configured.value == KernelTls::Off {
         return Ok(false);
     }
-    match (ktls::offered(), configured.value) {
+    let told = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => "it has none for sockets".to_owned(),
+        _ => error.to_string(),
+    };
+    match (ktls::offered().map_err(told), configured.value) {
         (Ok(()), _) => {
             tracing::info!("the kernel takes over the TLS 1.3 of long transfers");
             Ok(true)

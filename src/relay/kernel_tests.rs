@@ -69,6 +69,69 @@ impl Forged {
         send(&mut self.wire, &record).await;
     }
 
+    /// What stands behind the data; says how many bytes more of it arrive.
+    async fn last(&mut self, last: &str) -> usize {
+        // Each record has its place: one that is made has to be sent.
+        let half = match last {
+            "close_notify" => Vec::new(),
+            _ => self.peer.record(b"whole\x17"),
+        };
+        let mut more = 0;
+        match last {
+            "close_notify" => self.record(CLOSE_NOTIFY).await,
+            "nothing" => {
+                send(&mut self.wire, &half).await;
+                more = 5;
+            }
+            "half a record" => send(&mut self.wire, &half[..20]).await,
+            "half a header" => send(&mut self.wire, &half[..3]).await,
+            "fatal alert" => {
+                send(&mut self.wire, &half).await;
+                more = 5;
+                self.record(&[2, 80, ALERT]).await;
+            }
+            "changed" => {
+                let mut bad = half;
+                bad[8] ^= 1;
+                send(&mut self.wire, &bad).await;
+            }
+            "changed alert" => {
+                send(&mut self.wire, &half).await;
+                more = 5;
+                let mut bad = self.peer.record(CLOSE_NOTIFY);
+                bad[6] ^= 1;
+                send(&mut self.wire, &bad).await;
+            }
+            "key update" => {
+                send(&mut self.wire, &half).await;
+                more = 5;
+                let update = self.peer.update(false);
+                send(&mut self.wire, &update).await;
+                self.record(b"under another key\x17").await;
+            }
+            "data amid a ticket" => {
+                send(&mut self.wire, &half).await;
+                let part = [&ticket(100)[..50], &[HANDSHAKE]].concat();
+                self.record(&part).await;
+                self.record(b"data!\x17").await;
+                more = 10;
+            }
+            "alert amid a ticket" => {
+                send(&mut self.wire, &half).await;
+                more = 5;
+                let part = [&ticket(100)[..50], &[HANDSHAKE]].concat();
+                self.record(&part).await;
+                self.record(CLOSE_NOTIFY).await;
+            }
+            _ => {
+                send(&mut self.wire, &half).await;
+                more = 5;
+                self.record(&[20, 0, 0, 1, 0, HANDSHAKE]).await;
+            }
+        }
+        more
+    }
+
     /// What the forger has been told until its connection ended.
     async fn told(&mut self) -> Heard {
         let (mut wire, _) = receive(&mut self.wire).await;
@@ -270,44 +333,45 @@ fn what_is_no_data_is_heard_between_data() {
     });
 }
 
+/// What stands behind the data, how it ends, and what the sender is told, if he is told anything.
+type Case = (&'static str, End, Option<AlertDescription>);
+const CASES: &[Case] = &[
+    (
+        "close_notify",
+        End::Clean,
+        Some(AlertDescription::CloseNotify),
+    ),
+    ("nothing", End::Unfinished, None),
+    ("half a record", End::Reset, None),
+    ("half a header", End::Reset, None),
+    ("fatal alert", End::Reset, None),
+    ("changed", End::Reset, Some(AlertDescription::BadRecordMac)),
+    (
+        "changed alert",
+        End::Reset,
+        Some(AlertDescription::BadRecordMac),
+    ),
+    (
+        "key update",
+        End::Reset,
+        Some(AlertDescription::InternalError),
+    ),
+    ("data amid a ticket", End::Unfinished, None),
+    (
+        "alert amid a ticket",
+        End::Reset,
+        Some(AlertDescription::UnexpectedMessage),
+    ),
+    (
+        "finished again",
+        End::Reset,
+        Some(AlertDescription::UnexpectedMessage),
+    ),
+];
+
 #[test]
 #[ignore = "needs a kernel with TLS: scripts/ktls"]
 fn an_end_is_told_from_a_broken_stream() {
-    /// What follows the data, how it ends, and what the sender is told, if he is told anything.
-    type Case = (&'static str, End, Option<AlertDescription>);
-    const CASES: &[Case] = &[
-        (
-            "close_notify",
-            End::Clean,
-            Some(AlertDescription::CloseNotify),
-        ),
-        ("nothing", End::Unfinished, None),
-        ("half a record", End::Reset, None),
-        ("half a header", End::Reset, None),
-        ("fatal alert", End::Reset, None),
-        ("changed", End::Reset, Some(AlertDescription::BadRecordMac)),
-        (
-            "changed alert",
-            End::Reset,
-            Some(AlertDescription::BadRecordMac),
-        ),
-        (
-            "key update",
-            End::Reset,
-            Some(AlertDescription::InternalError),
-        ),
-        ("data amid a ticket", End::Unfinished, None),
-        (
-            "alert amid a ticket",
-            End::Reset,
-            Some(AlertDescription::UnexpectedMessage),
-        ),
-        (
-            "finished again",
-            End::Reset,
-            Some(AlertDescription::UnexpectedMessage),
-        ),
-    ];
     on_core(|| async {
         for direction in [Direction::Download, Direction::Upload] {
             for (len, &(last, end, alert)) in [0, 7, 200_000]
@@ -321,64 +385,7 @@ fn an_end_is_told_from_a_broken_stream() {
                 let mut forged = Forged::new(0, direction).await;
                 let sent = noise(len);
                 forged.data(&sent).await;
-                // Each record has its place: one that is made has to be sent.
-                let half = match last {
-                    "close_notify" => Vec::new(),
-                    _ => forged.peer.record(b"whole\x17"),
-                };
-                let mut more = 0;
-                match last {
-                    "close_notify" => forged.record(CLOSE_NOTIFY).await,
-                    "nothing" => {
-                        send(&mut forged.wire, &half).await;
-                        more = 5;
-                    }
-                    "half a record" => send(&mut forged.wire, &half[..20]).await,
-                    "half a header" => send(&mut forged.wire, &half[..3]).await,
-                    "fatal alert" => {
-                        send(&mut forged.wire, &half).await;
-                        more = 5;
-                        forged.record(&[2, 80, ALERT]).await;
-                    }
-                    "changed" => {
-                        let mut bad = half;
-                        bad[8] ^= 1;
-                        send(&mut forged.wire, &bad).await;
-                    }
-                    "changed alert" => {
-                        send(&mut forged.wire, &half).await;
-                        more = 5;
-                        let mut bad = forged.peer.record(CLOSE_NOTIFY);
-                        bad[6] ^= 1;
-                        send(&mut forged.wire, &bad).await;
-                    }
-                    "key update" => {
-                        send(&mut forged.wire, &half).await;
-                        more = 5;
-                        let update = forged.peer.update(false);
-                        send(&mut forged.wire, &update).await;
-                        forged.record(b"under another key\x17").await;
-                    }
-                    "data amid a ticket" => {
-                        send(&mut forged.wire, &half).await;
-                        let part = [&ticket(100)[..50], &[HANDSHAKE]].concat();
-                        forged.record(&part).await;
-                        forged.record(b"data!\x17").await;
-                        more = 10;
-                    }
-                    "alert amid a ticket" => {
-                        send(&mut forged.wire, &half).await;
-                        more = 5;
-                        let part = [&ticket(100)[..50], &[HANDSHAKE]].concat();
-                        forged.record(&part).await;
-                        forged.record(CLOSE_NOTIFY).await;
-                    }
-                    _ => {
-                        send(&mut forged.wire, &half).await;
-                        more = 5;
-                        forged.record(&[20, 0, 0, 1, 0, HANDSHAKE]).await;
-                    }
-                }
+                let more = forged.last(last).await;
                 forged.wire.finish().unwrap();
                 let (report, got) = forged.ends().await;
                 let side = Side::source(direction);
@@ -430,7 +437,10 @@ fn tickets_reach_the_store_also_when_the_kernel_opens() {
         poll_fn(|cx| {
             let by_source = source.poll_handshake(cx);
             match sender.poll_handshake(cx) {
-                Poll::Ready(shaken) if by_source.is_ready() => Poll::Ready(shaken.unwrap()),
+                Poll::Ready(shaken) if by_source.is_ready() => {
+                    shaken.unwrap();
+                    Poll::Ready(())
+                }
                 _ => Poll::Pending,
             }
         })
@@ -484,7 +494,7 @@ fn a_receiver_may_change_its_own_key_and_not_ask_for_ours() {
             send(&mut wire, &again).await;
             // Once the sink has been heard, which an idle relay does.
             for _ in 0..20 {
-                poll_fn(|cx| Poll::Ready(assert!(relay.poll(cx).is_pending()))).await;
+                assert!(poll_fn(|cx| Poll::Ready(relay.poll(cx).is_pending())).await);
                 look().await;
             }
             let sending = async {

@@ -31,6 +31,7 @@ mod hosts;
 mod identity;
 mod interop;
 mod journal;
+mod kernel;
 mod limits;
 mod login;
 mod metrics;

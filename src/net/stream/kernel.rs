@@ -11,7 +11,7 @@ use glommio::net::TcpStream;
 use socket2::SockRef;
 
 use super::Stream;
-use crate::limits::{SPLICE_RECORD_ROOM_BYTES, UNSENT_LOOK};
+use crate::limits::UNSENT_LOOK;
 use crate::net::Alarm;
 use crate::sys::ktls::{self, Half, Received, RecordKey};
 use crate::sys::pipe::Pipe;
@@ -160,7 +160,7 @@ impl Stream {
         }
         // Each call brings one record, in a few pieces. A pipe without room for all of them would lose the rest, as kernels
         // of 2022 and 2023 forget what did not fit.
-        for _ in 1..pipe.capacity() / SPLICE_RECORD_ROOM_BYTES {
+        for _ in 1..pipe.capacity() / PIPE_RECORD_ROOM_BYTES {
             match splice::draw_more(self.inner.as_fd(), pipe) {
                 Ok(1..) => {}
                 Err(error) if !is_for_receive(&error) => {
@@ -311,3 +311,7 @@ fn is_about_records(error: &io::Error) -> bool {
 
 /// What a record is longer than its plain bytes: header, kind and tag (RFC 8446 section 5.2).
 const RECORD_OVERHEAD_BYTES: u64 = 5 + 1 + 16;
+
+/// Room in a pipe for a record: a pipe has a place for each 4 KiB, however little is put there, and a record that was opened
+/// lies in five pages at most.
+const PIPE_RECORD_ROOM_BYTES: usize = 32 * 1024;
