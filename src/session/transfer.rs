@@ -227,7 +227,7 @@ impl Transfer {
             Path::Kernel => Counter::KernelBytes,
         };
         self.core.recorder.borrow_mut().add(path, report.bytes);
-        tracing::debug!(session = self.session, took = ?relay.path(), "bytes have stopped");
+        tracing::debug!(session = self.session, went = ?relay.path(), "bytes have stopped");
         let (source, sink) = relay.into_legs();
         self.source_ended = Some(clock::now());
         self.flowed = Some(report.bytes);

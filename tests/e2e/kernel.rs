@@ -32,9 +32,8 @@ fn rude(scene: &Scene) -> Rude {
 /// What the log calls the path of every stream so far.
 fn paths(gate: &Gate) -> Vec<String> {
     let log = gate.log();
-    let ended = log.split("\"took\":\"").skip(1);
-    ended
-        .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
+    let went = log.split("\"went\":\"").skip(1);
+    went.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
         .collect()
 }
 
