@@ -138,6 +138,7 @@ impl Dialog {
     }
 
     pub(super) fn unsolicited(&mut self, turn: &mut Turn, line: &ReplyLine) {
+        self.backend.is_astray = !line.last;
         if !line.last {
             return;
         }

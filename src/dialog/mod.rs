@@ -239,6 +239,7 @@ impl Dialog {
 
     fn hear_reply(&mut self, turn: &mut Turn, line: ReplyLine) {
         match self.work {
+            _ if self.backend.is_astray => self.unsolicited(turn, &line),
             Work::Reaching(_) => self.reaching_replied(turn, &line),
             Work::ClearingBackend(step) => self.clearing_replied(turn, step, &line),
             Work::Forwarding(verb) => self.forwarded_replied(turn, verb, &line),

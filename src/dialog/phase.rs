@@ -124,6 +124,8 @@ pub(super) struct Backend {
     pub(super) refuses_epsv: bool,
     /// Replies that belonged to no command, since the client's last one.
     pub(super) unsolicited: u32,
+    /// The reply whose lines are coming belongs to no command, whatever is asked before its last one.
+    pub(super) is_astray: bool,
 }
 
 impl Default for Backend {
@@ -137,6 +139,7 @@ impl Default for Backend {
             protection: Some(Protection::Clear),
             refuses_epsv: false,
             unsolicited: 0,
+            is_astray: false,
         }
     }
 }

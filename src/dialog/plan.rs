@@ -198,6 +198,9 @@ impl Dialog {
         let Work::Planning(planning) = &self.work else {
             return;
         };
+        if matches!(planning.step, Step::Listen | Step::Done) {
+            return self.unsolicited(turn, line);
+        }
         if !line.last || line.code.class() == Class::Preliminary {
             return;
         }
@@ -240,7 +243,7 @@ impl Dialog {
             Step::Epsv | Step::Pasv => self.planned(turn, Err("the server opens no data port")),
             Step::Active if is_done => self.planned(turn, Ok(Target::Awaited)),
             Step::Active => self.planned(turn, Err("the server refuses active mode")),
-            Step::Listen | Step::Done => self.unsolicited(turn, line),
+            Step::Listen | Step::Done => {}
         }
     }
 

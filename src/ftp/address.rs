@@ -52,7 +52,7 @@ pub fn read_epsv_reply(text: &[u8]) -> Option<u16> {
     let port = fields.nth(3)?;
     // What follows the port must be the closing delimiter, not the end of a cut-off line.
     fields.next()?;
-    number(port)
+    number(port).filter(|port| *port != 0)
 }
 
 /// The 227 reply (RFC 959 section 4.1.2); the address in parentheses, as most clients look for them.
@@ -178,6 +178,7 @@ mod tests {
         for broken in [
             &b"ok |||6446|"[..],
             b"(|||70000|)",
+            b"(|||0|)",
             b"(||||)",
             b"(|||6446",
             b"(",

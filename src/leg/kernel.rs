@@ -49,7 +49,7 @@ impl Leg {
             if missing == 0 {
                 return Poll::Ready(Ok(None));
             }
-            if ready!(tls.poll_take(&mut self.stream, cx, missing))?.0 == 0 {
+            if ready!(tls.poll_take(&mut self.stream, cx, missing))? == 0 {
                 return Poll::Ready(Err(Fault::CutOff));
             }
         }

@@ -33,7 +33,7 @@ impl Ends {
 
 /// What a header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Header {
+pub enum Header {
     /// Somebody's connection, passed on.
     Relayed(Ends),
     /// The proxy's own (LOCAL: a health check), or one whose ends it cannot name (UNKNOWN): what the socket says counts.
@@ -42,7 +42,7 @@ pub(super) enum Header {
 
 /// How far the bytes so far go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Parsed {
+pub enum Parsed {
     /// At least so many bytes more belong to the header.
     Wants(usize),
     /// All of it is there: the first so many bytes.
@@ -54,7 +54,7 @@ pub(super) enum Parsed {
 ///
 /// # Errors
 /// Why this is not, and cannot become, a header.
-pub(super) fn read(bytes: &[u8]) -> Result<Parsed, &'static str> {
+pub fn read(bytes: &[u8]) -> Result<Parsed, &'static str> {
     let begins = |word: &[u8]| word.iter().zip(bytes).all(|(one, other)| one == other);
     if begins(V2_SIGNATURE) {
         read_v2(bytes)

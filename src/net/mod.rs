@@ -20,11 +20,14 @@ mod stream;
 pub use alarm::Alarm;
 pub use buffer::Buffer;
 pub use dial::Dial;
-pub use header::{Ends, HeaderFacts, HeaderTls, proxy_header_v1, proxy_header_v2};
+pub use header::{
+    Ends, Header as ProxyHeader, HeaderFacts, HeaderTls, Parsed as ParsedHeader, proxy_header_v1,
+    proxy_header_v2, read as read_proxy_header,
+};
 pub use introduction::Introduction;
 pub use listen::Listener;
 pub use look::{Look, look};
-pub use pool::is_ample;
+pub use pool::{is_ample, lent_and_kept};
 pub use ports::{PortLease, PortRange, open_passive};
 pub use stream::{Opened, Stream};
 

@@ -182,6 +182,7 @@ impl Session {
                 self.card.backend.set(Some(peer));
                 self.backend = Backend::There(Box::new(There {
                     member: reached.member,
+                    _hold: reached.hold,
                     leg: reached.leg,
                     securing: false,
                     lost: false,

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod cpus;
 pub mod ktls;
 pub mod pipe;
+pub mod process;
 pub mod rlimits;
 pub mod schedstat;
 pub mod sockopt;

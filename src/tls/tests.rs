@@ -346,7 +346,7 @@ fn a_thousand_uploads_resume_a_backend_that_gives_no_more_tickets() {
         assert_eq!(
             renewals,
             if thirteen {
-                1000 - limits::CONTROL_TICKETS
+                1000 - limits::CONTROL_TICKETS.min(limits::BACKEND_TICKETS_KEPT_MAX)
             } else {
                 0
             }

@@ -6,7 +6,7 @@ use sluicegate::dialog::Side::{Backend, Client};
 use sluicegate::dialog::{DataNews, End, FromClient, Loss, Note};
 use sluicegate::ftp::occasion;
 
-use crate::script::{Script, rules};
+use crate::script::{Script, clear, rules};
 
 #[test]
 fn a_refusal_is_passed_on_although_the_data_port_was_refused_first() {
@@ -408,4 +408,24 @@ fn a_drain_waits_for_the_transfer() {
         "B QUIT",
         "close",
     ]);
+}
+
+/// Found by fuzzing: the rest of a reply that nobody asked for went to whoever asked next.
+#[test]
+fn what_began_astray_ends_astray() {
+    let mut script = Script::ready_clear(clear());
+    script.backend("211-Did you know").gives(&[]);
+    script.client("SIZE a").gives(&["B SIZE a"]);
+    script.backend("213 7").gives(&[]);
+    script.backend("211 that").gives(&[]);
+    assert!(script.noted(&Note::Unsolicited(occasion::FEATURES)));
+    script.backend("213 8").gives(&["C 213 8"]);
+    // The same while only the client's port is still to come.
+    script.client("EPSV").gives(&["listen", "B EPSV"]);
+    script.backend("229 Here (|||4711|)").gives(&[]);
+    script.backend("211-Or this").gives(&[]);
+    script.passive().gives(&["C 229"]);
+    script.client("SIZE a").gives(&["B SIZE a"]);
+    script.backend("211 that").gives(&[]);
+    script.backend("213 8").gives(&["C 213 8"]);
 }

@@ -1,14 +1,9 @@
 //! A stream whose TLS records the kernel opens, or seals: what differs in waiting, in reading and in ending.
 
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
-use std::pin::Pin;
+use std::os::fd::AsFd as _;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-
-use futures_lite::io::AsyncRead as _;
-use glommio::net::TcpStream;
-use socket2::SockRef;
 
 use super::Stream;
 use crate::limits::UNSENT_LOOK;
@@ -20,11 +15,8 @@ use crate::sys::{clock, sockopt, splice};
 /// What a stream has where the kernel has taken over a direction of its TLS.
 #[derive(Default)]
 pub(super) struct Kernel {
-    opens: bool,
     seals: Option<Sealing>,
-    /// A duplicate of the descriptor on which the ring polls; see `poll_readable`.
-    watch: Option<TcpStream>,
-    /// When to look again whether there is room, or nothing left: no event tells it.
+    /// When to look again whether nothing is held back: no event tells it.
     look: Alarm,
 }
 
@@ -53,27 +45,6 @@ pub enum Opened {
 }
 
 impl Kernel {
-    pub(super) const fn opens(&self) -> bool {
-        self.opens
-    }
-
-    /// As `Stream::poll_readable`. A read of no bytes returns at once from such a socket, whatever there is; but a *new*
-    /// stream of glommio arms a poll, as for listeners: one dup and one close for each wait.
-    pub(super) fn poll_readable(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
-        let watch = match &mut self.watch {
-            Some(watch) => watch,
-            empty => empty.insert(sockopt::adopt(socket.try_clone_to_owned()?)),
-        };
-        // What it says of an error is said again by the reads to come.
-        let _told_by_reads = ready!(Pin::new(watch).poll_read(cx, &mut []));
-        self.watch = None;
-        Poll::Ready(Ok(0))
-    }
-
     /// Asks for another look a little later.
     fn look_later(&mut self, cx: &mut Context<'_>) {
         let now = clock::now();
@@ -103,8 +74,7 @@ impl Stream {
     /// # Errors
     /// When it will not: everything is as it was.
     pub fn open_by_kernel(&mut self, key: &RecordKey<'_>) -> io::Result<()> {
-        self.hand_over(Half::Opening, key)?.opens = true;
-        Ok(())
+        self.hand_over(Half::Opening, key).map(|_| ())
     }
 
     /// Has the kernel seal what is written from here on: nothing of an earlier record is to be written any more.
@@ -124,7 +94,7 @@ impl Stream {
 
     fn hand_over(&mut self, half: Half, key: &RecordKey<'_>) -> io::Result<&mut Kernel> {
         let kernel = self.kernel.as_mut().ok_or(io::ErrorKind::Unsupported)?;
-        ktls::install(self.inner.as_fd(), half, key)?;
+        ktls::install(self.socket.as_fd(), half, key)?;
         Ok(kernel)
     }
 
@@ -138,16 +108,10 @@ impl Stream {
         cx: &mut Context<'_>,
         pipe: &mut Pipe,
     ) -> Poll<io::Result<Option<usize>>> {
-        let mut is_readable = false;
         let first = loop {
-            if self.waiting {
-                ready!(self.poll_readable(cx))?;
-                is_readable = true;
-            }
-            match splice::draw(self.inner.as_fd(), pipe) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !is_readable => {
-                    self.waiting = true;
-                }
+            ready!(self.poll_told(cx));
+            match splice::draw(self.socket.as_fd(), pipe) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_anew(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 drawn => break drawn,
             }
@@ -161,7 +125,7 @@ impl Stream {
         // Each call brings one record, in a few pieces. A pipe without room for all of them would lose the rest, as kernels
         // of 2022 and 2023 forget what did not fit.
         for _ in 1..pipe.capacity() / PIPE_RECORD_ROOM_BYTES {
-            match splice::draw_more(self.inner.as_fd(), pipe) {
+            match splice::draw_more(self.socket.as_fd(), pipe) {
                 Ok(1..) => {}
                 Err(error) if !is_for_receive(&error) => {
                     // It is told once: the reads to come tell it again, when these bytes are done with.
@@ -185,23 +149,21 @@ impl Stream {
         max: usize,
     ) -> Poll<io::Result<Opened>> {
         loop {
-            if self.waiting {
-                ready!(self.poll_readable(cx))?;
-            }
-            match ktls::receive(self.inner.as_fd(), into, max) {
+            ready!(self.poll_told(cx));
+            match ktls::receive(self.socket.as_fd(), into, max) {
                 Ok(Received::Record(kind, bytes)) => {
                     return Poll::Ready(Ok(Opened::Record(kind, bytes)));
                 }
                 Ok(Received::Fin) => {
                     self.judge_read(Ok(0))?;
-                    let is_amid_record = sockopt::unread(self.inner.as_fd())? > 0;
+                    let is_amid_record = sockopt::unread(self.socket.as_fd())? > 0;
                     return Poll::Ready(Ok(Opened::Fin { is_amid_record }));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.waiting = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_anew(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Not kept: the kernel says it again. It would also refuse to tell the peer, unless this is taken from it.
                 Err(error) if is_about_records(&error) => {
-                    SockRef::from(&self.inner).take_error()?;
+                    self.socket.take_error()?;
                     return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
                 }
                 Err(error) => return Poll::Ready(Err(self.keep(error))),
@@ -222,19 +184,17 @@ impl Stream {
         if let Some(kind) = self.broken {
             return Poll::Ready(Err(kind.into()));
         }
-        match (
-            ktls::send(self.inner.as_fd(), kind, content),
-            &mut self.kernel,
-        ) {
-            (Ok(()), _) => {
-                self.wrote(content.len());
-                Poll::Ready(Ok(()))
+        loop {
+            ready!(self.poll_room(cx));
+            match ktls::send(self.socket.as_fd(), kind, content) {
+                Ok(()) => {
+                    self.wrote(content.len());
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.full = true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(self.keep(error))),
             }
-            (Err(error), Some(kernel)) if error.kind() == io::ErrorKind::WouldBlock => {
-                kernel.look_later(cx);
-                Poll::Pending
-            }
-            (Err(error), _) => Poll::Ready(Err(self.keep(error))),
         }
     }
 
@@ -244,7 +204,7 @@ impl Stream {
     /// # Errors
     /// When the connection is gone.
     pub fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let socket = self.inner.as_fd();
+        let socket = self.socket.as_fd();
         let Some(kernel) = &mut self.kernel else {
             return Poll::Ready(Ok(()));
         };
@@ -289,9 +249,7 @@ impl Stream {
     /// done so. The reset leaves when the descriptor is closed, and the ring has let go of it.
     pub(super) fn reset_at_close(&self) {
         // A refusal means that the connection was dead already.
-        SockRef::from(&self.inner)
-            .set_linger(Some(Duration::ZERO))
-            .ok();
+        self.socket.set_linger(Some(Duration::ZERO)).ok();
     }
 }
 
