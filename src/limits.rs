@@ -186,6 +186,9 @@ pub const PIPES_PER_SHARD_MAX: usize = 32;
 /// Bytes taken out of a pipe to wait with for room in a socket, which comes in much larger pieces.
 pub const SPLICE_WAIT_BYTES: usize = 4 * 1024;
 
+/// Bytes of a stream that go through the process before the kernel takes over its TLS: small files need not pay for that.
+pub const KERNEL_TLS_AFTER_BYTES: usize = 256 * 1024;
+
 /// Bytes read and dropped while waiting for a peer's end after ours: tickets and alerts, not a second file.
 pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 
