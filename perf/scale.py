@@ -21,7 +21,9 @@ CGROUP = pathlib.Path("/sys/fs/cgroup/cpu")
 # Each core of the gate may use a quarter of a CPU where load and backend need the rest of all there are.
 PERIOD_US, QUOTA_US = 20_000, 5_000
 # Units a second on one core: a load that one core holds easily, and at which it does not sleep between any two units.
-KINDS = {"NOOP": ("noop", 4000), "empty RETR": ("empty", 500)}
+KINDS = {"NOOP": ("noop", 4000), "empty RETR": ("empty", 300)}
+# A unit that begins so much later than it should tells of a machine that does not hold the rate.
+LATE_US = 200_000
 
 
 class Bench:
@@ -62,10 +64,14 @@ class Gate:
         arguments = self.bench.arguments
         figures = measure.load(arguments, self.setting, flags, self.port, "ftp", "1.3", self.process.pid,
                                cores=self.load_core, **more)
-        if figures and figures["good"]:
-            return figures
-        self.bench.fail(what, figures)
-        return None
+        if not figures or not figures["good"]:
+            self.bench.fail(what, figures)
+            return None
+        late = figures["phases"].get("late", {}).get("p99_us", 0)
+        if late > LATE_US:
+            # What waits begins all at once: the figure then is one of as many transfers at the same time as there are sessions.
+            self.bench.notes.append(f"{what}, {' '.join(flags)}: the rate was not held, units began up to {late / 1e6:.1f} s late")
+        return figures
 
     def start(self, file, *flags, seconds, before=()):
         """A load beside others; `file` will have its figures."""
@@ -179,7 +185,7 @@ def sessions(bench):
     gate = bench.gate("many", bench.arguments.proxy_core, sessions=most + 100)
     records = []
     for unit, (scenario, rate) in KINDS.items():
-        found = record(f"{unit}: CPU at {rate:,} a second, by sessions", "us", names)
+        found = record(f"{unit}: CPU at {rate:,} a second, by sessions that take turns", "us", names)
         for number in range(bench.rounds):
             for many in turns(counts, number):
                 measure.say(f"sessions: round {number + 1} of {bench.rounds}: {unit}, {many:,}")
@@ -202,13 +208,13 @@ def idle(bench):
         bench.notes.append(f"{wanted:,} idle sessions: {descriptor_limit():,} descriptors a process make that {gates} gates "
                            f"of {each:,}, each with a backend and a load of its own")
     group = [bench.gate(f"idle-{number}", bench.arguments.proxy_core, sessions=each + 100) for number in range(gates)]
-    cost = record("empty RETR: CPU at 300 a second, by idle sessions beside", "us", ["0", f"{wanted:,}"])
-    middle = record("empty RETR: median of latency, by idle sessions beside", "us", ["0", f"{wanted:,}"])
+    cost = record("empty RETR: CPU at 200 a second, by idle sessions beside", "us", ["0", f"{wanted:,}"])
+    middle = record("empty RETR: median of latency at 200 a second, by idle sessions beside", "us", ["0", f"{wanted:,}"])
 
     def transfers(name):
         for number in range(bench.rounds):
             measure.say(f"idle: round {number + 1} of {bench.rounds}: transfers beside {name}")
-            figures = group[0].run(cost["name"], "empty", "--concurrency", "8", "--rate", "300")
+            figures = group[0].run(cost["name"], "empty", "--concurrency", "8", "--rate", "200")
             add(cost, name, figures and figures["cpu_us_per_unit"])
             add(middle, name, figures and figures["phases"]["unit"]["p50_us"])
 

@@ -5,10 +5,12 @@
 
 use core::time::Duration;
 
+mod admin;
 mod journal;
 mod machine;
 mod rig;
 
+pub use admin::*;
 pub use journal::*;
 pub use machine::*;
 pub use rig::*;
@@ -159,11 +161,9 @@ pub const RELAY_TURN_BYTES: usize = 1024 * 1024;
 /// What a read costs beside its bytes, in bytes: a source that sends crumbs must not make its turns longer.
 pub const RELAY_READ_BYTES: usize = 16 * 1024;
 
-/// glommio's preemption timer: how long a core that always has something to do goes on before it looks for new events. Who
-/// always has looks after every turn ([`crate::net::Look`]), so that this is for what nobody has thought of. It must be
-/// longer than a busy machine ever holds a thread up: a core for which it passes before its first task is run goes to sleep
-/// with all of them (docs/decisions/0034-looks.md).
-pub const CORE_HOLD_MAX: Duration = Duration::from_secs(1);
+/// glommio's preemption timer: how long a core that always has something to do goes on before it looks for new events. One
+/// that does is asked of the clock and of no timer, so it is short: a neighbour's event waits for one long turn, not for two.
+pub const CORE_HOLD_MAX: Duration = Duration::from_millis(1);
 
 /// Memory of the buffers that one core has lent to its streams, beyond which none of them gets a larger one: peers that
 /// do not take what was read for them hold buffers for as long as they like.
@@ -248,33 +248,6 @@ pub const NAMES_LOOKUP_PERIOD: Duration = Duration::from_secs(60);
 pub const LOG_LINES_MAX: usize = 16 * 1024;
 
 // The admin server.
-
-/// Readers at once: a Prometheus, some pages, some hands; more wait in the socket's queue.
-pub const ADMIN_CONNECTIONS_MAX: usize = 32;
-
-/// Shortest token: what is made of sixteen random bytes is longer, and nobody remembers it.
-pub const ADMIN_TOKEN_BYTES_MIN: usize = 16;
-
-/// Longest token: it must fit into the head of a request with everything else.
-pub const ADMIN_TOKEN_BYTES_MAX: usize = 1024;
-
-/// The TLS handshake of a reader: whoever is no reader holds a place among them for so long.
-pub const ADMIN_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The head of one request. Ours are a few hundred bytes; a browser's cookies for other ports of this host may come along.
-pub const ADMIN_HEADER_BYTES_MAX: usize = 16 * 1024;
-
-/// From the first byte of a request to the end of its head.
-pub const ADMIN_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// One connection in all: a page that polls comes back, a reader that does not read is cut off.
-pub const ADMIN_CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// How long the shards may take to answer a question: a core that runs answers within a turn.
-pub const ADMIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Sessions in one answer; the next page begins behind the last.
-pub const ADMIN_SESSIONS_PER_PAGE_MAX: usize = 1000;
 
 /// How often `sluicegate top` asks, as the live page does.
 pub const TOP_PERIOD: Duration = Duration::from_secs(1);
