@@ -73,14 +73,34 @@ class Gate:
             self.bench.notes.append(f"{what}, {' '.join(flags)}: the rate was not held, units began up to {late / 1e6:.1f} s late")
         return figures
 
-    def start(self, file, *flags, seconds, before=()):
-        """A load beside others; `file` will have its figures."""
-        command = measure.load_command(self.bench.arguments, self.setting, flags, self.port, file, "ftp", "1.3",
-                                       self.process.pid, seconds, cores=self.load_core)
-        return subprocess.Popen([*before, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def start(self, *flags, seconds, port=None):
+        """A load beside others."""
+        return Beside(self, flags, port or self.port, seconds)
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+class Beside:
+    """A load that runs while something else is measured."""
+
+    def __init__(self, gate, flags, port, seconds):
+        self.bench, self.file = gate.bench, gate.bench.work / f"beside-{len(gate.bench.running)}.json"
+        self.file.unlink(missing_ok=True)
+        command = measure.load_command(gate.bench.arguments, gate.setting, flags, port, self.file, "ftp", "1.3",
+                                       gate.process.pid, seconds, cores=gate.load_core)
+        self.process = peers.Process(self.file.stem, command, gate.load_core, gate.bench.work, [])
+        self.bench.running.append(self.process)
+
+    def figures(self, what, patience):
+        """Its figures at its end; nothing where it failed, and then it is told."""
+        self.process.process.wait(patience)
+        self.bench.running.remove(self.process)
+        figures = json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else None
+        if figures and figures["good"]:
+            return figures
+        self.bench.fail(what, figures)
+        return None
 
 
 def run(arguments, work, running, result):
@@ -220,9 +240,8 @@ def idle(bench):
 
     transfers("0")
     before = kernel_memory()
-    files = [bench.work / f"idle-{number}.json" for number in range(gates)]
     span = bench.rounds * (bench.seconds + 3) + 15
-    loads = [gate.start(file, "idle", "--concurrency", str(each), seconds=span) for gate, file in zip(group, files)]
+    loads = [gate.start("idle", "--concurrency", str(each), seconds=span) for gate in group]
     deadline = time.monotonic() + 30 + wanted / 50
     while any(gate.descriptors() < 2 * each for gate in group) and time.monotonic() < deadline:
         time.sleep(1)
@@ -231,13 +250,7 @@ def idle(bench):
     after = kernel_memory()
     transfers(f"{wanted:,}")
     held = sum(min(each, gate.descriptors() // 2) for gate in group)
-    for load in loads:
-        load.wait(span + 60)
-    figures = [json.loads(file.read_text(encoding="utf-8")) if file.exists() else None for file in files]
-    good = [one for one in figures if one and one["good"]]
-    for one in figures:
-        if one not in good:
-            bench.fail("idle sessions", one)
+    good = [figures for load in loads if (figures := load.figures("idle sessions", span + 60))]
     stayed = min(held, sum(one["links"] for one in good))
     count = record("idle sessions, logged in, both legs in TLS", "held", ["sluicegate"])
     add(count, "sluicegate", stayed)
@@ -305,22 +318,14 @@ def neighbours(bench):
         add(turn, "floor", (floor["copy_s_per_gb"] + floor["aead_s_per_gb"]) * (1 << 20) / 1e3)
         for name in turns(ways, number):
             measure.say(f"neighbours: round {number + 1} of {bench.rounds}: {name}")
-            file = bench.work / "bulk.json"
-            file.unlink(missing_ok=True)
             stream = None
             if ways[name]:
-                command = measure.load_command(bench.arguments, both, ["get", "--concurrency", "1"], ways[name], file, "ftp",
-                                               "1.3", None, bench.seconds + 3)
-                stream = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                stream = gate.start("get", "--concurrency", "1", seconds=bench.seconds + 3, port=ways[name])
                 time.sleep(1)
             figures = gate.run(f"neighbours, {name}", "noop", "--concurrency", "8", "--rate", "500", before=urgent)
             if stream:
-                stream.wait(60)
-                moved = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
-                if not moved or not moved["good"]:
-                    bench.fail(f"neighbours, the stream, {name}", moved)
-                else:
-                    add(speed, name, moved["bytes_per_second"] / 1e9)
+                moved = stream.figures(f"neighbours, the stream, {name}", 60)
+                add(speed, name, moved and moved["bytes_per_second"] / 1e9)
             unit = figures and figures["phases"]["unit"]
             add(tail, name, unit and unit["p99_us"])
             add(middle, name, unit and unit["p50_us"])
