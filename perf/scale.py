@@ -113,8 +113,8 @@ def run(arguments, work, running, result):
         began = time.monotonic()
         try:
             result["scale"] += part(bench)
-        except (peers.Broken, OSError, subprocess.SubprocessError) as why:
-            result["failures"].append(f"{part.__name__}: {why}")
+        except Exception as why:  # Whatever it is, it must not cost the figures of the others.
+            result["failures"].append(f"{part.__name__}: {type(why).__name__}: {why}")
         finally:
             for process in reversed(running[:]):
                 process.stop()
@@ -240,7 +240,8 @@ def idle(bench):
 
     transfers("0")
     before = kernel_memory()
-    span = bench.rounds * (bench.seconds + 3) + 15
+    # They are held from when all of one load are in; other loads may need longer for theirs.
+    span = bench.rounds * (bench.seconds + 3) + 15 + wanted / 1000
     loads = [gate.start("idle", "--concurrency", str(each), seconds=span) for gate in group]
     deadline = time.monotonic() + 30 + wanted / 50
     while any(gate.descriptors() < 2 * each for gate in group) and time.monotonic() < deadline:
