@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::io::AsyncWrite;
 use glommio::net::TcpStream;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::Stream;
 use crate::sys::sockopt::{self, Lender};
@@ -55,6 +55,18 @@ impl Dial {
         outcome?;
         let inner = inner.ok_or(io::ErrorKind::NotConnected)?;
         Poll::Ready(Stream::from_connected(inner, self.peer))
+    }
+
+    /// Whether the peer has been there by now, whatever the ring has told of it so far; it may have gone again.
+    #[must_use]
+    pub fn has_met(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        self.inner.as_ref().is_some_and(|inner| {
+            let socket = SockRef::from(inner);
+            let error = socket.take_error().ok().flatten();
+            socket.peer_addr().is_ok()
+                || error.is_some_and(|error| matches!(error.kind(), ConnectionReset | BrokenPipe))
+        })
     }
 
     /// Where to.

@@ -94,6 +94,21 @@ impl Listener {
         }
     }
 
+    /// A connection that waits already, whatever the ring has told of it so far.
+    pub fn take_waiting(&mut self) -> Option<Stream> {
+        loop {
+            match sockopt::accept(self.socket.as_fd()) {
+                Accept::Connection(fd, peer) => {
+                    if let Ok(stream) = Stream::adopt(fd, peer) {
+                        return Some(stream);
+                    }
+                }
+                Accept::Gone => {}
+                Accept::Empty | Accept::Exhausted(_) | Accept::Broken(_) => return None,
+            }
+        }
+    }
+
     /// Where it listens; the port is known here even when 0 was asked for.
     #[must_use]
     pub const fn local(&self) -> SocketAddr {

@@ -1,6 +1,7 @@
 //! One TCP connection: read, write, half-close, reset.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
@@ -213,6 +214,16 @@ impl Stream {
     /// When the connection is gone.
     pub fn unsent(&self) -> io::Result<usize> {
         sockopt::unsent(self.inner.as_fd())
+    }
+
+    /// Whether bytes wait in the kernel, whatever the ring has told of them so far.
+    #[must_use]
+    pub fn holds_bytes(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        // The socket does not block; an end and an error are no bytes.
+        SockRef::from(&self.inner)
+            .peek(&mut byte)
+            .is_ok_and(|got| got > 0)
     }
 
     /// Whether the last read found nothing, so that a buffer is better taken after `poll_readable`.
