@@ -105,9 +105,9 @@ pub const DATA_TICKETS: usize = 2;
 /// Sessions remembered for one client's resumption beside those of its control connection, which are never dropped.
 pub const CLIENT_TICKETS_KEPT_MAX: usize = 32;
 
-/// Tickets of a backend kept for its data connections: one is used at a time, the newest, and the last one can be renewed.
-/// Each has the backend's chain of certificates in it.
-pub const BACKEND_TICKETS_KEPT_MAX: usize = 2;
+/// Tickets of a backend kept for its data connections: one is used at a time, the newest, and connections that end amid
+/// their handshake use up some. Each has the backend's chain of certificates in it, so they are few.
+pub const BACKEND_TICKETS_KEPT_MAX: usize = 4;
 
 /// Longest ticket kept for another use: servers send some hundred bytes, with a client's certificates in it some thousand.
 pub const TICKET_RENEWED_BYTES_MAX: usize = 16 * 1024;
