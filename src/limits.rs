@@ -123,8 +123,8 @@ pub const FRUITLESS_RECORDS_MAX: u32 = 32;
 /// Turns to get the alert out of rustls after a fatal error: it queues one, so more would be its defect, not our loop.
 pub const ALERT_TURNS_MAX: usize = 8;
 
-/// What the stack takes of a private leg that has been silent, before memory is taken for more: a flight of a handshake, a line,
-/// or a small file with the tickets before it and the end behind it.
+/// What is read of a private leg before memory is taken for more: a flight of a handshake, a line, or a small file with the
+/// tickets before it and the end behind it.
 pub const LITTLE_READ_BYTES: usize = 8 * 1024;
 
 /// Records without application data (tickets, key updates, empty ones) read in one turn before the core goes on.

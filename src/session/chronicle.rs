@@ -40,7 +40,7 @@ struct Draft {
 #[derive(Clone)]
 pub(super) struct LegFacts {
     peer: SocketAddr,
-    tls: Option<TlsFacts>,
+    pub(super) tls: Option<TlsFacts>,
 }
 
 impl LegFacts {
