@@ -270,6 +270,21 @@ pub const NAMES_LOOKUP_PERIOD: Duration = Duration::from_secs(60);
 /// Log lines waiting for the disk or the journal; beyond it lines are dropped and counted, never waited for.
 pub const LOG_LINES_MAX: usize = 16 * 1024;
 
+// The admin server.
+
+/// How often `sluicegate top` asks, as the live page does.
+pub const TOP_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long it waits for an answer: longer than the gate waits for its cores.
+pub const TOP_PATIENCE: Duration = Duration::from_secs(4);
+const _: () = assert!(TOP_PATIENCE.as_millis() > ADMIN_ANSWER_TIMEOUT.as_millis());
+
+/// How long a key may wait before the screen is drawn again.
+pub const TOP_KEYS_PAUSE: Duration = Duration::from_millis(100);
+
+/// The largest answer it takes: some kilobytes for each core.
+pub const TOP_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 // --- measuring -----------------------------------------------------------------------------------------------
 
 /// Shortest time a histogram tells from zero: a reply within one core takes tens of microseconds.

@@ -30,6 +30,8 @@ pub struct Prepared {
     pub admin_tls: Option<Arc<rustls::ServerConfig>>,
     /// The text it was read from.
     pub text: String,
+    /// When it was read.
+    pub read: SystemTime,
 }
 
 /// What readers of the admin server must show; it is never shown itself.
@@ -85,6 +87,7 @@ pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
     let admin_tls = admin_tls.map(|tls| readers::server(tls, now)).transpose();
     match (admin_token, admin_tls.map_err(&mut keep)) {
         (Ok(admin_token), Ok(admin_tls)) if complaints.is_empty() => Ok(Prepared {
+            read: now,
             config,
             listeners,
             pools,

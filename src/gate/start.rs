@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::SystemTime;
 
+use aws_lc_rs::digest;
 use glommio::{LocalExecutorBuilder, Placement};
 
 use super::check::Prepared;
@@ -167,6 +168,8 @@ fn open_office(bound: admin::Bound, running: &Running, prepared: &Prepared) -> R
                 .collect(),
             // It has been read already, so it can be read.
             written: toml::from_str(&prepared.text).unwrap_or_default(),
+            config_sha256: sha256(&prepared.text),
+            config_read: prepared.read,
             log_lines_dropped: Box::new(|| logging::dropped_lines() as u64),
             // Full or closed: then the process is ending already.
             stop: Box::new(move || drop(news.try_send(News::Stop))),
@@ -174,6 +177,16 @@ fn open_office(bound: admin::Bound, running: &Running, prepared: &Prepared) -> R
     };
     let told = |error| Fault::Machine(format!("the admin server did not start: {error}"));
     admin::start(bound, prepared.admin_tls.clone(), Arc::new(office)).map_err(told)
+}
+
+/// As `sha256sum` prints it of the file.
+fn sha256(text: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// A gate that still runs, or one that was started by mistake, must not share its clients with this one unnoticed.

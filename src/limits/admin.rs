@@ -1,4 +1,4 @@
-//! Bounds of the admin server, and of `top`, which asks it.
+//! Bounds of the admin server: of what a reader may hold, and of what a core may be asked at once.
 
 use core::time::Duration;
 
@@ -29,15 +29,8 @@ pub const ADMIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Sessions in one answer; the next page begins behind the last.
 pub const ADMIN_SESSIONS_PER_PAGE_MAX: usize = 1000;
 
-/// How often `sluicegate top` asks, as the live page does.
-pub const TOP_PERIOD: Duration = Duration::from_secs(1);
+/// Sessions that a core describes in one answer; a page of more is asked for in pieces, and the core serves between them. Each
+/// takes a microsecond at most: a core is kept for less than the 100 that a scrape may cost it.
+pub const ADMIN_SESSIONS_PER_ANSWER_MAX: usize = 50;
 
-/// How long it waits for an answer: longer than the gate waits for its cores.
-pub const TOP_PATIENCE: Duration = Duration::from_secs(4);
-const _: () = assert!(TOP_PATIENCE.as_millis() > ADMIN_ANSWER_TIMEOUT.as_millis());
-
-/// How long a key may wait before the screen is drawn again.
-pub const TOP_KEYS_PAUSE: Duration = Duration::from_millis(100);
-
-/// The largest answer it takes: some kilobytes for each core.
-pub const TOP_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+const _: () = assert!(ADMIN_SESSIONS_PER_ANSWER_MAX <= ADMIN_SESSIONS_PER_PAGE_MAX);

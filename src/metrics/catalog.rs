@@ -32,6 +32,15 @@ macro_rules! catalog {
                 }
             }
 
+            /// Name and labels, as Prometheus writes them.
+            pub fn series(self) -> String {
+                let labels = self.labels().iter().map(|(key, value)| format!("{key}=\"{value}\""));
+                match labels.collect::<Vec<_>>().join(",") {
+                    none if none.is_empty() => self.name().to_owned(),
+                    labels => format!("{}{{{labels}}}", self.name()),
+                }
+            }
+
             /// What it counts, in one sentence.
             pub fn help(self) -> &'static str {
                 match self {
@@ -112,18 +121,7 @@ catalog! {
         BackendEndAborted, "sluicegate_data_ends_total", [leg = "backend", end = "aborted"], "Data connections of backends given up by the gate: ABOR, a policy, the end of the session.";
         EmptyUnfinished, "sluicegate_empty_completions_total", [cause = "unfinished"], "Empty downloads completed for the client; the data connection of the backend: ended without close_notify.";
         EmptyBare, "sluicegate_empty_completions_total", [cause = "bare"], "Empty downloads completed for the client; the data connection of the backend: closed before any byte of a handshake.";
-        EmptyReset, "sluicegate_empty_completions_total", [cause = "reset"], "Empty downloads completed for the client; the data connection of the backend: reset, or broken by a record that does not verify.";
         EmptyRefused, "sluicegate_empty_completions_total", [cause = "refused"], "Empty downloads completed for the client; the data connection of the backend: never there.";
-        EmptyNotTaken, "sluicegate_empty_completions_total", [cause = "not_taken"], "Empty downloads completed for the client; the data connection of the backend: one that the gate could not take.";
-        EmptyHandshakeFailed, "sluicegate_empty_completions_total", [cause = "handshake_failed"], "Empty downloads completed for the client; the data connection of the backend: whose TLS began and failed.";
-        EmptyNotResumed, "sluicegate_empty_completions_total", [cause = "not_resumed"], "Empty downloads completed for the client; the data connection of the backend: refused because they did not resume.";
-        EmptyOtherCertificate, "sluicegate_empty_completions_total", [cause = "other_certificate"], "Empty downloads completed for the client; the data connection of the backend: refused for another certificate.";
-        EmptyConnectTimeout, "sluicegate_empty_completions_total", [cause = "connect_timeout"], "Empty downloads completed for the client; the data connection of the backend: not there in time.";
-        EmptyHandshakeTimeout, "sluicegate_empty_completions_total", [cause = "handshake_timeout"], "Empty downloads completed for the client; the data connection of the backend: whose handshake took too long.";
-        EmptyFirstByteTimeout, "sluicegate_empty_completions_total", [cause = "first_byte_timeout"], "Empty downloads completed for the client; the data connection of the backend: without a byte in time.";
-        EmptyStallTimeout, "sluicegate_empty_completions_total", [cause = "stall_timeout"], "Empty downloads completed for the client; the data connection of the backend: on which nothing moved for too long.";
-        EmptyCompletionTimeout, "sluicegate_empty_completions_total", [cause = "completion_timeout"], "Empty downloads completed for the client; the data connection of the backend: that did not end in time.";
-        EmptyAborted, "sluicegate_empty_completions_total", [cause = "aborted"], "Empty downloads completed for the client; the data connection of the backend: given up by the gate: ABOR, a policy, the end of the session.";
         StreamsCompleted, "sluicegate_streams_total", [outcome = "completed"], "Streams that both sides have ended properly.";
         StreamsUnfinished, "sluicegate_streams_total", [outcome = "unfinished"], "Streams that a side has ended without close_notify.";
         StreamsBroken, "sluicegate_streams_total", [outcome = "broken"], "Streams broken by a reset or by a fault of TLS.";
@@ -241,8 +239,20 @@ catalog! {
         Backends, "sluicegate_backends", [], "Members of a pool.";
         BackendsResting, "sluicegate_backends_resting", [], "Members of a pool that some core could not reach lately, and tries behind the others.";
         AuditFailing, "sluicegate_audit_failing", [], "Whether the audit journal could not be written the last time: 1, else 0.";
-        StartTime, "sluicegate_start_time_seconds", [], "When the gate was started, in seconds since 1970.";
+        BuffersLent, "sluicegate_buffers_lent_bytes", [], "Bytes of buffers that streams hold.";
+        BuffersKept, "sluicegate_buffers_kept_bytes", [], "Bytes of buffers that are kept for the next streams.";
+        PipesLent, "sluicegate_pipes_lent", [], "Pipes with bytes of clear streams in them.";
+        PipesIdle, "sluicegate_pipes_idle", [], "Pipes that wait for bytes of clear streams.";
+        PipeBytes, "sluicegate_pipes_bytes", [], "What all pipes can hold together, lent and idle.";
         Build, "sluicegate_build_info", [], "Always 1; the version is in the label.";
+        Config, "sluicegate_config_info", [], "Always 1; the SHA-256 of the configuration's file as it was read is in the label.";
+        ConfigGood, "sluicegate_config_last_reload_successful", [], "Whether the configuration was good when it was last read: 1, else 0. There is no reload yet: the start counts as one.";
+        ConfigRead, "sluicegate_config_last_reload_success_timestamp_seconds", [], "When the configuration was last read and found good, in seconds since 1970.";
+        ProcessStart, "process_start_time_seconds", [], "When the gate was started, in seconds since 1970.";
+        ProcessResident, "process_resident_memory_bytes", [], "Bytes of the process in memory.";
+        ProcessVirtual, "process_virtual_memory_bytes", [], "Bytes of the process's address space.";
+        ProcessDescriptors, "process_open_fds", [], "Descriptors that the process has open.";
+        ProcessDescriptorsMax, "process_max_fds", [], "Most descriptors that the process may have.";
     }
 }
 
@@ -251,10 +261,12 @@ catalog! {
     Reading {
         CoreRun, "sluicegate_core_run_seconds_total", [], "Time that the threads of the cores have run on a CPU (/proc/self/task/TID/schedstat).";
         CoreDelay, "sluicegate_core_run_delay_seconds_total", [], "Time that the threads of the cores have waited for a CPU although they could have run (/proc/self/task/TID/schedstat).";
+        ConnectFailures, "sluicegate_backend_connect_failures_total", [], "Attempts to reach a member of a pool that failed.";
         LogLinesDropped, "sluicegate_log_lines_dropped_total", [], "Lines of the log dropped because they came faster than they could be written.";
         AuditWritten, "sluicegate_audit_records_written_total", [], "Lines of the audit journal written.";
         AuditDropped, "sluicegate_audit_records_dropped_total", [], "Records of the audit journal dropped because its queue was full.";
         AuditLost, "sluicegate_audit_records_lost_total", [], "Records of the audit journal lost because its file could not be written.";
+        ProcessCpu, "process_cpu_seconds_total", [], "Time that the process has run on CPUs, in user and kernel mode.";
     }
 }
 
@@ -374,6 +386,11 @@ mod tests {
     #[test]
     fn variants_are_found_by_what_sets_them_apart() {
         let first = Counter::ClientEndClean;
+        assert_eq!(
+            first.series(),
+            "sluicegate_data_ends_total{leg=\"client\",end=\"clean\"}"
+        );
+        assert_eq!(Phase::Login.series(), "sluicegate_login_seconds");
         assert_eq!(first.variant(&["client", "clean"]), Some(first));
         assert_eq!(
             first.variant(&["backend", "bare"]),

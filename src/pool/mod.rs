@@ -25,6 +25,19 @@ pub struct MemberState {
     pub address: SocketAddr,
     /// Whether it could not be reached lately, and is tried behind the others.
     pub resting: bool,
+    /// How often it could not be reached since the start.
+    pub failures: u64,
+    /// How many sessions it has.
+    pub sessions: usize,
+}
+
+/// How a pool stands with one shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolState {
+    /// The pool's name in the configuration.
+    pub name: String,
+    /// Its members, in the order of the configuration.
+    pub members: Vec<MemberState>,
 }
 
 /// One shard's view of a pool.
@@ -42,6 +55,8 @@ pub struct Pool {
     held: RefCell<Vec<usize>>,
     /// Until when each member is tried last, because it has failed.
     resting: RefCell<Vec<Option<Instant>>>,
+    /// How often each member could not be reached.
+    failures: RefCell<Vec<u64>>,
 }
 
 impl Pool {
@@ -55,6 +70,7 @@ impl Pool {
             balance,
             turn: Cell::new(0),
             held: RefCell::new(vec![0; members.len()]),
+            failures: RefCell::new(vec![0; members.len()]),
             members,
             resting,
         }
@@ -94,20 +110,27 @@ impl Pool {
         self.members[member.0]
     }
 
-    /// Every member, in the order of the configuration.
+    /// How it stands.
     #[must_use]
-    pub fn states(&self, now: Instant) -> Vec<MemberState> {
-        let resting = self.resting.borrow();
-        let state = |(&address, until): (&SocketAddr, &Option<Instant>)| MemberState {
+    pub fn state(&self, now: Instant) -> PoolState {
+        let (resting, failures) = (self.resting.borrow(), self.failures.borrow());
+        let held = self.held.borrow();
+        let member = |(place, &address): (usize, &SocketAddr)| MemberState {
             address,
-            resting: until.is_some_and(|until| now < until),
+            resting: resting[place].is_some_and(|until| now < until),
+            failures: failures[place],
+            sessions: held[place],
         };
-        self.members.iter().zip(resting.iter()).map(state).collect()
+        PoolState {
+            name: self.name.clone(),
+            members: self.members.iter().enumerate().map(member).collect(),
+        }
     }
 
     /// A member could not be reached.
     pub fn failed(&self, member: MemberId, now: Instant) {
         self.resting.borrow_mut()[member.0] = Some(now + MEMBER_REST);
+        self.failures.borrow_mut()[member.0] += 1;
     }
 
     /// A member was reached.
@@ -185,6 +208,22 @@ mod tests {
         assert_eq!(order(&pool, now), [2, 1, 0]);
         pool.reached(MemberId(0));
         assert_eq!(order(&pool, now), [0, 1, 2]);
+    }
+
+    #[test]
+    fn failures_are_counted_and_outlive_the_rest() {
+        let (pool, now) = (pool(), Instant::now());
+        pool.failed(MemberId(1), now);
+        pool.failed(MemberId(1), now);
+        let _hold = pool.hold(MemberId(2));
+        let seen = || {
+            let members = pool.state(now).members;
+            let of = |member: &MemberState| (member.resting, member.failures, member.sessions);
+            members.iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(), [(false, 0, 0), (true, 2, 0), (false, 0, 1)]);
+        pool.reached(MemberId(1));
+        assert_eq!(seen()[1], (false, 2, 0));
     }
 
     #[test]

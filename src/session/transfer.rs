@@ -12,7 +12,7 @@ use crate::data::{Opened, Opening};
 use crate::dialog::{Close, DataNews, DataPlan, End, Side};
 use crate::ftp::{Direction, escape};
 use crate::leg::Leg;
-use crate::metrics::{Counter, Phase};
+use crate::metrics::{Counter, IS_RECORDING, Phase};
 use crate::relay::{Budget, Closed, Closing, Path, Relay, Report};
 use crate::sys::clock;
 use crate::tls::TlsFacts;
@@ -319,6 +319,9 @@ impl Transfer {
     }
 
     fn observe(&self, phase: Phase, since: Instant) {
+        if !IS_RECORDING {
+            return;
+        }
         let took = clock::now() - since;
         self.core.recorder.borrow_mut().observe(phase, took);
     }

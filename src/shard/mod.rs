@@ -7,7 +7,6 @@ mod mailbox;
 mod permits;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -139,8 +138,9 @@ pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> 
         core: Rc::clone(&core),
         permits: Rc::clone(&permits),
         sites: Vec::new(),
+        pools: Vec::new(),
     };
-    match open_all(&plan) {
+    match open_all(&plan, &mut desk.pools) {
         Err(fault) => {
             // The gate waits for exactly this message; if it has gone, there is nobody to tell.
             let _told = ready.send(Err(fault));
@@ -196,8 +196,8 @@ async fn drain(plan: &Plan, core: &Core, permits: &Permits) {
 /// A listener of the configuration, as this core has it.
 type Opened = (Rc<Site>, Vec<Listener>);
 
-fn open_all(plan: &Plan) -> Result<Vec<Opened>, BindFault> {
-    let (mut opened, mut pools) = (Vec::new(), Pools::new());
+fn open_all(plan: &Plan, pools: &mut Pools) -> Result<Vec<Opened>, BindFault> {
+    let mut opened = Vec::new();
     for (at, site) in plan.sites.iter().enumerate() {
         let cpu = site.steer.then_some(plan.cpu);
         let mut listeners = Vec::new();
@@ -209,13 +209,13 @@ fn open_all(plan: &Plan) -> Result<Vec<Opened>, BindFault> {
                 error,
             })?);
         }
-        opened.push((Rc::new(open_site(plan, site, &mut pools)), listeners));
+        opened.push((Rc::new(open_site(plan, site, pools)), listeners));
     }
     Ok(opened)
 }
 
-/// The pools of this core by name: all listeners that lead to one know the same of its members.
-type Pools = HashMap<String, Rc<Pool>>;
+/// The pools of this core, each once: all listeners that lead to one know the same of its members.
+type Pools = Vec<Rc<Pool>>;
 
 fn open_site(plan: &Plan, site: &SitePlan, pools: &mut Pools) -> Site {
     let ports = PortRange::slice(&site.passive_ports, plan.id, plan.shards);
@@ -242,18 +242,15 @@ fn open_site(plan: &Plan, site: &SitePlan, pools: &mut Pools) -> Site {
 }
 
 fn open_inside(plan: &InsidePlan, pools: &mut Pools) -> Inside {
-    let new = || {
-        let members = plan.members.clone();
-        Rc::new(Pool::new(
-            plan.pool.clone(),
-            members,
-            plan.backups,
-            plan.balance,
-        ))
-    };
-    let pool = pools.entry(plan.pool.clone()).or_insert_with(new);
+    let known = pools.iter().find(|pool| pool.name == plan.pool).cloned();
+    let pool = known.unwrap_or_else(|| {
+        let (name, members) = (plan.pool.clone(), plan.members.clone());
+        let pool = Rc::new(Pool::new(name, members, plan.backups, plan.balance));
+        pools.push(Rc::clone(&pool));
+        pool
+    });
     Inside {
-        pool: Rc::clone(pool),
+        pool,
         tls: plan.tls.clone(),
         send_proxy: plan.send_proxy,
         send_proxy_data: plan.send_proxy_data,

@@ -133,6 +133,12 @@ pub fn sessions_possible(shards: usize, each: u64) -> usize {
     usize::try_from(sessions).unwrap_or(usize::MAX)
 }
 
+/// Most descriptors that the process may have, as things stand.
+#[must_use]
+pub fn descriptors_max() -> u64 {
+    limit(Resource::Descriptors).map_or(0, |limit| limit.rlim_cur)
+}
+
 /// What `uname -r` prints; empty where /proc is missing.
 #[must_use]
 pub fn kernel_release() -> String {
@@ -156,17 +162,22 @@ impl Resource {
     }
 }
 
-/// Raises the soft limit to at least `needs`; says the hard limit where that is lower.
-fn raise(resource: Resource, needs: u64) -> Result<(), u64> {
+/// None for a resource number that does not exist.
+fn limit(resource: Resource) -> Option<libc::rlimit> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
     // SAFETY: getrlimit writes one rlimit through a pointer to a live one.
-    if unsafe { libc::getrlimit(resource.number(), &raw mut limit) } != 0 {
-        // It fails only for a resource number that does not exist; then there is nothing to raise.
+    let refused = unsafe { libc::getrlimit(resource.number(), &raw mut limit) } != 0;
+    (!refused).then_some(limit)
+}
+
+/// Raises the soft limit to at least `needs`; says the hard limit where that is lower.
+fn raise(resource: Resource, needs: u64) -> Result<(), u64> {
+    let Some(mut limit) = limit(resource) else {
         return Ok(());
-    }
+    };
     if limit.rlim_cur >= needs {
         return Ok(());
     }

@@ -22,6 +22,7 @@ mod binding;
 mod bounds;
 mod clearing;
 mod cores;
+mod dashboard;
 mod direct;
 mod during;
 mod empties;
@@ -44,6 +45,7 @@ mod pressure;
 mod proxied;
 mod readers;
 mod servers;
+mod standing;
 mod stop;
 mod streams;
 #[path = "../support/mod.rs"]
