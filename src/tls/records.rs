@@ -1,5 +1,6 @@
 //! The record layer of one connection: ciphertext in and plain bytes out, plain bytes in and ciphertext out.
 
+mod kernel;
 mod pass;
 
 use std::sync::Arc;
