@@ -94,6 +94,7 @@ def parse():
                         help="the units beside the peers, or what grows with cores, sessions and neighbours [all]")
     parser.add_argument("--rounds", type=int, help="rounds; the table has their medians [3, with --quick 1]")
     parser.add_argument("--seconds", type=float, help="seconds of each measurement [3, with --quick 1]")
+    parser.add_argument("--minutes", type=float, help="nothing is begun after that [28, with --quick 7]")
     parser.add_argument("--only", default="", help="only units whose names contain this, and parts of scale.py so called")
     parser.add_argument("--without", action="append", default=[], help="leave out a peer")
     parser.add_argument("--idle", type=int, help="idle sessions held for the memory of one [1000, with --quick 100]")
@@ -107,6 +108,7 @@ def parse():
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 3)
     arguments.seconds = arguments.seconds or (1.0 if arguments.quick else 3.0)
+    arguments.minutes = arguments.minutes or (7.0 if arguments.quick else 28.0)
     arguments.idle = arguments.idle or (100 if arguments.quick else 1000)
     arguments.sessions = arguments.sessions or (1000 if arguments.quick else 10_000)
     arguments.idle_held = arguments.idle_held or (2000 if arguments.quick else 20_000)
@@ -142,6 +144,10 @@ def beside_peers(arguments, work, running, result):
     cells = [Cell(unit, name, subject) for unit in UNITS for name, subject in subjects.items()
              if unit[2] in subject["ports"] and arguments.only in unit[0]]
     for number in range(arguments.rounds):
+        # A third of the time is for what comes behind the units.
+        if number > 0 and time.monotonic() - BEGAN > 60 * arguments.minutes * 2 / 3:
+            result["notes"].append(f"only {number} of {arguments.rounds} rounds of the units: their time was over")
+            break
         result["floors"].append(floors(arguments))
         # Every other round backwards: whoever comes behind a heavy neighbour is not always the same.
         for cell in cells if number % 2 == 0 else reversed(cells):
@@ -316,9 +322,20 @@ def facts(arguments):
 
 
 def say(text):
-    print(text, file=sys.stderr, flush=True)
+    """A line of progress, with the time since the beginning."""
+    elapsed = int(time.monotonic() - BEGAN)
+    print(f"[{elapsed // 60:2}:{elapsed % 60:02}] {text}", file=sys.stderr, flush=True)
 
 
+def is_late(arguments, result, what):
+    """Whether the time is over: nothing more is begun then, and the page says what is not there."""
+    late = time.monotonic() - BEGAN > 60 * arguments.minutes
+    if late:
+        result["notes"].append(f"left out after {arguments.minutes:g} minutes: {what}")
+    return late
+
+
+BEGAN = time.monotonic()
 FLOORS = {unit[0]: unit[5] for unit in UNITS}
 
 if __name__ == "__main__":

@@ -105,16 +105,16 @@ class Setting:
         return "root" if os.getuid() == 0 else str(os.getuid())
 
 
-def sluicegate(setting, name="sluicegate", listeners=None):
+def sluicegate(setting, name="sluicegate", listeners=None, passive=20000):
     """FTPS listeners for TLS 1.2 and 1.3, the backend's leg of the same version, and relays of streams if it knows them.
 
-    Other listeners may be given: what each is called, its TLS, and the port of its backend.
+    Other listeners may be given: what each is called, its TLS, and the port of its backend. Passive ports begin with `passive`.
     """
     listeners = listeners or [(version, version, setting.backend_ports["explicit"]) for version in ("1.2", "1.3")]
     ftps = dict(zip((key for key, _, _ in listeners), free_ports(len(listeners))))
     listeners = "".join(FTPS_LISTENER.format(
         name=f"ftps-{at}", port=ftps[key], version=version, backend=backend, work=setting.work,
-        first=20000 + 2000 * at, last=21999 + 2000 * at)
+        first=passive + 2000 * at, last=passive + 1999 + 2000 * at)
         for at, (key, version, backend) in enumerate(listeners))
     streams = dict(zip(STREAMS, free_ports(len(STREAMS))))
     with_streams = listeners + "".join(STREAM_LISTENER.format(

@@ -107,9 +107,9 @@ pub const DATA_TICKETS: usize = 2;
 /// Sessions remembered for one client's resumption beside those of its control connection, which are never dropped.
 pub const CLIENT_TICKETS_KEPT_MAX: usize = 32;
 
-/// Tickets of a backend kept for its data connections: one is used at a time, the newest, and the last one can be renewed.
-/// Each has the backend's chain of certificates in it.
-pub const BACKEND_TICKETS_KEPT_MAX: usize = 2;
+/// Tickets of a backend kept for its data connections: one is used at a time, the newest, and connections that end amid
+/// their handshake use up some. Each has the backend's chain of certificates in it, so they are few.
+pub const BACKEND_TICKETS_KEPT_MAX: usize = 4;
 
 /// Longest ticket kept for another use: servers send some hundred bytes, with a client's certificates in it some thousand.
 pub const TICKET_RENEWED_BYTES_MAX: usize = 16 * 1024;
@@ -123,8 +123,8 @@ pub const FRUITLESS_RECORDS_MAX: u32 = 32;
 /// Turns to get the alert out of rustls after a fatal error: it queues one, so more would be its defect, not our loop.
 pub const ALERT_TURNS_MAX: usize = 8;
 
-/// What the stack takes of a private leg that has been silent, before memory is taken for more: a flight of a handshake, a line,
-/// or a small file with the tickets before it and the end behind it.
+/// What is read of a private leg before memory is taken for more: a flight of a handshake, a line, or a small file with the
+/// tickets before it and the end behind it.
 pub const LITTLE_READ_BYTES: usize = 8 * 1024;
 
 /// Records without application data (tickets, key updates, empty ones) read in one turn before the core goes on.
@@ -159,11 +159,9 @@ pub const RELAY_TURN_BYTES: usize = 1024 * 1024;
 /// What a read costs beside its bytes, in bytes: a source that sends crumbs must not make its turns longer.
 pub const RELAY_READ_BYTES: usize = 16 * 1024;
 
-/// glommio's preemption timer: how long a core that always has something to do goes on before it looks for new events. Who
-/// always has looks after every turn ([`crate::net::Look`]), so that this is for what nobody has thought of. It must be
-/// longer than a busy machine ever holds a thread up: a core for which it passes before its first task is run goes to sleep
-/// with all of them (docs/decisions/0034-looks.md).
-pub const CORE_HOLD_MAX: Duration = Duration::from_secs(1);
+/// glommio's preemption timer: how long a core that always has something to do goes on before it looks for new events. One
+/// that does is asked of the clock and of no timer, so it is short: a neighbour's event waits for one long turn, not for two.
+pub const CORE_HOLD_MAX: Duration = Duration::from_millis(1);
 
 /// Memory of the buffers that one core has lent to its streams, beyond which none of them gets a larger one: peers that
 /// do not take what was read for them hold buffers for as long as they like.
@@ -244,19 +242,16 @@ pub const RING_MEMORY_BYTES: usize = 64 * 1024;
 /// Locked memory the ring of one core needs (measured: the builder fails below 512 KiB).
 pub const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
 
-/// Oldest kernel with io_uring as glommio needs it (its own minimum).
-pub const KERNEL_RELEASE_MIN: (u32, u32) = (5, 8);
+/// Oldest kernel with io_uring as our glommio needs it: polls that stay (5.13) and a bound for the wait (5.11).
+pub const KERNEL_RELEASE_MIN: (u32, u32) = (5, 13);
 
-/// From this kernel on rings are charged to the memory cgroup, no longer to RLIMIT_MEMLOCK.
-pub const KERNEL_RELEASE_RINGS_UNCHARGED: (u32, u32) = (5, 12);
-
-/// Descriptors beside the sessions': rings, event descriptors, listeners with their probes, of a shard or the gate; and
-/// both ends of a shard's pipes.
+/// Descriptors beside the sessions': rings, event descriptors and listeners of a shard or the gate; and both ends of a
+/// shard's pipes.
 pub const DESCRIPTORS_PER_SHARD: u64 = 64 + 2 * PIPES_PER_SHARD_MAX as u64;
 
-/// Descriptors a session holds at most: two control, for the next transfer a listener with its probe on each leg, one
-/// dying, and the lingering ones of transfers before.
-pub const DESCRIPTORS_PER_SESSION: u64 = 7 + LINGERING_LEGS_MAX as u64;
+/// Descriptors a session holds at most: two control, for the next transfer a listener on each leg, one dying, and the
+/// lingering ones of transfers before.
+pub const DESCRIPTORS_PER_SESSION: u64 = 5 + LINGERING_LEGS_MAX as u64;
 
 /// Descriptors of a session that transfers nothing: its two control connections.
 pub const DESCRIPTORS_PER_IDLE_SESSION: u64 = 2;

@@ -117,14 +117,19 @@ impl Dialog {
     }
 
     pub(super) fn leg_overran(&mut self, turn: &mut Turn, side: Side) {
-        let Work::Transferring(transfer) = &self.work else {
+        let Work::Transferring(transfer) = &mut self.work else {
             return;
         };
         let Leg::Opening { connected } = transfer.leg(side) else {
             return;
         };
-        // The backend has refused it, and that is what the client hears: this leg is about to be ended (rule 7).
+        // The backend has refused it, and that is what the client hears: this leg is about to be ended (rule 7), or was
+        // waited for in vain.
         if transfer.is_refused() {
+            if side == Side::Client && transfer.may_have_received() {
+                transfer.set(side, Leg::Ending(Close::Unfinished));
+                turn.push(Action::EndData(side, Close::Unfinished));
+            }
             return self.drive(turn);
         }
         // The backend has called it a success: what is left of its source is only to be cleared away (rule 2).

@@ -1,7 +1,7 @@
 //! What the facts of a transfer ask for next: the rules of the data channel, as functions of the facts alone.
 
 use super::action::{Close, End, Phase, Protection, Side};
-use super::facts::{Leg, Proof, Transfer, Why};
+use super::facts::{Leg, Preliminary, Proof, Transfer, Why};
 use crate::ftp::{Code, Direction, Reply, occasion};
 use crate::policy::{OnEmpty, OnUnfinished, SiteRules};
 
@@ -66,6 +66,8 @@ impl Transfer {
                 // What was received is delivered.
                 true if is_ending => Next::Wait,
                 true => Next::AwaitFinal,
+                // Also to a client that is still on its way, with a deadline of its own.
+                false if self.may_have_received() => Next::Wait,
                 false => self.wind_up(),
             };
         }
@@ -89,6 +91,13 @@ impl Transfer {
             (Next::End(..), _) => Next::Wait,
             (other, _) => other,
         }
+    }
+
+    /// The backend's leg of a download was ready for bytes before the client's, which has been told to come: what has come is
+    /// still in the kernel.
+    pub(super) fn may_have_received(&self) -> bool {
+        let is_coming = matches!(self.client, Leg::Opening { .. });
+        is_coming && self.backend == Leg::Up && self.preliminary == Preliminary::Told
     }
 
     /// Rules 2 and 5: what a source that ended like this, with this many bytes, makes of the client's leg.

@@ -42,11 +42,9 @@ impl Leg {
                 Read::Fin if self.is_private() => return Poll::Ready(Ok(Ended::Unfinished)),
                 Read::Fin => return Poll::Ready(Ok(Ended::Clean)),
                 Read::CloseNotify => {
-                    match ready!(self.stream.poll_receive(
-                        cx,
-                        &mut scrap,
-                        limits::TLS_RECORD_BYTES_MAX
-                    ))? {
+                    // Mostly the FIN alone.
+                    let max = limits::CONTROL_READ_BYTES;
+                    match ready!(self.stream.poll_receive(cx, &mut scrap, max))? {
                         0 => return Poll::Ready(Ok(Ended::Clean)),
                         len => self.dropped += len,
                     }

@@ -69,7 +69,9 @@ impl Stream {
         }
     }
 
-    /// Reads what is there, at most `buffer.len()` bytes; `Ok(0)` is the peer's FIN.
+    /// Reads what is there, at most `buffer.len()` bytes; `Ok(0)` is the peer's FIN. For records: with fewer bytes than
+    /// asked for there are no more, unless the peer has set an urgent mark among them, and then it waits for its own next
+    /// byte.
     ///
     /// # Errors
     /// Whatever ended the connection other than a FIN, again and again.
@@ -82,7 +84,13 @@ impl Stream {
         loop {
             ready!(self.poll_told(cx));
             let got = (&self.socket).read(buffer);
-            if let Some(got) = self.settle_read(got, buffer.len()) {
+            if let Some(got) = self.settle_read(got) {
+                if got
+                    .as_ref()
+                    .is_ok_and(|got| (1..buffer.len()).contains(got))
+                {
+                    self.settle_drained();
+                }
                 return Poll::Ready(got);
             }
         }
@@ -101,7 +109,7 @@ impl Stream {
         loop {
             ready!(self.poll_told(cx));
             let got = sockopt::receive(self.socket.as_fd(), into, max);
-            if let Some(got) = self.settle_read(got, max) {
+            if let Some(got) = self.settle_read(got) {
                 return Poll::Ready(got);
             }
         }
@@ -154,7 +162,16 @@ impl Stream {
                     return Poll::Pending;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                got => return Poll::Ready(self.judge_read(got).map(Some)),
+                got => {
+                    // Fewer bytes than it takes pieces cannot have filled the pipe, so there were no more.
+                    let is_few = got
+                        .as_ref()
+                        .is_ok_and(|got| (1..pipe.pieces()).contains(got));
+                    if is_few && !sockopt::is_at_mark(self.socket.as_fd()) {
+                        self.settle_drained();
+                    }
+                    return Poll::Ready(self.judge_read(got).map(Some));
+                }
             }
         }
     }
@@ -299,23 +316,24 @@ impl Stream {
     }
 
     /// What one read has come to; nothing where it has to be asked again.
-    fn settle_read(&mut self, got: io::Result<usize>, asked: usize) -> Option<io::Result<usize>> {
+    fn settle_read(&mut self, got: io::Result<usize>) -> Option<io::Result<usize>> {
         match &got {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.wait_anew();
                 return None;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return None,
-            // All that there was. What comes from now on is told, unless it was told by now: an end, an error, or an
-            // urgent mark, before which every read stops.
-            Ok(1..) if got.as_ref().is_ok_and(|&got| got < asked) => {
-                if self.readable.events() & OTHER_EVENTS == 0 {
-                    self.wait_anew();
-                }
-            }
             _ => {}
         }
         Some(self.judge_read(got))
+    }
+
+    /// Behind a read that has taken all there was. What comes from now on is told; an end or an error that was told
+    /// together with the bytes is not told again.
+    fn settle_drained(&mut self) {
+        if self.readable.events() & LAST_EVENTS == 0 {
+            self.wait_anew();
+        }
     }
 
     fn wait_anew(&mut self) {
@@ -358,5 +376,5 @@ impl Drop for Stream {
     }
 }
 
-/// Events behind which there may be something that a read has not come to.
-const OTHER_EVENTS: u32 = (libc::POLLPRI | libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32;
+/// Events behind which no others may come.
+const LAST_EVENTS: u32 = (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32;

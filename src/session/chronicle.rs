@@ -40,7 +40,7 @@ struct Draft {
 #[derive(Clone)]
 pub(super) struct LegFacts {
     peer: SocketAddr,
-    tls: Option<TlsFacts>,
+    pub(super) tls: Option<TlsFacts>,
 }
 
 impl LegFacts {
@@ -265,7 +265,7 @@ impl Session {
     }
 }
 
-pub(super) fn word_of_side(side: Side) -> &'static str {
+fn word_of_side(side: Side) -> &'static str {
     match side {
         Side::Client => "client",
         Side::Backend => "backend",

@@ -68,6 +68,7 @@ struct Candidate {
     hold: Hold,
     began: Instant,
     alarm: Alarm,
+    is_up: bool,
 }
 
 /// Why a stream did not come to be.
@@ -187,7 +188,13 @@ impl Passage {
                 },
             };
             let why = match candidate.leg.poll_handshake(cx) {
-                Poll::Ready(Ok(())) => return Ok(true),
+                Poll::Ready(Ok(())) => {
+                    if !std::mem::replace(&mut candidate.is_up, true) {
+                        self.reached(&candidate.leg);
+                        self.secured(Side::Backend, &candidate.leg, candidate.began);
+                    }
+                    return Ok(true);
+                }
                 Poll::Ready(Err(fault)) => format!("its TLS handshake failed: {fault}"),
                 Poll::Pending if candidate.alarm.poll(cx).is_ready() => {
                     "its TLS handshake took too long".to_owned()
@@ -228,20 +235,14 @@ impl Passage {
                 hold: reached.hold,
                 began,
                 alarm,
+                is_up: false,
             }));
         }
     }
 
     /// Bytes both ways to the end, which is told and never made better than it was.
     async fn flow(&self, client: Leg, backend: Candidate) {
-        let Candidate {
-            leg: backend,
-            hold,
-            began,
-            ..
-        } = backend;
-        self.reached(&backend);
-        self.secured(Side::Backend, &backend, began);
+        let (backend, hold) = (backend.leg, backend.hold);
         let legs = account::Legs::of(&client, &backend);
         let (idle, stall) = (self.site.rules.patience.idle, self.site.budget.stall);
         let is_lenient = (self.site.streams.as_ref()).is_some_and(|streams| streams.is_lenient);

@@ -169,9 +169,9 @@ impl Transfer {
                 DataNews::Connected(side)
             }
             Opened::Up(leg) => {
-                self.opened[usize::from(side == Side::Backend)] = Some(LegFacts::of(&leg));
-                if let Some(facts) = leg.facts() {
-                    self.secured(side, &facts);
+                let known = LegFacts::of(&leg);
+                if let Some(facts) = &known.tls {
+                    self.secured(side, facts);
                     let (session, version) = (self.session, facts.version.as_str());
                     let (suite, group, resumed) = (facts.suite, facts.group, facts.resumed);
                     let alpn = facts.alpn.as_deref().map(escape);
@@ -186,6 +186,7 @@ impl Transfer {
                         "data leg secured"
                     );
                 }
+                self.opened[usize::from(side == Side::Backend)] = Some(known);
                 *self.half(side) = Half::Up(leg);
                 DataNews::Up(side)
             }

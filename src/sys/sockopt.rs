@@ -158,6 +158,18 @@ pub fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
 /// <linux/sockios.h>; libc has it for other systems only.
 const SIOCOUTQNSD: libc::c_ulong = 0x894B;
 
+/// Whether the next read would begin at an urgent mark (tcp(7), SIOCATMARK): the last one has stopped there, whatever
+/// stands behind it. Where it cannot be asked, it might be.
+pub fn is_at_mark(socket: BorrowedFd<'_>) -> bool {
+    let mut is_at: libc::c_int = 1;
+    // SAFETY: SIOCATMARK writes one int through a pointer to a live one.
+    let refused = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCATMARK, &raw mut is_at) };
+    refused != 0 || is_at != 0
+}
+
+/// <asm-generic/sockios.h>; libc has it for other systems only.
+const SIOCATMARK: libc::c_ulong = 0x8905;
+
 /// Whether the peer's FIN has arrived, read or not (tcp(7), TCP_INFO); also when the connection is over altogether.
 ///
 /// # Errors

@@ -418,3 +418,55 @@ fn a_failed_client_leg_is_never_a_success() {
         .waits(Duration::from_secs(10))
         .gives(&["B ABOR", "B PWD", "end backend reset"]);
 }
+
+/// A backend that sends, ends and fails before the client's leg is up: what has come is still in the kernel (rule 7).
+#[test]
+fn what_came_before_a_refusal_waits_for_a_client_that_was_told_to_come() {
+    let mut script = Script::ready(rules());
+    script.client("RETR a").gives(&["open", "B RETR a"]);
+    script.backend("150 Opening").gives(&["C 150 Opening"]);
+    script.up(Backend);
+    script.backend("451 Disk error").gives(&[]);
+    script.up(Client);
+    script
+        .flowed(5000, Backend, End::Clean)
+        .gives(&["end client unfinished"]);
+    script
+        .ended(Client, End::Unfinished)
+        .gives(&["close data", "C 451 Disk error"]);
+    script.works();
+}
+
+#[test]
+fn a_refusal_does_not_wait_for_a_client_that_does_not_come() {
+    for is_connected in [false, true] {
+        let mut script = Script::ready(rules());
+        script.client("RETR a").gives(&["open", "B RETR a"]);
+        script.backend("150 Opening").gives(&["C 150 Opening"]);
+        script.up(Backend);
+        script.backend("451 Disk error").gives(&[]);
+        if is_connected {
+            script.data(DataNews::Connected(Client)).gives(&[]);
+        }
+        let patience = rules().patience;
+        let wait = match is_connected {
+            true => patience.data_handshake,
+            false => patience.data_connect,
+        };
+        script.waits(wait).gives(&["end client unfinished"]);
+        script
+            .ended(Client, End::Bare)
+            .gives(&["end backend reset"]);
+        script
+            .ended(Backend, End::Aborted)
+            .gives(&["close data", "C 451 Disk error"]);
+        script.works();
+    }
+    // Without a 150 it does not know that it is to come.
+    let mut script = Script::ready(rules());
+    script.client("RETR a").gives(&["open", "B RETR a"]);
+    script.up(Backend);
+    script
+        .backend("451 Disk error")
+        .gives(&["end backend reset"]);
+}

@@ -205,17 +205,18 @@ fn a_stream_is_seen_while_it_lives_and_told_when_it_is_over() {
     assert!(client.read_to_end().1.unwrap());
 
     let events = told.events();
-    assert_eq!(
-        kinds(&events),
-        ["opened", "tls", "backend", "stream", "ended"]
-    );
+    let mut first = kinds(&events);
+    // The backend is dialled beside the handshake.
+    first[1..3].sort_unstable();
+    assert_eq!(first, ["opened", "backend", "tls", "stream", "ended"]);
     assert!(
         events
             .iter()
             .all(|event| event["session"] == events[0]["session"])
     );
-    assert_eq!(events[1]["leg"], "client");
-    assert_eq!(events[2]["backend"], address);
+    let one = |kind: &str| events.iter().find(|event| event["event"] == kind).unwrap();
+    assert_eq!(one("tls")["leg"], "client");
+    assert_eq!(one("backend")["backend"], address);
     let stream = &events[3];
     assert_eq!(
         (&stream["sent"], &stream["received"]),
@@ -242,7 +243,9 @@ fn a_stream_that_never_stood_is_told_too() {
     stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     // An alert, or a reset behind it: either is an answer to that.
     let _alert = stranger.read_to_end(&mut Vec::new());
-    let events = told.events();
+    let mut events = told.events();
+    // The backend may have been reached by then.
+    events.retain(|event| event["event"] != "backend");
     assert_eq!(kinds(&events), ["opened", "refused", "ended"]);
     assert_eq!(events[1]["what"], "TLS handshake");
     assert_eq!(events[2]["by"], "client");

@@ -17,14 +17,18 @@ mod scope;
 mod sights;
 mod world;
 
+use std::sync::Arc;
+
 use sluicegate::dialog::{Blame, Close, End, Side, Target};
 use sluicegate::ftp::Direction;
-use sluicegate::policy::{ClientTls, OnEmpty, OnUnfinished, PassiveStyle, SiteRules};
+use sluicegate::policy::{
+    BackendCcc, ClientCcc, ClientTls, HostRules, OnEmpty, OnUnfinished, PassiveStyle, SiteRules,
+};
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Path};
 
 use legs::Legs;
 use mutants::Mutant;
-use peers::{Kind, Say};
+use peers::{HOSTS, Kind, Say};
 use scope::{Expected, RULES, Scope, clear, hasty, strict};
 use sights::Sight;
 use world::Move;
@@ -59,6 +63,21 @@ fn planned(rules: &SiteRules) -> Vec<Move> {
         PassiveStyle::Auto | PassiveStyle::Epsv => 229,
     }));
     moves
+}
+
+/// As far as a name that the backend knows.
+fn named(_: &SiteRules) -> Vec<Move> {
+    let replies = |code| Move::Backend(Say::Reply(code));
+    vec![
+        Move::Client(Kind::Auth),
+        Move::ClientSecured,
+        Move::Client(Kind::User),
+        Move::Reached,
+        replies(220),
+        replies(234),
+        Move::BackendSecured,
+        replies(331),
+    ]
 }
 
 /// Nothing behind it: the greeting.
@@ -197,6 +216,70 @@ fn logins() -> Scope {
     }
 }
 
+/// TLS taken off again, and sessions begun anew: from a name that the backend has taken.
+fn clearings() -> Scope {
+    let clears = |backend_ccc| SiteRules {
+        client_ccc: ClientCcc::Accept,
+        backend_ccc,
+        ..strict()
+    };
+    Scope {
+        sites: vec![
+            clears(BackendCcc::Off),
+            clears(BackendCcc::Try),
+            clears(BackendCcc::Required),
+            strict(),
+        ],
+        prologue: named,
+        kinds: &[
+            Kind::Pass,
+            Kind::Ccc,
+            Kind::Rein,
+            Kind::Auth,
+            Kind::User,
+            Kind::Epsv,
+            Kind::Quit,
+        ],
+        commands_max: 4,
+        lag_max: 0,
+        losses: true,
+        sights: CLEARINGS,
+        ..transfers()
+    }
+}
+
+/// Hosts by HOST, by SNI and by both, before login and behind REIN.
+fn hosts() -> Scope {
+    let host = |name: &str, rules| HostRules {
+        name: name.to_owned(),
+        rules: Arc::new(rules),
+    };
+    let site = SiteRules {
+        hosts: vec![host(HOSTS[0], strict()), host(HOSTS[1], clear())],
+        ..clear()
+    };
+    Scope {
+        sites: vec![site],
+        prologue: greeted,
+        kinds: &[
+            Kind::Host(0),
+            Kind::Host(1),
+            Kind::Host(2),
+            Kind::Auth,
+            Kind::User,
+            Kind::Pass,
+            Kind::Epsv,
+            Kind::Rein,
+        ],
+        commands_max: 8,
+        pipelines: false,
+        lag_max: 0,
+        losses: true,
+        sights: HOSTED,
+        ..transfers()
+    }
+}
+
 const TRANSFERS: &[Expected] = &[
     ("a download is completed", |_, world| {
         world.sight == Some(Sight::Completed(Direction::Download, true))
@@ -329,6 +412,34 @@ const LOGINS: &[Expected] = &[
     }),
 ];
 
+const CLEARINGS: &[Expected] = &[
+    ("TLS is taken off the client's leg", |_, world| {
+        world.sight == Some(Sight::Cleared(Side::Client))
+    }),
+    ("TLS is taken off the backend's leg", |_, world| {
+        world.sight == Some(Sight::Cleared(Side::Backend))
+    }),
+    ("a session begins anew", |_, world| {
+        world.sight == Some(Sight::Anew)
+    }),
+    ("a client is logged in again", |_, world| {
+        world.sight == Some(Sight::LoggedIn) && world.peers.said > 2
+    }),
+];
+
+const HOSTED: &[Expected] = &[
+    ("a backend is reached for a host", |_, world| {
+        world.sight == Some(Sight::Hosted)
+    }),
+    ("a host is left for another one", |_, world| {
+        world.sight == Some(Sight::Anew)
+    }),
+    ("SNI and HOST name different hosts", |_, world| {
+        let ended = world.dialog.ending();
+        ended.is_some_and(|ending| ending.why == "HOST against SNI")
+    }),
+];
+
 /// Fewer states than this, in any scope, prove nothing.
 const STATES_MIN: usize = 100_000;
 
@@ -401,6 +512,16 @@ fn losses_keep_the_rules() {
 #[test]
 fn logins_keep_the_rules() {
     go_through("logins", logins());
+}
+
+#[test]
+fn clearings_keep_the_rules() {
+    go_through("clearings", clearings());
+}
+
+#[test]
+fn hosts_keep_the_rules() {
+    go_through("hosts", hosts());
 }
 
 #[test]

@@ -69,11 +69,23 @@ pub(crate) enum Mutant {
     Interjector,
     /// QUIT ends the session at once.
     Leaver,
+    /// TLS is taken off a client that was told no.
+    Peeler,
+    /// TLS is taken off a backend that has said no.
+    Snatcher,
+    /// CCC is taken although something stands behind it.
+    Listener,
+    /// A backend is never let go.
+    Clinger,
+    /// A host's name is forgotten.
+    Forgetter,
+    /// A backend's leg is not known to be up before the client's is.
+    Brusque,
 }
 
 impl Mutant {
     /// Each mutant, and the rule that catches it.
-    pub(crate) const ALL: [(Self, Rule); 28] = [
+    pub(crate) const ALL: [(Self, Rule); 34] = [
         (Self::Impatient, rules::WAITS),
         (Self::Flatterer, rules::SAID),
         (Self::Pessimist, rules::COMPLETED),
@@ -102,6 +114,12 @@ impl Mutant {
         (Self::Overtaker, rules::AMID),
         (Self::Interjector, rules::LINES),
         (Self::Leaver, rules::QUIT),
+        (Self::Peeler, rules::CLEARED),
+        (Self::Snatcher, rules::CLEARED),
+        (Self::Listener, rules::CLEARED),
+        (Self::Clinger, rules::ANEW),
+        (Self::Forgetter, rules::HOSTED),
+        (Self::Brusque, rules::DELIVERED),
     ];
 
     /// The smallest scope where it shows.
@@ -148,6 +166,23 @@ impl Mutant {
                 commands_max: 2,
                 ..single
             },
+            Self::Peeler | Self::Snatcher | Self::Listener => Scope {
+                kinds: &[Kind::Pass, Kind::Ccc],
+                mutant: Some(self),
+                sights: &[],
+                ..crate::clearings()
+            },
+            Self::Clinger => Scope {
+                kinds: &[Kind::Rein, Kind::Auth, Kind::User],
+                mutant: Some(self),
+                sights: &[],
+                ..crate::clearings()
+            },
+            Self::Forgetter => Scope {
+                mutant: Some(self),
+                sights: &[],
+                ..crate::hosts()
+            },
             Self::Downgrader => Scope {
                 prologue: crate::greeted,
                 kinds: &[Kind::Auth, Kind::User],
@@ -181,6 +216,12 @@ impl Mutant {
                 if matches!(news, FromBackend::Line(line) if begins(line, &["502"])) {
                     *news = FromBackend::Secured;
                 }
+            }
+            (Self::Brusque, Input::Data(news)) if *news == DataNews::Up(Side::Backend) => {
+                *news = DataNews::Connected(Side::Backend);
+            }
+            (Self::Snatcher, Input::Backend(FromBackend::Line(line))) if begins(line, &["534"]) => {
+                *line = b"200 #0".to_vec();
             }
             (Self::Trusting, Input::Backend(FromBackend::Line(line))) if begins(line, &["213"]) => {
                 *line = b"213 0".to_vec();
@@ -249,10 +290,33 @@ impl Mutant {
                     ));
                 }
             }
+            Self::Peeler => {
+                if actions.iter().any(|action| says(action, &["534 "])) {
+                    actions.push(Action::Clear(Side::Client));
+                }
+            }
+            Self::Listener => {
+                // As if what stands behind had not been seen.
+                let is_behind = |action: &Action| says(action, &["503 Nothing may be sent"]);
+                if let Some(at) = actions.iter().position(is_behind) {
+                    actions[at] = Action::ToClient(b"200 Clear text\r\n".to_vec());
+                    actions.insert(at + 1, Action::Clear(Side::Client));
+                }
+            }
+            Self::Clinger => actions.retain(|action| *action != Action::ReleaseBackend),
+            Self::Forgetter => {
+                for action in actions {
+                    if let Action::Choose(host) = action {
+                        *host = None;
+                    }
+                }
+            }
             Self::Overtaker => interject(actions, &["RETR f"], "200 Fine\r\n"),
             Self::Interjector => interject(actions, &["150-"], "213 RETR: now\r\n"),
             Self::Hoarder
             | Self::Leaver
+            | Self::Brusque
+            | Self::Snatcher
             | Self::Downgrader
             | Self::Gullible
             | Self::Careless

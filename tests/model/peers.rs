@@ -20,9 +20,16 @@ pub(crate) enum Kind {
     Stat,
     Abor,
     Quit,
+    Ccc,
+    Rein,
+    /// One of two hosts, or one that is not there.
+    Host(u8),
     /// No command at all.
     Junk,
 }
+
+/// The names of hosts; the site has all of them but the last.
+pub(crate) const HOSTS: [&str; 3] = ["alpha", "beta", "nowhere"];
 
 impl Kind {
     /// The line; where it can, it carries the number of the command, and a backend's reply carries it back.
@@ -43,6 +50,9 @@ impl Kind {
             Self::Stat => "STAT".to_owned(),
             Self::Abor => "ABOR".to_owned(),
             Self::Quit => "QUIT".to_owned(),
+            Self::Ccc => "CCC".to_owned(),
+            Self::Rein => "REIN".to_owned(),
+            Self::Host(host) => format!("HOST {}", HOSTS[usize::from(host)]),
             Self::Junk => "JUNK".to_owned(),
         }
     }
@@ -107,6 +117,7 @@ impl Ask {
             "GREETING" if self.is_begun => &[220, 421],
             "GREETING" => &[220, 120, 421],
             "AUTH" => &[234, 502],
+            "CCC" => &[200, 534],
             "USER" => &[331, 230, 530],
             "PASS" => &[230, 530],
             "PBSZ" | "PROT" => &[200, 536],

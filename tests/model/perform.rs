@@ -1,5 +1,7 @@
 //! What the dialog wants done, done in the model; here each action and each reply meets the rules.
 
+use std::sync::Arc;
+
 use sluicegate::dialog::{Action, Blame, Close, DataPlan, Protection, Side};
 use sluicegate::policy::{BackendTls, ClientProtection, ClientTls};
 
@@ -15,9 +17,10 @@ impl World {
             Action::ToClient(wire) => self.client_hears(&wire),
             Action::ToBackend(wire) => self.backend_hears(&wire),
             Action::SecureClient => self.peers.securing[0] = true,
-            // Nobody in the model says CCC, REIN or HOST.
-            Action::Clear(_) | Action::Choose(_) | Action::ReleaseBackend => self.fault(rules::ONE),
-            Action::ConnectBackend => self.peers.is_connecting = true,
+            Action::Clear(side) => self.clear(side),
+            Action::Choose(host) => self.choose(host),
+            Action::ReleaseBackend => self.release_backend(),
+            Action::ConnectBackend => self.connect_backend(),
             Action::SecureBackend => self.peers.securing[1] = true,
             Action::OpenPassive(side) => self.peers.is_opening_port[side as usize] = true,
             Action::ClosePassive(_) => {}
@@ -31,6 +34,47 @@ impl World {
             Action::Note(note) => self.sight = Sight::of_note(&note).or(self.sight),
             Action::Close => self.close(),
         }
+    }
+
+    fn clear(&mut self, side: Side) {
+        let peers = &mut self.peers;
+        let is_agreed = std::mem::take(&mut peers.agreed[side as usize]);
+        let was_secure = std::mem::take(&mut peers.secured[side as usize]);
+        let is_last = side == Side::Backend || peers.pending.is_empty();
+        if !is_agreed || !was_secure || !is_last {
+            return self.fault(rules::CLEARED);
+        }
+        self.sight = Some(Sight::Cleared(side));
+    }
+
+    fn choose(&mut self, host: Option<usize>) {
+        self.peers.chosen = host;
+        let chosen = host.and_then(|at| self.site.hosts.get(at));
+        let rules = chosen.map_or(&self.site, |host| &host.rules);
+        self.rules = Arc::clone(rules);
+    }
+
+    fn connect_backend(&mut self) {
+        let peers = &mut self.peers;
+        if std::mem::replace(&mut peers.has_backend, true) || peers.logged_in {
+            return self.fault(rules::ANEW);
+        }
+        peers.is_connecting = true;
+        let meant = peers.shown_host.or(peers.said_host).map(usize::from);
+        if peers.chosen != meant.filter(|at| *at < self.site.hosts.len()) {
+            return self.fault(rules::HOSTED);
+        }
+        if peers.chosen.is_some() {
+            self.sight = Some(Sight::Hosted);
+        }
+    }
+
+    fn release_backend(&mut self) {
+        let peers = &mut self.peers;
+        peers.asks.clear();
+        peers.secured[1] = false;
+        (peers.has_backend, peers.logged_in) = (false, false);
+        self.sight = Some(Sight::Anew);
     }
 
     fn open_data(&mut self, plan: DataPlan) {
@@ -55,6 +99,7 @@ impl World {
         let broken = (close == Close::Clean)
             .then(|| front.may_end_clean(&self.rules, legs, side))
             .flatten();
+        let broken = broken.or(front.gives_up_bytes(legs).then_some(rules::DELIVERED));
         legs.order(side, close);
         if let Some(rule) = broken {
             self.fault(rule);
@@ -71,6 +116,10 @@ impl World {
         ];
         if is_login && (0..2).any(|leg| is_bare(must[leg], self.peers.secured[leg])) {
             return self.fault(rules::SECRET);
+        }
+        let is_inside = ask.is_transfer() || matches!(ask.verb.as_str(), "CWD" | "EPSV");
+        if is_inside && !self.peers.logged_in {
+            return self.fault(rules::ANEW);
         }
         if ask.verb == "ABOR"
             && let Some(front) = self.peers.pending.front_mut()
@@ -153,6 +202,9 @@ impl World {
             Kind::Cwd | Kind::Noop => whose.is_some() || code == 530,
             Kind::Stat => code == 211,
             Kind::Port => matches!(code, 200 | 425),
+            Kind::Ccc => matches!(code, 200 | 503 | 530 | 533 | 534),
+            Kind::Rein => matches!(code, 220 | 502 | 503),
+            Kind::Host(_) => matches!(code, 220 | 503 | 504),
             _ => code != 221,
         };
         let Some(front) = self.peers.pending.pop_front() else {
@@ -162,6 +214,15 @@ impl World {
             return self.fault(rules::ONE);
         }
         self.peers.goodbye |= front.kind == Kind::Quit;
+        let is_yes = code < 300;
+        self.peers.agreed[0] = is_yes && matches!(front.kind, Kind::Ccc | Kind::Rein);
+        match front.kind {
+            Kind::Host(host) if is_yes => self.peers.said_host = Some(host),
+            Kind::Rein if is_yes => {
+                (self.peers.said_host, self.peers.shown_host) = (None, None);
+            }
+            _ => {}
+        }
         match front.finished(&self.rules, code, whose.is_some()) {
             Some(rule) => self.fault(rule),
             None => self.sight = Sight::of_reply(&front, code, whose.is_some()).or(self.sight),

@@ -4,7 +4,7 @@ use sluicegate::dialog::{Close, End, Phase, Side};
 use sluicegate::ftp::Direction;
 use sluicegate::policy::{OnEmpty, OnUnfinished, SiteRules};
 
-use crate::legs::{Half, Legs};
+use crate::legs::{Half, Legs, Stage};
 use crate::peers::Kind;
 
 /// A rule; its name says what is promised.
@@ -21,6 +21,8 @@ pub(crate) const STOPPED: Rule = "rule 5: a backend that owes its reply is told 
 pub(crate) const WAITS: Rule = "rule 7: the final reply waits for both legs";
 pub(crate) const SAID: Rule = "rule 7: a success only if the backend said so";
 pub(crate) const REFUSAL: Rule = "rule 7: the backend's own refusal is passed on";
+pub(crate) const DELIVERED: Rule =
+    "rule 7: a client that was told to come gets what came before a refusal";
 pub(crate) const OWN: Rule = "rule 7: each reply belongs to its own command";
 pub(crate) const ONE: Rule = "rule 7: one final reply for each command, in order";
 pub(crate) const BEGUN: Rule = "rule 8: one 1xx, and before a success";
@@ -35,6 +37,11 @@ pub(crate) const LEFT: Rule = "rule 14: nothing of a transfer remains";
 pub(crate) const LAST: Rule = "machine: nothing comes after Close";
 pub(crate) const BOUNDED: Rule = "machine: a step has bounded actions";
 pub(crate) const SECRET: Rule = "RFC 4217: no name and no password before TLS";
+pub(crate) const CLEARED: Rule =
+    "RFC 4217: TLS is taken off only behind a yes that was said in it, and nothing is behind";
+pub(crate) const ANEW: Rule =
+    "RFC 959: behind REIN there is no backend and no login but of a new USER";
+pub(crate) const HOSTED: Rule = "RFC 7151: a backend is reached for the host that was chosen";
 
 /// A command of the client that has not had its final reply.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -96,6 +103,19 @@ impl Pending {
             return Some(CLEAN);
         }
         self.source_forbids(rules, legs)
+    }
+
+    /// The gate is about to end a leg: does it throw away what a backend has sent before it refused (rule 7)?
+    pub(crate) fn gives_up_bytes(&self, legs: &Legs) -> bool {
+        let has_refused = self
+            .backend_code
+            .is_some_and(|code| code >= 400 && code != 421);
+        let is_calm = !self.is_aborted && !self.is_late && !self.is_stopped;
+        let is_download = legs.plan.direction == Direction::Download;
+        let is_coming = matches!(legs.client.stage, Stage::Waiting | Stage::Connected);
+        // What the dialog has heard of: news that are on their way could not be waited for.
+        let is_known = legs.news.is_empty() && legs.backend.stage == Stage::Up;
+        has_refused && is_calm && is_download && is_coming && is_known && self.is_begun
     }
 
     /// What speaks against a clean end of a download whose backend has said 2xx.

@@ -12,7 +12,7 @@ use stateright::{Model, Property};
 
 use crate::legs::LegEvent;
 use crate::mutants::Mutant;
-use crate::peers::Kind;
+use crate::peers::{HOSTS, Kind};
 use crate::rules::{self, Rule};
 use crate::world::{Gone, Move, World};
 
@@ -49,6 +49,11 @@ impl Scope {
             moves.push(Move::ClientLost(Gone::Closed));
         }
         if peers.securing[0] {
+            // A name stands at the beginning of a handshake, if at all.
+            let has_hosts = !world.site.hosts.is_empty();
+            if has_hosts && peers.shown_host.is_none() {
+                moves.extend((0..HOSTS.len() as u8).map(Move::ClientNamed));
+            }
             moves.push(Move::ClientSecured);
             moves.push(Move::ClientLost(Gone::Handshake));
             return moves.push(Move::ClientLost(Gone::Injection));
@@ -175,6 +180,7 @@ always!(
     WAITS,
     SAID,
     REFUSAL,
+    DELIVERED,
     OWN,
     ONE,
     BEGUN,
@@ -188,6 +194,9 @@ always!(
     LAST,
     BOUNDED,
     SECRET,
+    CLEARED,
+    ANEW,
+    HOSTED,
 );
 
 #[allow(

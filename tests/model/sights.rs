@@ -27,6 +27,12 @@ pub(crate) enum Sight {
     FalseEmptyRefused,
     Resynchronised,
     LoggedIn,
+    /// TLS was taken off.
+    Cleared(Side),
+    /// A backend was let go for another one.
+    Anew,
+    /// A backend is reached for a host.
+    Hosted,
     Injected(Side),
     Ended(Blame),
 }

@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use sluicegate::dialog::{Actions, Dialog, FromBackend, FromClient, Input, Loss, Side};
 use sluicegate::limits::ACTIONS_PER_STEP_MAX;
-use sluicegate::policy::SiteRules;
+use sluicegate::policy::{BackendCcc, SiteRules};
 
 use crate::legs::{LegEvent, Legs};
 use crate::mutants::Mutant;
-use crate::peers::{Ask, Kind, Say};
+use crate::peers::{Ask, HOSTS, Kind, Say};
 use crate::rules::{self, Pending, Rule};
 use crate::sights::Sight;
 
@@ -20,6 +20,8 @@ use crate::sights::Sight;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Move {
     Client(Kind),
+    /// The client's handshake has named this host.
+    ClientNamed(u8),
     /// The client's handshake is complete.
     ClientSecured,
     ClientLost(Gone),
@@ -68,7 +70,16 @@ pub(crate) struct Peers {
     /// TLS on the control connections: under way, and done.
     pub(crate) securing: [bool; 2],
     pub(crate) secured: [bool; 2],
+    /// Its last answer was a yes to CCC, or ours to REIN.
+    pub(crate) agreed: [bool; 2],
+    /// The host that the gate was told of by HOST, that the handshake has named, and that was chosen.
+    pub(crate) said_host: Option<u8>,
+    pub(crate) shown_host: Option<u8>,
+    pub(crate) chosen: Option<usize>,
+    pub(crate) logged_in: bool,
     pub(crate) is_connecting: bool,
+    /// A backend is there, or is being reached.
+    pub(crate) has_backend: bool,
     pub(crate) asks: VecDeque<Ask>,
     /// The backend has said 421.
     pub(crate) is_done: bool,
@@ -84,6 +95,9 @@ pub(crate) struct Peers {
 #[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) dialog: Dialog,
+    /// Of the listener.
+    pub(crate) site: Arc<SiteRules>,
+    /// Of the host that was chosen, or of the listener.
     pub(crate) rules: Arc<SiteRules>,
     pub(crate) now: Instant,
     pub(crate) peers: Peers,
@@ -102,6 +116,7 @@ impl World {
         let (dialog, _greeting) = Dialog::open(Arc::clone(rules), CLIENT, now);
         Self {
             dialog,
+            site: Arc::clone(rules),
             rules: Arc::clone(rules),
             now,
             peers: Peers::default(),
@@ -132,6 +147,10 @@ impl World {
     fn go(&mut self, next: Move, mutant: Option<Mutant>) {
         let input = match next {
             Move::Client(kind) => self.client_says(kind),
+            Move::ClientNamed(host) => {
+                self.peers.shown_host = Some(host);
+                Input::Client(FromClient::Named(HOSTS[usize::from(host)].to_owned()))
+            }
             Move::ClientSecured => {
                 self.peers.securing[0] = false;
                 self.peers.secured[0] = true;
@@ -260,7 +279,11 @@ impl World {
             }
             peers.miscounts[1] |= ask.verb == "PWD" && code == 550;
             peers.is_done |= code == 421;
-            let is_refused_tls = ask.verb == "AUTH" && code >= 400;
+            peers.agreed[1] = ask.verb == "CCC" && code < 300;
+            peers.logged_in |= code == 230;
+            let must_clear = self.rules.backend_ccc == BackendCcc::Required;
+            let is_refused_tls =
+                code >= 400 && (ask.verb == "AUTH" || (ask.verb == "CCC" && must_clear));
             peers.is_done |= is_refused_tls || (ask.verb == "GREETING" && code >= 400);
             if is_last {
                 peers.asks.pop_front();
