@@ -112,6 +112,19 @@ impl Leg {
     /// # Errors
     /// `Closed` when the peer ended the connection first (with `received_any` false: bare); `Tls`, `Reset`, `Io`.
     pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        ready!(self.poll_shaken(cx))?;
+        match &self.tls {
+            Some(tls) if !tls.tickets_wait() => self.poll_flush(cx),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// As `poll_handshake`, but our last flight may still be queued: for whoever flushes at once, with the words that
+    /// follow it where there are some.
+    ///
+    /// # Errors
+    /// As `poll_handshake`.
+    pub fn poll_shaken(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         let Some(tls) = &mut self.tls else {
             return Poll::Ready(Ok(()));
         };
@@ -119,15 +132,13 @@ impl Leg {
         let mut is_partial = false;
         loop {
             let handshaking = tls.process_handshake();
-            if tls.tickets_wait() {
+            if handshaking == Ok(false) {
                 return Poll::Ready(Ok(()));
             }
             let has_answered = tls.queued() > 0;
             // A fault's alert is in the queue by now: send what the socket takes of it, then tell the fault.
             let flushed = Self::flush(&mut self.stream, &mut self.queue, Some(tls), cx);
-            if !handshaking? {
-                return flushed;
-            }
+            let _still = handshaking?;
             if let Poll::Ready(Err(fault)) = flushed {
                 return Poll::Ready(Err(fault));
             }
