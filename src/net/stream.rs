@@ -217,11 +217,10 @@ impl Stream {
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.full = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(sent) => {
-                    self.wrote(sent);
-                    return Poll::Ready(Ok(sent));
+                sent => {
+                    let sent = sent.inspect(|&sent| self.wrote(sent));
+                    return Poll::Ready(sent.map_err(|error| self.keep(error)));
                 }
-                Err(error) => return Poll::Ready(Err(self.keep(error))),
             }
         }
     }
