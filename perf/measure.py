@@ -15,6 +15,7 @@ import time
 
 import peers
 import report
+import scale
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -88,12 +89,18 @@ def parse():
     parser.add_argument("--sluicegate", help=argparse.SUPPRESS)
     parser.add_argument("--floors", help=argparse.SUPPRESS)
     parser.add_argument("--profile", default="release", help=argparse.SUPPRESS)
-    parser.add_argument("--quick", action="store_true", help="one round of one second: rough")
+    parser.add_argument("--quick", action="store_true", help="one round of one second, fewer sessions: rough")
+    parser.add_argument("--part", choices=["all", "units", "scale"], default="all",
+                        help="the units beside the peers, or what grows with cores, sessions and neighbours [all]")
     parser.add_argument("--rounds", type=int, help="rounds; the table has their medians [3, with --quick 1]")
     parser.add_argument("--seconds", type=float, help="seconds of each measurement [3, with --quick 1]")
-    parser.add_argument("--only", default="", help="only units whose names contain this")
+    parser.add_argument("--minutes", type=float, help="nothing is begun after that [28, with --quick 7]")
+    parser.add_argument("--only", default="", help="only units whose names contain this, and parts of scale.py so called")
     parser.add_argument("--without", action="append", default=[], help="leave out a peer")
     parser.add_argument("--idle", type=int, help="idle sessions held for the memory of one [1000, with --quick 100]")
+    parser.add_argument("--sessions", type=int, help="sessions that take turns, at most [10000, with --quick 1000]")
+    parser.add_argument("--idle-held", type=int, help="idle sessions among which is transferred [20000, with --quick 2000]")
+    parser.add_argument("--uploads", type=int, help="uploads that must all be whole [1000, with --quick 200]")
     parser.add_argument("--proxy-core", type=int, default=0, help="the CPU of the proxies [0]")
     parser.add_argument("--load-core", type=int, default=1, help="the CPU of load and backend [1]")
     parser.add_argument("--results", default=HERE / "results", help="where to write [perf/results]")
@@ -101,19 +108,35 @@ def parse():
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 3)
     arguments.seconds = arguments.seconds or (1.0 if arguments.quick else 3.0)
+    arguments.minutes = arguments.minutes or (7.0 if arguments.quick else 28.0)
     arguments.idle = arguments.idle or (100 if arguments.quick else 1000)
+    arguments.sessions = arguments.sessions or (1000 if arguments.quick else 10_000)
+    arguments.idle_held = arguments.idle_held or (2000 if arguments.quick else 20_000)
+    arguments.uploads = arguments.uploads or (200 if arguments.quick else 1000)
     return arguments
 
 
 def measure(arguments, work, running):
+    result = {
+        "facts": facts(arguments), "rounds": arguments.rounds, "seconds": arguments.seconds,
+        "units": [], "failures": [], "notes": [], "floors": [], "configs": {}, "scale": [],
+    }
+    if arguments.part != "scale":
+        beside_peers(arguments, work, running, result)
+        for process in reversed(running[:]):
+            process.stop()
+            running.remove(process)
+    if arguments.part != "units":
+        scale.run(arguments, work, running, result)
+    return result
+
+
+def beside_peers(arguments, work, running, result):
+    """Every unit through everybody who can do it, and the floors."""
     setting = peers.Setting(arguments.sluicegate, work, arguments.proxy_core, arguments.load_core,
                             max(arguments.idle, 500))
     running.append(setting.backend)
     subjects = start(arguments, setting, running)
-    result = {
-        "facts": facts(arguments), "rounds": arguments.rounds, "seconds": arguments.seconds,
-        "units": [], "failures": [], "notes": [], "floors": [], "configs": {},
-    }
     for name, subject in subjects.items():
         for file in subject["files"]:
             result["configs"][file.name] = file.read_text(encoding="utf-8").replace(str(work), "WORK")
@@ -121,6 +144,10 @@ def measure(arguments, work, running):
     cells = [Cell(unit, name, subject) for unit in UNITS for name, subject in subjects.items()
              if unit[2] in subject["ports"] and arguments.only in unit[0]]
     for number in range(arguments.rounds):
+        # A third of the time is for what comes behind the units.
+        if number > 0 and time.monotonic() - BEGAN > 60 * arguments.minutes * 2 / 3:
+            result["notes"].append(f"only {number} of {arguments.rounds} rounds of the units: their time was over")
+            break
         result["floors"].append(floors(arguments))
         # Every other round backwards: whoever comes behind a heavy neighbour is not always the same.
         for cell in cells if number % 2 == 0 else reversed(cells):
@@ -129,7 +156,6 @@ def measure(arguments, work, running):
     result["units"] = [cell.figures() for cell in cells if cell.runs]
     if arguments.only in MEMORY:
         result["units"] += memory(arguments, setting, subjects, running, result)
-    return result
 
 
 def start(arguments, setting, running):
@@ -198,27 +224,34 @@ class Cell:
                 "has_floor": floor is not None, "runs": self.runs}
 
 
-def load(arguments, setting, flags, port, kind, key, pid, seconds=None):
+def load(arguments, setting, flags, port, kind, key, pid, seconds=None, before=(), **more):
     """One run of `sluicegate load`; its figures, or nothing."""
     file = setting.work / "load.json"
     file.unlink(missing_ok=True)
-    command = [arguments.sluicegate, "load", *flags, "--target", f"127.0.0.1:{port}", "--json", file,
-               "--cores", arguments.load_core, "--cipher", "aes-256", "--ca", setting.work / "ca.pem",
-               "--duration", f"{int(1000 * (seconds or arguments.seconds))}ms", "--warmup", "500ms", "--patience", "20s"]
-    if kind == "stream":
-        command += ["--tls", "implicit" if key.endswith("-tls") else "off", "--tls-version", "1.3"]
-    else:
-        command += ["--tls-version", key.removesuffix("-clear")]
-    if pid:
-        command += ["--meter", pid]
+    command = load_command(arguments, setting, flags, port, file, kind, key, pid, seconds, **more)
     try:
-        run = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=180, check=False)
+        run = subprocess.run([*before, *command], capture_output=True, text=True, timeout=240, check=False)
     except subprocess.TimeoutExpired:
         say("  it does not end")
         return None
     if run.returncode != 0:
         say("  " + (run.stdout + run.stderr).strip().replace("\n", "\n  "))
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+def load_command(arguments, setting, flags, port, file, kind, key, pid, seconds=None, cores=None, warmup=0.5):
+    """The words of one run."""
+    command = [arguments.sluicegate, "load", *flags, "--target", f"127.0.0.1:{port}", "--json", file,
+               "--cores", cores or arguments.load_core, "--cipher", "aes-256", "--ca", setting.work / "ca.pem",
+               "--duration", f"{int(1000 * (seconds or arguments.seconds))}ms", "--warmup", f"{int(1000 * warmup)}ms",
+               "--patience", "20s"]
+    if kind == "stream":
+        command += ["--tls", "implicit" if key.endswith("-tls") else "off", "--tls-version", "1.3"]
+    else:
+        command += ["--tls-version", key.removesuffix("-clear")]
+    if pid:
+        command += ["--meter", pid]
+    return [str(word) for word in command]
 
 
 def floors(arguments):
@@ -289,9 +322,20 @@ def facts(arguments):
 
 
 def say(text):
-    print(text, file=sys.stderr, flush=True)
+    """A line of progress, with the time since the beginning."""
+    elapsed = int(time.monotonic() - BEGAN)
+    print(f"[{elapsed // 60:2}:{elapsed % 60:02}] {text}", file=sys.stderr, flush=True)
 
 
+def is_late(arguments, result, what):
+    """Whether the time is over: nothing more is begun then, and the page says what is not there."""
+    late = time.monotonic() - BEGAN > 60 * arguments.minutes
+    if late:
+        result["notes"].append(f"left out after {arguments.minutes:g} minutes: {what}")
+    return late
+
+
+BEGAN = time.monotonic()
 FLOORS = {unit[0]: unit[5] for unit in UNITS}
 
 if __name__ == "__main__":

@@ -88,16 +88,16 @@ def fill(name, work, values, comment="#"):
 class Setting:
     """The machine for one measurement: which binary, which cores, which ports of the backend."""
 
-    def __init__(self, binary, work, core, peer_core, sessions):
+    def __init__(self, binary, work, core, peer_core, sessions, name="backend"):
         self.binary, self.work, self.core, self.peer_core = binary, work, core, peer_core
         self.sessions = sessions
         names = ["explicit", *STREAMS]
         self.backend_ports = dict(zip(names, free_ports(len(names))))
         flags = [flag for name, port in self.backend_ports.items() for flag in (f"--{name}", f"127.0.0.1:{port}")]
         self.backend = Process(
-            "backend",
+            name,
             [binary, "backend", "--certificates", work, "--cipher", "aes-256", "--cores", peer_core,
-             "--connections", sessions, *flags],
+             "--connections", sessions + 1000, *flags],
             peer_core, work, self.backend_ports.values())
 
     def user(self):
@@ -105,13 +105,17 @@ class Setting:
         return "root" if os.getuid() == 0 else str(os.getuid())
 
 
-def sluicegate(setting, name="sluicegate"):
-    """FTPS listeners for TLS 1.2 and 1.3, the backend's leg of the same version, and relays of streams if it knows them."""
-    ftps = dict(zip(("1.2", "1.3"), free_ports(2)))
+def sluicegate(setting, name="sluicegate", listeners=None, passive=20000):
+    """FTPS listeners for TLS 1.2 and 1.3, the backend's leg of the same version, and relays of streams if it knows them.
+
+    Other listeners may be given: what each is called, its TLS, and the port of its backend. Passive ports begin with `passive`.
+    """
+    listeners = listeners or [(version, version, setting.backend_ports["explicit"]) for version in ("1.2", "1.3")]
+    ftps = dict(zip((key for key, _, _ in listeners), free_ports(len(listeners))))
     listeners = "".join(FTPS_LISTENER.format(
-        name=f"v{version[-1]}", port=port, version=version, backend=setting.backend_ports["explicit"],
-        work=setting.work, first=20000 + 2000 * at, last=21999 + 2000 * at)
-        for at, (version, port) in enumerate(ftps.items()))
+        name=f"ftps-{at}", port=ftps[key], version=version, backend=backend, work=setting.work,
+        first=passive + 2000 * at, last=passive + 1999 + 2000 * at)
+        for at, (key, version, backend) in enumerate(listeners))
     streams = dict(zip(STREAMS, free_ports(len(STREAMS))))
     with_streams = listeners + "".join(STREAM_LISTENER.format(
         name=name_of, port=streams[name_of], backend=setting.backend_ports[name_of], work=setting.work,
@@ -120,7 +124,9 @@ def sluicegate(setting, name="sluicegate"):
         ca=f'ca = "{setting.work}/ca.pem"\nserver_name = "localhost"' if private else "")
         for name_of, private in STREAMS.items())
     for text, known in ((with_streams, streams), (listeners, {})):
-        values = {"NAME": name, "CORE": setting.core, "SESSIONS": setting.sessions, "LISTENERS": text}
+        # Few sessions transfer at the same time where there are many.
+        each = "descriptors_per_session = 2\n" if setting.sessions > 1000 else ""
+        values = {"NAME": name, "CORE": setting.core, "SESSIONS": f"{setting.sessions}\n{each}", "LISTENERS": text}
         file = fill("sluicegate.toml", setting.work, values)
         check = subprocess.run([setting.binary, "check", "--config", file], capture_output=True, text=True, check=False)
         if check.returncode == 0:

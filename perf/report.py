@@ -3,6 +3,8 @@
 import math
 import statistics
 
+import targets
+
 UNIT_OF = {"cpu_us_per_unit": "us of CPU", "cpu_seconds_per_gigabyte": "s of CPU per GB", "kib_per_session": "KiB"}
 COLOURS = {"sluicegate": "#1f6f4a", "mod_proxy": "#b5482a", "haproxy": "#2d5fa3", "nginx": "#7b4fa0", "direct": "#777777"}
 SUBJECTS = ["sluicegate", "mod_proxy", "haproxy", "nginx"]
@@ -16,11 +18,15 @@ def page(result, spectra):
     lines += [f"- {name}: {value}" for name, value in result["facts"].items()]
     lines += [f"- {result['rounds']} rounds, interleaved, {result['seconds']} s each: medians, and behind ± the larger "
               "distance of a round from it; CPU time is the kernel's accounting of the proxy and its children", ""]
-    lines += costs(result, measure.FLOORS)
+    lines += aims(result, measure.FLOORS)
+    if result["units"]:
+        lines += costs(result, measure.FLOORS)
+    lines += scaling(result)
     lines += growth(result)
     lines += latencies(result, spectra)
-    lines += ["## Floors", "", "What the primitives cost alone, in the same run (`benches/floors.rs`).", "",
-              "| primitive | median | spread |", "| --- | --- | --- |"]
+    if result["floors"]:
+        lines += ["## Floors", "", "What the primitives cost alone, in the same run (`benches/floors.rs`).", "",
+                  "| primitive | median | spread |", "| --- | --- | --- |"]
     for name in result["floors"][0] if result["floors"] else []:
         values = [floor[name] for floor in result["floors"]]
         lines.append(f"| {name} | {number(statistics.median(values))} | ±{spread(values):.0f} % |")
@@ -32,6 +38,41 @@ def page(result, spectra):
     for name, text in result["configs"].items():
         lines += [f"<details><summary>{name}</summary>", "", "```text", text.rstrip(), "```", "", "</details>", ""]
     return "\n".join(lines)
+
+
+def aims(result, floors):
+    """Whether what is to be reached was."""
+    def floor_of(unit):
+        formula = floors.get(unit)
+        return statistics.median(map(formula, result["floors"])) if formula and result["floors"] else None
+
+    rows = targets.verdicts(result, floor_of)
+    if not rows:
+        return []
+    missed = sum(not is_met for *_, is_met in rows)
+    lines = ["## Targets", "", f"{len(rows) - missed} of {len(rows)} are met in this run (`perf/targets.py`); {missed} are not met. "
+             "Where nothing else is said, a figure is a multiple of what its target names.", "",
+             "| what | measured | rounds | target | |", "| --- | --- | --- | --- | --- |"]
+    for name, median, values, words, is_met in rows:
+        rounds = f"{number(min(values))} to {number(max(values))}" if len(values) > 1 else "one"
+        lines.append(f"| {name} | {number(median)} | {rounds} | {words} | {'met' if is_met else '**not met**'} |")
+    return lines + [""]
+
+
+def scaling(result):
+    """What must not grow: every case with its spread."""
+    if not result.get("scale"):
+        return []
+    lines = ["## With cores, sessions and neighbours", "", "| what | case | median | spread |", "| --- | --- | --- | --- |"]
+    for record in result["scale"]:
+        for case, values in record["cases"].items():
+            if values:
+                lines.append(f"| {record['name']} | {case} | {number(statistics.median(values))} {record['unit']} | "
+                             f"±{spread(values):.0f} % |")
+        if record.get("claim"):
+            values = record["claim"]
+            lines.append(f"| | **{record['claim_unit']}** | {number(statistics.median(values))} | ±{spread(values):.0f} % |")
+    return lines + [""]
 
 
 def costs(result, floors):

@@ -5,9 +5,11 @@
 
 use core::time::Duration;
 
+mod admin;
 mod journal;
 mod rig;
 
+pub use admin::*;
 pub use journal::*;
 pub use rig::*;
 
@@ -105,8 +107,9 @@ pub const DATA_TICKETS: usize = 2;
 /// Sessions remembered for one client's resumption beside those of its control connection, which are never dropped.
 pub const CLIENT_TICKETS_KEPT_MAX: usize = 32;
 
-/// Tickets of a backend kept for its data connections: the newest is used, and the last one can be renewed.
-pub const BACKEND_TICKETS_KEPT_MAX: usize = 8;
+/// Tickets of a backend kept for its data connections: one is used at a time, the newest, and connections that end amid
+/// their handshake use up some. Each has the backend's chain of certificates in it, so they are few.
+pub const BACKEND_TICKETS_KEPT_MAX: usize = 4;
 
 /// Longest ticket kept for another use: servers send some hundred bytes, with a client's certificates in it some thousand.
 pub const TICKET_RENEWED_BYTES_MAX: usize = 16 * 1024;
@@ -119,6 +122,10 @@ pub const FRUITLESS_RECORDS_MAX: u32 = 32;
 
 /// Turns to get the alert out of rustls after a fatal error: it queues one, so more would be its defect, not our loop.
 pub const ALERT_TURNS_MAX: usize = 8;
+
+/// What is read of a private leg before memory is taken for more: a flight of a handshake, a line, or a small file with the
+/// tickets before it and the end behind it.
+pub const LITTLE_READ_BYTES: usize = 8 * 1024;
 
 /// Records without application data (tickets, key updates, empty ones) read in one turn before the core goes on.
 pub const SILENT_READS_PER_TURN_MAX: usize = 16;
@@ -152,11 +159,9 @@ pub const RELAY_TURN_BYTES: usize = 1024 * 1024;
 /// What a read costs beside its bytes, in bytes: a source that sends crumbs must not make its turns longer.
 pub const RELAY_READ_BYTES: usize = 16 * 1024;
 
-/// glommio's preemption timer: how long a core that always has something to do goes on before it looks for new events. Who
-/// always has looks after every turn ([`crate::net::Look`]), so that this is for what nobody has thought of. It must be
-/// longer than a busy machine ever holds a thread up: a core for which it passes before its first task is run goes to sleep
-/// with all of them (docs/decisions/0034-looks.md).
-pub const CORE_HOLD_MAX: Duration = Duration::from_secs(1);
+/// glommio's preemption timer: how long a core that always has something to do goes on before it looks for new events. One
+/// that does is asked of the clock and of no timer, so it is short: a neighbour's event waits for one long turn, not for two.
+pub const CORE_HOLD_MAX: Duration = Duration::from_millis(1);
 
 /// Memory of the buffers that one core has lent to its streams, beyond which none of them gets a larger one: peers that
 /// do not take what was read for them hold buffers for as long as they like.
@@ -237,19 +242,19 @@ pub const RING_MEMORY_BYTES: usize = 64 * 1024;
 /// Locked memory the ring of one core needs (measured: the builder fails below 512 KiB).
 pub const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
 
-/// Oldest kernel with io_uring as glommio needs it (its own minimum).
-pub const KERNEL_RELEASE_MIN: (u32, u32) = (5, 8);
+/// Oldest kernel with io_uring as our glommio needs it: polls that stay (5.13) and a bound for the wait (5.11).
+pub const KERNEL_RELEASE_MIN: (u32, u32) = (5, 13);
 
-/// From this kernel on rings are charged to the memory cgroup, no longer to RLIMIT_MEMLOCK.
-pub const KERNEL_RELEASE_RINGS_UNCHARGED: (u32, u32) = (5, 12);
-
-/// Descriptors beside the sessions': rings, event descriptors, listeners with their probes, of a shard or the gate; and
-/// both ends of a shard's pipes.
+/// Descriptors beside the sessions': rings, event descriptors and listeners of a shard or the gate; and both ends of a
+/// shard's pipes.
 pub const DESCRIPTORS_PER_SHARD: u64 = 64 + 2 * PIPES_PER_SHARD_MAX as u64;
 
-/// Descriptors a session holds at most: two control, for the next transfer a listener with its probe on each leg, one
-/// dying, and the lingering ones of transfers before.
-pub const DESCRIPTORS_PER_SESSION: u64 = 7 + LINGERING_LEGS_MAX as u64;
+/// Descriptors a session holds at most: two control, for the next transfer a listener on each leg, one dying, and the
+/// lingering ones of transfers before.
+pub const DESCRIPTORS_PER_SESSION: u64 = 5 + LINGERING_LEGS_MAX as u64;
+
+/// Descriptors of a session that transfers nothing: its two control connections.
+pub const DESCRIPTORS_PER_IDLE_SESSION: u64 = 2;
 
 /// Messages waiting for a shard; the gate sends a handful in all.
 pub const MAILBOX_MESSAGES_MAX: usize = 64;
@@ -261,30 +266,6 @@ pub const NAMES_LOOKUP_PERIOD: Duration = Duration::from_secs(60);
 pub const LOG_LINES_MAX: usize = 16 * 1024;
 
 // The admin server.
-
-/// Readers at once: a Prometheus, some pages, some hands; more wait in the socket's queue.
-pub const ADMIN_CONNECTIONS_MAX: usize = 32;
-
-/// Shortest token: what is made of sixteen random bytes is longer, and nobody remembers it.
-pub const ADMIN_TOKEN_BYTES_MIN: usize = 16;
-
-/// Longest token: it must fit into the head of a request with everything else.
-pub const ADMIN_TOKEN_BYTES_MAX: usize = 1024;
-
-/// The head of one request. Ours are a few hundred bytes; a browser's cookies for other ports of this host may come along.
-pub const ADMIN_HEADER_BYTES_MAX: usize = 16 * 1024;
-
-/// From the first byte of a request to the end of its head.
-pub const ADMIN_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// One connection in all: a page that polls comes back, a reader that does not read is cut off.
-pub const ADMIN_CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// How long the shards may take to answer a question: a core that runs answers within a turn.
-pub const ADMIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Sessions in one answer; the next page begins behind the last.
-pub const ADMIN_SESSIONS_PER_PAGE_MAX: usize = 1000;
 
 /// How often `sluicegate top` asks, as the live page does.
 pub const TOP_PERIOD: Duration = Duration::from_secs(1);

@@ -32,14 +32,7 @@ enum Command {
     },
     /// Show a running gate live, from its admin server
     #[cfg(feature = "top")]
-    Top {
-        /// Where its admin server listens: an address, or unix: and a path
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9121")]
-        admin: sluicegate::top::Place,
-        /// A file with the admin token, where the gate asks for one
-        #[arg(long, value_name = "FILE")]
-        token_file: Option<PathBuf>,
-    },
+    Top(sluicegate::top::Arguments),
     /// Show a gate, a backend and a client at work, with nothing to set up
     #[cfg(feature = "rig")]
     Demo {
@@ -73,7 +66,7 @@ fn main() -> ExitCode {
         Command::Run { config } => run(&config),
         Command::Check { config } => check(&config),
         #[cfg(feature = "top")]
-        Command::Top { admin, token_file } => top(admin, token_file.as_deref()),
+        Command::Top(arguments) => top(arguments),
         #[cfg(feature = "rig")]
         Command::Demo { stay } => sluicegate::rig::demo::run(stay),
         #[cfg(feature = "rig")]
@@ -115,15 +108,15 @@ fn check(file: &Path) -> ExitCode {
 }
 
 #[cfg(feature = "top")]
-fn top(place: sluicegate::top::Place, token_file: Option<&Path>) -> ExitCode {
-    let token = match token_file.map(std::fs::read_to_string).transpose() {
-        Ok(token) => token.map(|token| token.trim_end().to_owned()),
-        Err(error) => {
-            eprintln!("the token cannot be read: {error}");
+fn top(arguments: sluicegate::top::Arguments) -> ExitCode {
+    let question = match arguments.question() {
+        Ok(question) => question,
+        Err(problem) => {
+            eprintln!("{problem}");
             return ExitCode::from(WRONG);
         }
     };
-    match sluicegate::top::run(sluicegate::top::Question { place, token }) {
+    match sluicegate::top::run(question) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("there is no terminal to draw on: {error}");

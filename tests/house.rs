@@ -3,12 +3,14 @@
 //! `cargo test --test house` prints every fault with its place, its rule and its cure. The tables stand here; the rules
 //! are in `house/rules.rs`, the reading of sources in `house/source.rs`, the comparison of pages with code in
 //! `house/page.rs` and `house/cases.rs`, the alerts in `house/alerts.rs`, the page of metrics in
-//! `house/metrics.rs`, and the proofs that each rule can fail in `house/trials.rs`.
+//! `house/metrics.rs`, the dashboard in `house/dashboard.rs`, and the proofs that each rule can fail in `house/trials.rs`.
 
 #[path = "house/alerts.rs"]
 mod alerts;
 #[path = "house/cases.rs"]
 mod cases;
+#[path = "house/dashboard.rs"]
+mod dashboard;
 #[path = "house/metrics.rs"]
 mod metrics;
 #[path = "house/page.rs"]
@@ -135,19 +137,36 @@ fn the_operations_page_tells_the_routes_there_are() {
 
 #[test]
 fn the_page_of_metrics_is_written_from_the_catalog() {
-    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/METRICS.md");
-    let wanted = metrics::page();
+    demand_written("docs/METRICS.md", &metrics::page());
+}
+
+#[test]
+fn the_dashboard_is_written_from_the_catalog_and_leaves_nothing_out() {
+    let dashboard = dashboard::dashboard();
+    demand_written("config/grafana/sluicegate.json", &dashboard);
+    assert_eq!(dashboard::faults(&dashboard), Vec::<String>::new());
+    let poorer = dashboard.replace("sluicegate_logins_total", "sluicegate_logins");
+    assert_eq!(
+        dashboard::faults(&poorer),
+        ["sluicegate_logins_total is on no panel"; 2],
+        "what is left out is found, each row of it"
+    );
+}
+
+/// A file that is written by a test is what the test would write.
+fn demand_written(file: &str, wanted: &str) {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("WRITE_PAGES").is_some() {
-        fs::write(&place, &wanted).expect("docs can be written");
+        fs::write(&place, wanted).expect("the page can be written");
     }
-    let page = fs::read_to_string(place).expect("docs/METRICS.md can be read");
+    let page = fs::read_to_string(place).expect("the page can be read");
     let differing = page
         .lines()
         .zip(wanted.lines())
         .find(|(is, should)| is != should);
     assert!(
         page == wanted,
-        "docs/METRICS.md is not what the catalog says: {differing:?}; cure: WRITE_PAGES=1 cargo test --test house"
+        "{file} is not what the catalog says: {differing:?}; cure: WRITE_PAGES=1 cargo test --test house"
     );
 }
 

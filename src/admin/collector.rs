@@ -5,9 +5,12 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
+use tokio::task::JoinSet;
 
-use crate::limits::ADMIN_SESSIONS_PER_PAGE_MAX;
+use crate::limits::{ADMIN_SESSIONS_PER_ANSWER_MAX, ADMIN_SESSIONS_PER_PAGE_MAX};
 use crate::metrics::{Ledger, Snapshot};
+use crate::pool::PoolState;
+use crate::relay::Held;
 use crate::shard::{Mail, Report, Sight, SiteState};
 use crate::sys::schedstat::{self, Schedule};
 
@@ -43,7 +46,9 @@ struct Core {
     transfers: usize,
     lingering: usize,
     thread: Option<u32>,
+    held: Held,
     sites: Vec<SiteState>,
+    pools: Vec<PoolState>,
 }
 
 /// A copy of the books, for one answer.
@@ -66,8 +71,12 @@ pub struct CoreView {
     pub lingering: usize,
     /// What the scheduler has noted of its thread.
     pub schedule: Schedule,
+    /// What its streams hold and what is kept for them.
+    pub held: Held,
     /// Each listener, in the order of the configuration.
     pub sites: Vec<SiteState>,
+    /// Every pool that one of them leads to, the same on every core.
+    pub pools: Vec<PoolState>,
 }
 
 impl Collector {
@@ -81,7 +90,9 @@ impl Collector {
             transfers: 0,
             lingering: 0,
             thread: None,
+            held: Held::default(),
             sites: Vec::new(),
+            pools: Vec::new(),
         };
         let cores: Vec<Core> = (0..shards.len()).map(core).collect();
         Self {
@@ -142,17 +153,17 @@ impl Collector {
     /// A page of the sessions of all cores with numbers above `after`, in their order.
     pub async fn sessions(&self, after: Option<u64>, most: usize, bound: Duration) -> Vec<Sight> {
         let most = most.min(ADMIN_SESSIONS_PER_PAGE_MAX);
-        let ask = |answer| Mail::Sessions {
-            after,
-            most,
-            answer,
+        let mut pages = JoinSet::new();
+        for shard in &self.shards {
+            pages.spawn(page_of(shard.clone(), after, most));
+        }
+        let mut seen = Vec::new();
+        let all = async {
+            while let Some(page) = pages.join_next().await {
+                seen.extend(page.unwrap_or_default());
+            }
         };
-        let mut seen: Vec<Sight> = self
-            .ask_all(ask, bound)
-            .await
-            .into_iter()
-            .flatten()
-            .collect();
+        let _late = tokio::time::timeout(bound, all).await;
         seen.sort_by_key(|sight| sight.id);
         seen.truncate(most);
         seen
@@ -213,7 +224,9 @@ impl Collector {
             transfers: report.transfers,
             lingering: report.lingering,
             thread: report.thread,
+            held: report.held,
             sites: report.sites,
+            pools: report.pools,
         };
     }
 
@@ -225,7 +238,9 @@ impl Collector {
             transfers: core.transfers,
             lingering: core.lingering,
             schedule: core.thread.and_then(schedstat::of).unwrap_or_default(),
+            held: core.held,
             sites: core.sites.clone(),
+            pools: core.pools.clone(),
         };
         View {
             ledger: books.ledger.clone(),
@@ -237,4 +252,31 @@ impl Collector {
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A page of one core's sessions, in pieces: it serves others between them.
+async fn page_of(shard: Sender<Mail>, mut after: Option<u64>, most: usize) -> Vec<Sight> {
+    let mut seen: Vec<Sight> = Vec::new();
+    while seen.len() < most {
+        let wanted = (most - seen.len()).min(ADMIN_SESSIONS_PER_ANSWER_MAX);
+        let (answer, answers) = async_channel::bounded(1);
+        let question = Mail::Sessions {
+            after,
+            most: wanted,
+            answer,
+        };
+        // A full box belongs to a core that does not run: it would not answer either.
+        let is_asked = shard.try_send(question).is_ok();
+        let piece = match is_asked {
+            true => answers.recv().await.unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let is_last = piece.len() < wanted;
+        after = piece.last().map(|sight| sight.id).or(after);
+        seen.extend(piece);
+        if is_last {
+            break;
+        }
+    }
+    seen
 }

@@ -13,8 +13,8 @@ use super::Office;
 /// What a request must show.
 pub struct Door {
     token: Option<String>,
-    /// A browser can reach it: on a port, not by a socket of the file system.
-    is_port: bool,
+    /// A browser can reach it, and nothing else says whose name it was sent to: on a port without TLS.
+    asks_name: bool,
 }
 
 /// Routes that tell nothing of what goes on. Supervisors and balancers have no token; a browser has none before the page asks
@@ -31,15 +31,16 @@ enum Turned {
 }
 
 impl Door {
-    /// One that asks for this token, if any, on a port or not.
+    /// One that asks for this token, if any, and whether for a name of loopback as well. A socket of the file system is
+    /// reached by no browser, and with TLS a stranger's name is not in the certificate.
     #[must_use]
-    pub const fn new(token: Option<String>, is_port: bool) -> Self {
-        Self { token, is_port }
+    pub const fn new(token: Option<String>, asks_name: bool) -> Self {
+        Self { token, asks_name }
     }
 
     fn admit(&self, path: &str, headers: &HeaderMap) -> Result<(), Turned> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        if self.is_port && !text(header::HOST).is_some_and(is_ours) {
+        if self.asks_name && !text(header::HOST).is_some_and(is_ours) {
             return Err(Turned::OtherHost);
         }
         let Some(token) = &self.token else {

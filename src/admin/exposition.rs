@@ -1,11 +1,7 @@
 //! What the shards have counted, as Prometheus reads it: one collector for every format, derived from the catalog.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::UNIX_EPOCH;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -18,9 +14,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::About;
-use super::collector::{CoreView, View};
+use super::collector::View;
+use super::readings::{Labels, core, gauges, label, readings};
 use crate::metrics::{self, Counter, Gauge, NATIVE_SCHEMA, Phase, Reading, Snapshot};
-use crate::session::Tally;
 
 /// A form in which metrics are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,9 +106,6 @@ fn as_plain_text(openmetrics: &str) -> String {
     plain
 }
 
-/// Labels of one series.
-type Labels = Vec<(Cow<'static, str>, Cow<'static, str>)>;
-
 /// Everything there is to write, taken down before the writing begins.
 #[derive(Debug)]
 struct Families {
@@ -147,94 +140,6 @@ fn family_name(counter: &str) -> &str {
 fn joined(own: &[(&'static str, &'static str)], labels: &Labels) -> Labels {
     let own = own.iter().map(|&(key, value)| label(key, value));
     own.chain(labels.iter().cloned()).collect()
-}
-
-fn core(cpu: usize) -> Labels {
-    vec![label("core", cpu.to_string())]
-}
-
-fn label(
-    key: &'static str,
-    value: impl Into<Cow<'static, str>>,
-) -> (Cow<'static, str>, Cow<'static, str>) {
-    (Cow::Borrowed(key), value.into())
-}
-
-/// One series for all cores, or one for each.
-fn of_cores(view: &View, by_core: bool, of: fn(&CoreView) -> f64) -> Vec<(Labels, f64)> {
-    match by_core {
-        false => vec![(Labels::new(), view.cores.iter().map(of).sum())],
-        true => (view.ledger.accounts().iter().zip(&view.cores))
-            .map(|(account, seen)| (core(account.cpu), of(seen)))
-            .collect(),
-    }
-}
-
-fn readings(about: &About, view: &View, by_core: bool) -> Vec<(Reading, Vec<(Labels, f64)>)> {
-    let reading = |&reading: &Reading| {
-        let series = match reading {
-            Reading::CoreRun => of_cores(view, by_core, |seen| seen.schedule.ran.as_secs_f64()),
-            Reading::CoreDelay => {
-                of_cores(view, by_core, |seen| seen.schedule.waited.as_secs_f64())
-            }
-            Reading::LogLinesDropped => {
-                vec![(Labels::new(), (about.log_lines_dropped)() as f64)]
-            }
-            Reading::AuditWritten => of_journal(about, |tally| &tally.written),
-            Reading::AuditDropped => of_journal(about, |tally| &tally.dropped),
-            Reading::AuditLost => of_journal(about, |tally| &tally.lost),
-        };
-        (reading, series)
-    };
-    Reading::ALL.iter().map(reading).collect()
-}
-
-/// 0 where no journal is kept.
-fn of_journal(about: &About, of: fn(&Tally) -> &AtomicU64) -> Vec<(Labels, f64)> {
-    let tally = about.journal.as_deref();
-    let count = tally.map_or(0, |tally| of(tally).load(Relaxed));
-    vec![(Labels::new(), count as f64)]
-}
-
-fn gauges(about: &About, view: &View, by_core: bool) -> Vec<(Gauge, Vec<(Labels, f64)>)> {
-    let of_cores = |of: fn(&CoreView) -> f64| of_cores(view, by_core, of);
-    let of_listeners = |of: fn(&crate::shard::SiteState) -> usize| {
-        let sum = |at: usize| {
-            let sites = view.cores.iter().filter_map(move |seen| seen.sites.get(at));
-            sites.map(of).sum::<usize>() as f64
-        };
-        (about.listeners.iter().enumerate())
-            .map(|(at, listener)| (vec![label("listener", listener.name.clone())], sum(at)))
-            .collect::<Vec<_>>()
-    };
-    let pools = super::status::backends(about, view);
-    let of_pools = |of: fn(&super::status::PoolStatus) -> usize| {
-        let row = |pool: &super::status::PoolStatus| {
-            (vec![label("pool", pool.pool.clone())], of(pool) as f64)
-        };
-        pools.iter().map(row).collect::<Vec<_>>()
-    };
-    let one = |value: f64| vec![(Labels::new(), value)];
-    let started = about.started.duration_since(UNIX_EPOCH);
-    let gauge = |&gauge: &Gauge| {
-        let series = match gauge {
-            Gauge::Sessions => of_cores(|seen| seen.sessions as f64),
-            Gauge::TransfersRunning => of_cores(|seen| seen.transfers as f64),
-            Gauge::LingeringLegs => of_cores(|seen| seen.lingering as f64),
-            Gauge::CoresSilent => of_cores(|seen| f64::from(u8::from(!seen.answered))),
-            Gauge::PassivePorts => of_listeners(|site| site.ports),
-            Gauge::PassivePortsInUse => of_listeners(|site| site.ports_in_use),
-            Gauge::Backends => of_pools(super::status::PoolStatus::members),
-            Gauge::BackendsResting => of_pools(super::status::PoolStatus::resting),
-            Gauge::AuditFailing => one(f64::from(
-                (about.journal.as_ref()).is_some_and(|tally| tally.failing.load(Relaxed)),
-            )),
-            Gauge::StartTime => one(started.as_ref().map_or(0.0, |since| since.as_secs_f64())),
-            Gauge::Build => vec![(vec![label("version", env!("CARGO_PKG_VERSION"))], 1.0)],
-        };
-        (gauge, series)
-    };
-    Gauge::ALL.iter().map(gauge).collect()
 }
 
 impl Collector for Families {

@@ -6,7 +6,9 @@ mod collector;
 mod door;
 mod exposition;
 mod page;
+mod readings;
 mod routes;
+mod secure;
 mod server;
 mod status;
 
@@ -30,6 +32,10 @@ pub struct About {
     pub listeners: Vec<ListenerFacts>,
     /// The configuration as it was written, without its comments. It holds paths of keys, and no secret.
     pub written: toml::Table,
+    /// The SHA-256 of its text, in hexadecimal digits.
+    pub config_sha256: String,
+    /// When it was read.
+    pub config_read: SystemTime,
     /// Lines of the log dropped so far.
     pub log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
     /// Ends the process as SIGTERM does.

@@ -159,7 +159,7 @@ async fn status_page(State(office): Shared) -> Response {
 
 async fn backends(State(office): Shared) -> Response {
     let view = office.collector.collect(ADMIN_ANSWER_TIMEOUT).await;
-    Json(status::backends(&office.about, &view)).into_response()
+    Json(status::backends(&view)).into_response()
 }
 
 async fn config(State(office): Shared) -> Response {

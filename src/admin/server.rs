@@ -12,10 +12,12 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::secure::secure;
 use super::{Office, routes};
 use crate::config::AdminAddress;
 use crate::limits::{
@@ -80,16 +82,20 @@ fn remove_abandoned(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Answers from now on, on a thread of its own, until the process ends.
+/// Answers from now on, on a thread of its own, until the process ends; by TLS, where a port has it.
 ///
 /// # Errors
 /// When the thread or its runtime cannot be had.
-pub fn start(bound: Bound, office: Arc<Office>) -> io::Result<()> {
+pub fn start(bound: Bound, tls: Option<Arc<ServerConfig>>, office: Arc<Office>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let serve = move || {
-        let ended = runtime.block_on(serve(bound, routes::router(office)));
+        let router = routes::router(office);
+        let ended = match bound {
+            Bound::Tcp(listener) => runtime.block_on(serve_tcp(listener, tls, router)),
+            Bound::Unix(listener) => runtime.block_on(serve_unix(listener, router)),
+        };
         tracing::error!(error = %ended, "the admin server has ended");
     };
     thread::Builder::new()
@@ -99,39 +105,64 @@ pub fn start(bound: Bound, office: Arc<Office>) -> io::Result<()> {
 }
 
 /// Accepts for ever; gives the error that made it impossible.
-async fn serve(bound: Bound, router: Router) -> io::Error {
-    let room = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
-    let listener = match bound {
-        Bound::Tcp(listener) => TcpListener::from_std(listener).map(Tcp),
-        Bound::Unix(listener) => return serve_unix(listener, router, room).await,
-    };
-    let listener = match listener {
-        Ok(Tcp(listener)) => listener,
+async fn serve_tcp(
+    listener: StdTcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    router: Router,
+) -> io::Error {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
         Err(error) => return error,
     };
+    let room = room();
+    loop {
+        let permit = permit(&room).await;
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                pause(&error).await;
+                continue;
+            }
+        };
+        let (tls, router) = (tls.clone(), router.clone());
+        tokio::spawn(async move {
+            match tls {
+                None => converse(stream, router).await,
+                Some(tls) => {
+                    if let Some(stream) = secure(stream, tls).await {
+                        converse(stream, router).await;
+                    }
+                }
+            }
+            drop(permit);
+        });
+    }
+}
+
+/// The same for a socket in the file system.
+async fn serve_unix(listener: StdUnixListener, router: Router) -> io::Error {
+    let listener = match UnixListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return error,
+    };
+    let room = room();
     loop {
         let permit = permit(&room).await;
         match listener.accept().await {
-            Ok((stream, _)) => converse(stream, router.clone(), permit),
+            Ok((stream, _)) => {
+                let router = router.clone();
+                tokio::spawn(async move {
+                    converse(stream, router).await;
+                    drop(permit);
+                });
+            }
             Err(error) => pause(&error).await,
         }
     }
 }
 
-struct Tcp(TcpListener);
-
-async fn serve_unix(listener: StdUnixListener, router: Router, room: Arc<Semaphore>) -> io::Error {
-    let listener = match UnixListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => return error,
-    };
-    loop {
-        let permit = permit(&room).await;
-        match listener.accept().await {
-            Ok((stream, _)) => converse(stream, router.clone(), permit),
-            Err(error) => pause(&error).await,
-        }
-    }
+fn room() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX))
 }
 
 async fn permit(room: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
@@ -145,21 +176,18 @@ async fn pause(error: &io::Error) {
 }
 
 /// One reader, with everything it may hold bounded: its time, its head, and its place among the others.
-fn converse<S>(stream: S, router: Router, permit: Option<OwnedSemaphorePermit>)
+async fn converse<S>(stream: S, router: Router)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    tokio::spawn(async move {
-        let conversation = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(ADMIN_HEADER_TIMEOUT)
-            .max_buf_size(ADMIN_HEADER_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-        match tokio::time::timeout(ADMIN_CONNECTION_TIMEOUT, conversation).await {
-            Ok(Err(error)) => tracing::debug!(%error, "admin connection broke"),
-            Err(_) => tracing::debug!("admin connection took too long"),
-            Ok(Ok(())) => {}
-        }
-        drop(permit);
-    });
+    let conversation = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(ADMIN_HEADER_TIMEOUT)
+        .max_buf_size(ADMIN_HEADER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    match tokio::time::timeout(ADMIN_CONNECTION_TIMEOUT, conversation).await {
+        Ok(Err(error)) => tracing::debug!(%error, "admin connection broke"),
+        Err(_) => tracing::debug!("admin connection took too long"),
+        Ok(Ok(())) => {}
+    }
 }

@@ -11,6 +11,7 @@ use super::collector::{CoreView, View};
 use super::{About, ListenerFacts, Office};
 use crate::ftp::Direction;
 use crate::metrics::{Counter, Phase, Snapshot};
+use crate::pool::{MemberState, PoolState};
 use crate::shard::Sight;
 use crate::tls::TlsFacts;
 
@@ -90,11 +91,23 @@ impl PoolStatus {
         let resting = self.members.iter().filter(|member| member.resting_on > 0);
         resting.count()
     }
+
+    /// Each member's place, and how often it could not be reached.
+    pub(super) fn connect_failures(&self) -> impl Iterator<Item = (usize, u64)> {
+        let failures = |member: &MemberStatus| (member.member, member.connect_failures);
+        self.members.iter().map(failures)
+    }
 }
 
 #[derive(Serialize)]
 struct MemberStatus {
+    /// Its place in the pool, from 1: the label of its metrics.
+    member: usize,
     address: SocketAddr,
+    /// How many sessions it has.
+    sessions: usize,
+    /// How often it could not be reached.
+    connect_failures: u64,
     /// Cores that could not reach it lately and try it behind the others.
     resting_on: usize,
     cores: usize,
@@ -113,6 +126,7 @@ pub(super) struct SessionRow<'a> {
     user: Option<&'a str>,
     phase: &'static str,
     transfer: Option<TransferRow>,
+    stream: Option<StreamRow>,
 }
 
 #[derive(Serialize)]
@@ -121,6 +135,13 @@ struct TlsRow {
     suite: &'static str,
     group: Option<&'static str>,
     resumed: bool,
+}
+
+/// Bytes from the client and from the backend so far.
+#[derive(Serialize)]
+struct StreamRow {
+    sent: u64,
+    received: u64,
 }
 
 #[derive(Serialize)]
@@ -154,39 +175,22 @@ pub(super) fn status<'a>(office: &'a Office, view: &View) -> Status<'a> {
             })
             .collect(),
         listeners: listeners(about, &view.cores),
-        backends: backends(about, view),
+        backends: backends(view),
     }
 }
 
-fn seconds(time: SystemTime) -> f64 {
+/// Since 1970.
+pub(super) fn seconds(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH)
         .map_or(0.0, |since| since.as_secs_f64())
 }
 
 fn counted(snapshot: &Snapshot) -> Counted {
-    let counter = |&counter: &Counter| {
-        let name = series(counter.name(), counter.labels());
-        (name, snapshot.total(counter))
-    };
-    let phase = |&phase: &Phase| {
-        let name = series(phase.name(), phase.labels());
-        (name, times(snapshot.times(phase)))
-    };
+    let counter = |&counter: &Counter| (counter.series(), snapshot.total(counter));
+    let phase = |&phase: &Phase| (phase.series(), times(snapshot.times(phase)));
     Counted {
         counters: Counter::ALL.iter().map(counter).collect(),
         phases: Phase::ALL.iter().map(phase).collect(),
-    }
-}
-
-/// Name and labels, as Prometheus writes them.
-fn series(name: &str, labels: &[(&str, &str)]) -> String {
-    let labels: Vec<String> = labels
-        .iter()
-        .map(|(key, value)| format!("{key}=\"{value}\""))
-        .collect();
-    match labels.is_empty() {
-        true => name.to_owned(),
-        false => format!("{name}{{{}}}", labels.join(",")),
     }
 }
 
@@ -228,28 +232,30 @@ fn listeners<'a>(about: &'a About, cores: &[CoreView]) -> Vec<ListenerStatus<'a>
     about.listeners.iter().enumerate().map(listener).collect()
 }
 
-/// Every pool once, also where several listeners lead to it: a core rests a member for each of them.
-pub(super) fn backends(about: &About, view: &View) -> Vec<PoolStatus> {
-    let mut pools: Vec<PoolStatus> = Vec::new();
-    for (at, listener) in about.listeners.iter().enumerate() {
-        if pools.iter().any(|pool| pool.pool == listener.pool) {
-            continue;
-        }
-        let states = || view.cores.iter().filter_map(|core| core.sites.get(at));
-        let first = states().next().map_or(&[][..], |site| &site.members);
-        let member = |(place, member): (usize, &crate::pool::MemberState)| MemberStatus {
-            address: member.address,
-            resting_on: states()
-                .filter(|site| site.members.get(place).is_some_and(|member| member.resting))
-                .count(),
-            cores: view.cores.len(),
+/// Every pool that a listener or one of its hosts leads to: all cores have the same ones.
+pub(super) fn backends(view: &View) -> Vec<PoolStatus> {
+    let answered = || view.cores.iter().filter(|core| !core.pools.is_empty());
+    let Some(first) = answered().next() else {
+        return Vec::new();
+    };
+    let pool = |(at, pool): (usize, &PoolState)| {
+        let member = |(place, member): (usize, &MemberState)| {
+            let seen = || answered().map(|core| &core.pools[at].members[place]);
+            MemberStatus {
+                member: place + 1,
+                address: member.address,
+                sessions: seen().map(|member| member.sessions).sum(),
+                connect_failures: seen().map(|member| member.failures).sum(),
+                resting_on: seen().filter(|member| member.resting).count(),
+                cores: view.cores.len(),
+            }
         };
-        pools.push(PoolStatus {
-            pool: listener.pool.clone(),
-            members: first.iter().enumerate().map(member).collect(),
-        });
-    }
-    pools
+        PoolStatus {
+            pool: pool.name.clone(),
+            members: pool.members.iter().enumerate().map(member).collect(),
+        }
+    };
+    first.pools.iter().enumerate().map(pool).collect()
 }
 
 pub(super) fn sessions(seen: &[Sight]) -> Vec<SessionRow<'_>> {
@@ -267,11 +273,13 @@ fn row(sight: &Sight) -> SessionRow<'_> {
         backend_tls: sight.backend_tls.as_ref().map(tls),
         user: sight.user.as_deref(),
         phase: match (&sight.user, &sight.transfer) {
+            _ if sight.stream.is_some() => "stream",
             (_, Some(_)) => "transfer",
             (Some(_), None) => "ready",
             (None, None) => "login",
         },
         transfer: sight.transfer.map(transfer),
+        stream: (sight.stream).map(|[sent, received]| StreamRow { sent, received }),
     }
 }
 

@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::line::Line;
 use super::xferlog;
-use super::{Event, Identity, Leg, Micros, Record, Refusal, Tls, Transfer};
+use super::{Event, Identity, Leg, Micros, Record, Refusal, Stream, StreamLeg, Tls, Transfer};
 
 /// How the journal is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,7 @@ fn tell(line: &mut Line<'_>, event: &Event) {
         }
         Event::Refused(refusal) => tell_refusal(line, refusal),
         Event::Transferred(transfer) => tell_transfer(line, transfer),
+        Event::Streamed(stream) => tell_stream(line, stream),
         Event::Ended {
             by,
             why,
@@ -138,6 +139,24 @@ fn tell_transfer(line: &mut Line<'_>, transfer: &Transfer) {
     line.number("strangers", transfer.strangers);
     line.object("client", |line| tell_leg(line, &transfer.client));
     line.object("backend", |line| tell_leg(line, &transfer.backend));
+}
+
+fn tell_stream(line: &mut Line<'_>, stream: &Stream) {
+    line.text("event", "stream");
+    line.number("sent", stream.sent);
+    line.number("received", stream.received);
+    line.seconds("seconds", stream.duration);
+    line.text("outcome", stream.outcome);
+    line.object("client", |line| tell_stream_leg(line, &stream.client));
+    line.object("backend", |line| tell_stream_leg(line, &stream.backend));
+}
+
+fn tell_stream_leg(line: &mut Line<'_>, leg: &StreamLeg) {
+    line.shown("peer", leg.peer);
+    line.text("end", leg.end);
+    if let Some(tls) = &leg.tls {
+        line.object("tls", |line| tell_tls(line, tls));
+    }
 }
 
 fn tell_leg(line: &mut Line<'_>, leg: &Leg) {

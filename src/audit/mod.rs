@@ -83,6 +83,8 @@ pub enum Event {
     Refused(Refusal),
     /// A transfer is over.
     Transferred(Box<Transfer>),
+    /// A stream that was no FTP is over.
+    Streamed(Box<Stream>),
     /// The session is over.
     Ended {
         /// Who ended it.
@@ -141,6 +143,34 @@ pub struct Identity {
     pub serial: String,
     /// Its alternative names.
     pub names: Vec<String>,
+}
+
+/// One stream, from both legs up to its end.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// Bytes from the client.
+    pub sent: u64,
+    /// Bytes from the backend.
+    pub received: u64,
+    /// From both legs up to the end.
+    pub duration: Duration,
+    /// What became of it.
+    pub outcome: &'static str,
+    /// The client's connection.
+    pub client: StreamLeg,
+    /// The backend's.
+    pub backend: StreamLeg,
+}
+
+/// One of the two connections of a stream.
+#[derive(Clone, Debug)]
+pub struct StreamLeg {
+    /// Its other end.
+    pub peer: SocketAddr,
+    /// What its handshake has agreed on, if there was one.
+    pub tls: Option<Tls>,
+    /// How it ended, in the words of the contract.
+    pub end: &'static str,
 }
 
 /// One transfer, as it is proven to a partner.

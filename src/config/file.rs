@@ -12,8 +12,8 @@ use super::host::HostName;
 use super::profile::Profile;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
 use super::{
-    AdminAddress, Advertised, ClientCertificates, Cores, HostPort, KeyExchange, LogFormat,
-    LogLevel, Mode, Pin, PortSpan, Steering, TlsVersion, Verify,
+    AdminAddress, Advertised, Alpn, ClientCertificates, Cores, HostPort, KeyExchange, LogFormat,
+    LogLevel, MissingCloseNotify, Mode, Pin, PortSpan, Steering, TlsVersion, Verify,
 };
 use crate::audit::Format as AuditFormat;
 use crate::policy::{
@@ -21,6 +21,7 @@ use crate::policy::{
     ClientTls, DataPeer, DataResumption, NetMap, Networks, OnEmpty, OnUnfinished, PassiveStyle,
     PasvAddress, Pbsz, ProxyProtocol, SendProxy,
 };
+use crate::pool::Balance;
 
 /// One key of the file. A value that cannot be read is kept as its flaw, so that it does not hide the rest.
 pub(super) struct Key<T>(pub(super) Option<(Range<usize>, Result<T, Flaw>)>);
@@ -107,6 +108,7 @@ section! {
     /// `[limits]`
     LimitsKeys {
         sessions: usize,
+        descriptors_per_session: usize,
     }
 }
 
@@ -140,6 +142,7 @@ section! {
         banner_first: bool,
         assume_private: bool,
         strict_sni: bool,
+        alpn: Alpn,
         pbsz: Pbsz,
         ccc: ClientCcc,
         certificate: PathBuf,
@@ -157,6 +160,7 @@ section! {
         resumption: DataResumption,
         active: bool,
         unfinished: OnUnfinished,
+        missing_close_notify: MissingCloseNotify,
         bare_uploads: bool,
         banner: OneLine,
         steering: Steering,
@@ -171,6 +175,10 @@ section! {
     AdminKeys {
         address: AdminAddress,
         token_file: PathBuf,
+        certificate: PathBuf,
+        key: PathBuf,
+        client_ca: PathBuf,
+        client_crl: PathBuf,
     }
 }
 
@@ -190,6 +198,8 @@ section! {
         name: Name,
         profile: &'static Profile,
         members: List<HostPort>,
+        backups: List<HostPort>,
+        balance: Balance,
         tls: BackendTls,
         banner_first: bool,
         tls_versions: List<TlsVersion>,
@@ -204,7 +214,7 @@ section! {
         data_protection: BackendProtection,
         ccc: BackendCcc,
         mode_z: bool,
-        passive: PassiveStyle,
+        data_command: PassiveStyle,
         pasv_address: PasvAddress,
         empty: OnEmpty,
         unfinished: OnUnfinished,

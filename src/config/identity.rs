@@ -84,12 +84,21 @@ impl Desk<'_> {
         certificate: Key<PathBuf>,
         key: Key<PathBuf>,
     ) -> (Option<Located<PathBuf>>, Option<Located<PathBuf>>) {
+        self.pair(("client_certificate", certificate), ("client_key", key))
+    }
+
+    /// A certificate and its key, each with the name of what was written: both or neither.
+    pub(super) fn pair(
+        &mut self,
+        (certificate_name, certificate): (&str, Key<PathBuf>),
+        (key_name, key): (&str, Key<PathBuf>),
+    ) -> (Option<Located<PathBuf>>, Option<Located<PathBuf>>) {
         let are_written = [&certificate, &key].map(|key| key.0.is_some());
-        let certificate = self.located("client_certificate", certificate);
-        let key = self.located("client_key", key);
+        let certificate = self.located(certificate_name, certificate);
+        let key = self.located(key_name, key);
         let alone = match are_written {
-            [true, false] => certificate.as_ref().map(|path| (path, "client_key")),
-            [false, true] => key.as_ref().map(|path| (path, "client_certificate")),
+            [true, false] => certificate.as_ref().map(|path| (path, key_name)),
+            [false, true] => key.as_ref().map(|path| (path, certificate_name)),
             _ => None,
         };
         if let Some((path, other)) = alone {

@@ -30,6 +30,8 @@ pub struct Listener {
     pub assume_private: bool,
     /// `strict_sni`: whether a handshake that names a host unknown here is refused.
     pub strict_sni: bool,
+    /// `alpn`
+    pub alpn: Alpn,
     /// `pbsz`
     pub pbsz: Pbsz,
     /// `ccc`
@@ -68,6 +70,8 @@ pub struct Listener {
     pub active: bool,
     /// `unfinished`: what becomes of uploads that end without close_notify.
     pub unfinished: OnUnfinished,
+    /// `missing_close_notify`, for streams.
+    pub missing_close_notify: MissingCloseNotify,
     /// `bare_uploads`: whether a private upload closed without a handshake is an empty file (rule 3 of the contract).
     pub bare_uploads: bool,
     /// `banner`: the text behind 220.
@@ -83,6 +87,24 @@ pub enum Mode {
     Ftp,
     /// Whatever they are: bytes both ways, passed on to a member of the pool.
     Stream,
+}
+
+/// What a plain peer of a stream sees when the private one has ended by FIN without close_notify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingCloseNotify {
+    /// A reset: nobody vouches for the end, and a FIN would.
+    Reset,
+    /// A FIN: what is said within the stream tells whether it was whole.
+    End,
+}
+
+/// What becomes of a client that names protocols in TLS (RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alpn {
+    /// FTP must be one of them, and is chosen.
+    Strict,
+    /// They are not looked at, and none is chosen.
+    Ignore,
 }
 
 /// What PASV tells a client to connect to.

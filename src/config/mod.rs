@@ -2,6 +2,7 @@
 //! The gate reads the file and hands the text over; shards and sessions hold the result and ask it nothing twice.
 //! It never opens a file, resolves a name or looks at a socket, and nothing after it asks whether a value is sane.
 
+mod admin;
 mod desk;
 mod fault;
 mod file;
@@ -24,14 +25,13 @@ mod word;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use admin::{Admin, AdminAddress, AdminTls};
 pub use fault::{Complaint, Located, Place, in_order};
 pub use file::known_keys;
 pub use host::Host;
-pub use listener::{Advertised, Listener, Mode, PortSpan, Steering};
+pub use listener::{Advertised, Alpn, Listener, MissingCloseNotify, Mode, PortSpan, Steering};
 pub use pool::{HostPort, Pin, Pool, Verify};
-pub use process::{
-    Admin, AdminAddress, Audit, Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts,
-};
+pub use process::{Audit, Cores, Limits, Log, LogFormat, LogLevel, Process, Timeouts};
 pub use profile::{Applied, PROFILES, Profile, Setting, Written};
 pub use tls::{ClientCertificates, KeyExchange, TlsVersion, TlsVersions};
 
@@ -127,13 +127,8 @@ impl Config {
         if let Some(audit) = &mut self.audit {
             audit.file.value = directory.join(&audit.file.value);
         }
-        if let Some(admin) = &mut self.admin {
-            if let AdminAddress::Unix(path) = &mut admin.address.value {
-                *path = directory.join(&path);
-            }
-            if let Some(file) = &mut admin.token_file {
-                file.value = directory.join(&file.value);
-            }
+        for file in self.admin.iter_mut().flat_map(Admin::files) {
+            *file = directory.join(&file);
         }
         self
     }
@@ -178,7 +173,7 @@ impl Config {
             backend_unfinished: pool.unfinished,
             bare_uploads: listener.bare_uploads,
             active: listener.active,
-            passive: pool.passive,
+            passive: pool.data_command,
             pasv_address: pool.pasv_address,
             patience: Patience {
                 handshake: timeouts.handshake,

@@ -7,6 +7,7 @@ use crate::policy::{
     BackendCcc, BackendProtection, BackendTls, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
     SendProxy,
 };
+use crate::pool::Balance;
 
 /// `[[pool]]`: the backends behind listeners, and how they are spoken to.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,8 +16,12 @@ pub struct Pool {
     pub name: String,
     /// `profile`, and what it has set.
     pub profile: Option<Applied>,
-    /// `members`: at least one, all different.
+    /// `members`, at least one, and `backups` behind them, all different.
     pub members: Located<Vec<HostPort>>,
+    /// How many of them, the last ones, are backups.
+    pub backups: usize,
+    /// `balance`
+    pub balance: Balance,
     /// `tls`
     pub tls: BackendTls,
     /// `banner_first`: whether its 220 comes in clear text before an implicit handshake.
@@ -45,8 +50,8 @@ pub struct Pool {
     pub ccc: BackendCcc,
     /// `mode_z`: whether MODE Z is passed on.
     pub mode_z: bool,
-    /// `passive`
-    pub passive: PassiveStyle,
+    /// `data_command`
+    pub data_command: PassiveStyle,
     /// `pasv_address`
     pub pasv_address: PasvAddress,
     /// `empty`

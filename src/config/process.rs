@@ -1,7 +1,6 @@
 //! The sections that hold for the whole process: its cores, its log, its bounds and its clocks.
 
 use core::time::Duration;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::Located;
@@ -66,6 +65,9 @@ pub struct Limits {
     /// `sessions`: most sessions at once, of the whole process. Left out: `limits::SESSIONS`, or as many as the
     /// descriptors of the process allow where that is less.
     pub sessions: Option<usize>,
+    /// `descriptors_per_session`: how many the start reckons for each session. Fewer than the most that one can hold say
+    /// that few sessions transfer at the same time.
+    pub descriptors_per_session: u64,
 }
 
 /// `[timeouts]`: one bound for each phase of a session (rule 4 of the contract).
@@ -97,15 +99,6 @@ pub struct Timeouts {
     pub drain: Duration,
 }
 
-/// `[admin]`: where the gate is seen from outside; nothing if it is not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// `address`
-    pub address: Located<AdminAddress>,
-    /// `token_file`
-    pub token_file: Option<Located<PathBuf>>,
-}
-
 /// `[audit]`: where and how the journal is kept; nothing if it is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
@@ -117,22 +110,4 @@ pub struct Audit {
     pub max_bytes: usize,
     /// `keep`
     pub keep: usize,
-}
-
-/// A place for the admin server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AdminAddress {
-    /// On TCP.
-    Tcp(SocketAddr),
-    /// A socket in the file system.
-    Unix(PathBuf),
-}
-
-impl core::fmt::Display for AdminAddress {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
 }

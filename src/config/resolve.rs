@@ -3,18 +3,18 @@
 use core::time::Duration;
 use toml::Spanned;
 
+use super::admin::admin;
 use super::desk::{once, one_of_many};
 use super::fault::{Findings, Located};
 use super::file::{
-    AdminKeys, AuditKeys, File, Key, LimitsKeys, ListenerKeys, LogKeys, PoolKeys, ProcessKeys,
-    TimeoutsKeys,
+    AuditKeys, File, Key, LimitsKeys, ListenerKeys, LogKeys, PoolKeys, ProcessKeys, TimeoutsKeys,
 };
 use super::host::host;
 use super::relations::{self, ListenerDraft, PoolDraft};
-use super::value::{Name, OneLine};
+use super::value::{List, Name, OneLine};
 use super::{
-    Admin, AdminAddress, Audit, Config, Cores, KeyExchange, Limits, Listener, Log, LogFormat,
-    LogLevel, Mode, Pool, Process, Steering, Timeouts, Verify,
+    Alpn, Audit, Config, Cores, KeyExchange, Limits, Listener, Log, LogFormat, LogLevel, Mode,
+    Pool, Process, Steering, Timeouts, Verify,
 };
 use crate::audit::Format;
 use crate::limits;
@@ -22,6 +22,7 @@ use crate::policy::{
     BackendProtection, BackendTls, ClientCcc, ClientTls, DataPeer, DataResumption, OnEmpty,
     OnUnfinished, PassiveStyle, PasvAddress, Pbsz, SendProxy,
 };
+use crate::pool::Balance;
 
 /// Resolves a file. The result counts only if nothing was noted as a fault.
 pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
@@ -102,23 +103,6 @@ fn log(section: Option<Spanned<LogKeys>>, findings: &mut Findings) -> Log {
     }
 }
 
-fn admin(section: Option<Spanned<AdminKeys>>, findings: &mut Findings) -> Option<Admin> {
-    let (mut desk, keys) = once("admin", section, findings);
-    let token_file = desk.located("token_file", keys.token_file);
-    let address = desk.located("address", keys.address)?;
-    if let AdminAddress::Tcp(tcp) = &address.value
-        && !tcp.ip().is_loopback()
-    {
-        let cure = "an address of loopback, or \"unix:\" and a path; others reach it by a proxy that asks who they are";
-        let problem = "whoever reaches it could end sessions and see who is logged in";
-        desk.findings.faults.push(address.complaint(problem, cure));
-    }
-    Some(Admin {
-        address,
-        token_file,
-    })
-}
-
 fn audit(section: Option<Spanned<AuditKeys>>, findings: &mut Findings) -> Option<Audit> {
     let (mut desk, keys) = once("audit", section, findings);
     let is_meant = keys.format.0.is_some() || keys.max_bytes.0.is_some() || keys.keep.0.is_some();
@@ -140,20 +124,15 @@ fn audit(section: Option<Spanned<AuditKeys>>, findings: &mut Findings) -> Option
 
 fn session_limits(section: Option<Spanned<LimitsKeys>>, findings: &mut Findings) -> Limits {
     let (mut desk, keys) = once("limits", section, findings);
-    let Some((span, sessions)) = desk.take("sessions", keys.sessions) else {
-        return Limits { sessions: None };
-    };
-    if !(1..=limits::SESSIONS_MAX).contains(&sessions) {
-        let most = limits::SESSIONS_MAX;
-        findings.fault(
-            Some(&span),
-            "limits.sessions",
-            format!("{sessions} is out of range"),
-            format!("1 to {most}"),
-        );
-    }
+    let most = limits::DESCRIPTORS_PER_SESSION;
+    let each = desk.number(
+        "descriptors_per_session",
+        keys.descriptors_per_session,
+        limits::DESCRIPTORS_PER_IDLE_SESSION as usize..=most as usize,
+    );
     Limits {
-        sessions: Some(sessions),
+        sessions: desk.number("sessions", keys.sessions, 1..=limits::SESSIONS_MAX),
+        descriptors_per_session: each.map_or(most, |each| each as u64),
     }
 }
 
@@ -231,7 +210,6 @@ fn listener(
     let strict_sni = desk.located("strict_sni", keys.strict_sni);
     let (certificate, key) = desk.own_identity(tls, keys.certificate, keys.key);
     let key_exchange = desk.or("key_exchange", keys.key_exchange, KeyExchange::Preferred);
-    let tls_versions = desk.versions(keys.tls_versions, key_exchange);
     let clients = desk.client_certificates(
         (keys.client_certificates, keys.client_identity),
         (keys.client_ca, keys.client_crl),
@@ -239,8 +217,6 @@ fn listener(
     );
     let data_protection = desk.client_protection(keys.data_protection, tls);
     let ports = desk.passive_ports(mode.as_ref(), keys.passive_ports);
-    let advertise = desk.located("advertise", keys.advertise);
-    let banner = desk.or("banner", keys.banner, OneLine(BANNER.to_owned()));
     let proxies = (keys.proxy_protocol, keys.proxy_from);
     let (proxy_from, proxy_protocol_data) = desk.proxies(proxies, keys.proxy_protocol_data);
     let name = name.map(|name| name.map(|name| name.0));
@@ -254,9 +230,10 @@ fn listener(
         banner_first,
         assume_private: desk.or("assume_private", keys.assume_private, is_implicit),
         strict_sni: value_or(&strict_sni, false),
+        alpn: desk.or("alpn", keys.alpn, Alpn::Strict),
         pbsz: desk.or("pbsz", keys.pbsz, Pbsz::Expected),
         ccc: desk.or("ccc", keys.ccc, ClientCcc::Refuse),
-        tls_versions,
+        tls_versions: desk.versions(keys.tls_versions, key_exchange),
         key_exchange,
         client_certificates: clients.asked,
         client_ca: clients.ca,
@@ -264,15 +241,16 @@ fn listener(
         client_identity: clients.identity,
         data_protection,
         passive_ports: ports.as_ref().map(|ports| ports.value),
-        advertise,
+        advertise: desk.located("advertise", keys.advertise),
         proxy_from,
         proxy_protocol_data,
         data_peer: desk.or("data_peer", keys.data_peer, DataPeer::Same),
         resumption: desk.or("resumption", keys.resumption, DataResumption::Accepted),
         active: desk.or("active", keys.active, true),
         unfinished: desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror),
+        missing_close_notify: desk.missing_close_notify(keys.missing_close_notify),
         bare_uploads: desk.or("bare_uploads", keys.bare_uploads, false),
-        banner: banner.0,
+        banner: desk.or("banner", keys.banner, OneLine(BANNER.to_owned())).0,
         steering: desk.or("steering", keys.steering, Steering::Cpu),
         // Last: what is wrong with the others is told all the same.
         certificate: certificate?,
@@ -294,6 +272,7 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
     let profile = desk.apply("pool", profile, is_implicit, &mut keys);
     let name = desk.need("name", keys.name, "\"inside\"");
     let members = desk.need("members", keys.members, "[\"10.0.0.10:21\"]");
+    let backups = desk.or("backups", keys.backups, List(Vec::new())).0;
     let tls = desk.or("tls", keys.tls, BackendTls::Explicit);
     let key_exchange = desk.or("key_exchange", keys.key_exchange, KeyExchange::Preferred);
     let banner_first = desk.implicit_only("banner_first", keys.banner_first, is_implicit, false);
@@ -312,12 +291,7 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
     let (client_certificate, client_key) =
         desk.own_certificate(keys.client_certificate, keys.client_key);
     let protection = desk.located("data_protection", keys.data_protection);
-    let data_protection = match (tls, &protection) {
-        (BackendTls::Off, _) => BackendProtection::Clear,
-        (_, Some(written)) => written.value,
-        (BackendTls::Explicit | BackendTls::Implicit, None) => BackendProtection::Private,
-        (BackendTls::Match, None) => BackendProtection::Match,
-    };
+    let data_protection = backend_protection(tls, protection.as_ref());
     let ccc = desk.backend_ccc(keys.ccc, tls, data_protection);
     let send_proxy = desk.or("send_proxy", keys.send_proxy, SendProxy::Off);
     let send_proxy_data = desk.only_with(
@@ -330,7 +304,9 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
     let pool = Pool {
         name: value_or(&name, String::new()),
         profile,
-        members: members.map_or_else(nothing, |list| list.map(|list| list.0)),
+        backups: backups.len(),
+        members: members.map_or_else(nothing, |list| list.map(|list| [list.0, backups].concat())),
+        balance: desk.or("balance", keys.balance, Balance::Turn),
         tls,
         banner_first,
         tls_versions,
@@ -345,7 +321,7 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         data_protection,
         ccc,
         mode_z: desk.or("mode_z", keys.mode_z, false),
-        passive: desk.or("passive", keys.passive, PassiveStyle::Auto),
+        data_command: desk.or("data_command", keys.data_command, PassiveStyle::Auto),
         pasv_address: desk.or("pasv_address", keys.pasv_address, PasvAddress::Ignore),
         empty: desk.or("empty", keys.empty, OnEmpty::Complete),
         unfinished: desk.or("unfinished", keys.unfinished, OnUnfinished::Mirror),
@@ -357,6 +333,19 @@ fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> Po
         pool,
         name,
         protection,
+    }
+}
+
+/// What a pool asks of data connections: by default as much as of control connections.
+fn backend_protection(
+    tls: BackendTls,
+    written: Option<&Located<BackendProtection>>,
+) -> BackendProtection {
+    match (tls, written) {
+        (BackendTls::Off, _) => BackendProtection::Clear,
+        (_, Some(written)) => written.value,
+        (BackendTls::Explicit | BackendTls::Implicit, None) => BackendProtection::Private,
+        (BackendTls::Match, None) => BackendProtection::Match,
     }
 }
 

@@ -105,7 +105,14 @@ fn sift(body: &mut DeTable<'_>, path: &str, section: &str, keys: &[&str], findin
     *body = known.collect();
 }
 
+/// What keys were called once, and are called now.
+const RENAMED: &[(&str, &str, &str)] = &[("pool", "passive", "data_command")];
+
 fn key_cure(name: &str, section: &str, keys: &[&str]) -> String {
+    let is_renamed = |(at, old, _): &&(&str, &str, &str)| (*at, *old) == (section, name);
+    if let Some((_, _, new)) = RENAMED.iter().find(is_renamed) {
+        return format!("it is called {new} now, with the same values");
+    }
     if let Some(meant) = nearest(name, keys.iter().copied()) {
         return format!("did you mean {meant}?");
     }

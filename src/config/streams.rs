@@ -6,7 +6,7 @@ use super::desk::Desk;
 use super::fault::{Findings, Located};
 use super::file::{Key, ListenerKeys, Section as _};
 use super::relations::{ListenerDraft, PoolDraft};
-use super::{Host, Mode, PortSpan};
+use super::{Host, MissingCloseNotify, Mode, PortSpan};
 use crate::policy::{BackendTls, ClientTls};
 
 /// The keys that mean something where nothing is known of the bytes.
@@ -22,6 +22,7 @@ const KEYS: &[&str] = &[
     "client_certificates",
     "client_ca",
     "client_crl",
+    "missing_close_notify",
     "steering",
     "proxy_protocol",
     "proxy_from",
@@ -54,6 +55,14 @@ impl Desk<'_> {
         }
     }
 
+    /// What a plain peer sees of an end that nobody vouches for.
+    pub(super) fn missing_close_notify(
+        &mut self,
+        key: Key<MissingCloseNotify>,
+    ) -> MissingCloseNotify {
+        self.or("missing_close_notify", key, MissingCloseNotify::Reset)
+    }
+
     fn fits_mode(&mut self, is_stream: bool, keys: &ListenerKeys) {
         let path = self.path("tls");
         let tls_span = keys.tls.0.as_ref().map(|(span, _)| span.clone());
@@ -62,6 +71,12 @@ impl Desk<'_> {
                 let problem = "\"off\" is for mode = \"stream\"";
                 let cure = "tls = \"optional\" lets clients of FTP go without";
                 self.findings.fault(tls_span.as_ref(), path, problem, cure);
+            }
+            if let Some((span, _)) = &keys.missing_close_notify.0 {
+                let problem = "is for mode = \"stream\"";
+                let path = self.path("missing_close_notify");
+                let cure = "unfinished, here and in the pool, says it for transfers";
+                self.findings.fault(Some(span), path, problem, cure);
             }
             return;
         }

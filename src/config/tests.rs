@@ -352,6 +352,32 @@ fn a_required_key_exchange_leaves_no_old_tls() {
 }
 
 #[test]
+fn a_key_that_has_another_name_now_is_told_so() {
+    let text = with("name = \"inside\"", "name = \"inside\"\npassive = \"port\"");
+    let faults = read(&text).expect_err("it is no key any more");
+    assert_eq!(faults.len(), 1);
+    assert_eq!(faults[0].key, "pool[0].passive");
+    assert_eq!(
+        faults[0].cure,
+        "it is called data_command now, with the same values"
+    );
+}
+
+#[test]
+fn backups_are_members_behind_the_others() {
+    let pool = |backups: &str| {
+        let text = with("members =", &format!("backups = {backups}\nmembers ="));
+        read(&text).map(|config| config.pools[0].clone())
+    };
+    let two = pool("[\"10.0.0.11:21\", \"10.0.0.12:21\"]").expect("it loads");
+    let members: Vec<String> = two.members.iter().map(ToString::to_string).collect();
+    assert_eq!(members, ["10.0.0.10:21", "10.0.0.11:21", "10.0.0.12:21"]);
+    assert_eq!(two.backups, 2);
+    let twice = pool("\"10.0.0.10:21\"").expect_err("it stands twice");
+    assert!(twice[0].problem.ends_with("stands twice"), "{twice:?}");
+}
+
+#[test]
 fn members_are_hosts_with_ports() {
     let members = |written: &str| {
         read(&with("[\"10.0.0.10:21\"]", written))
@@ -721,4 +747,22 @@ fn a_stream_says_whether_it_is_private_and_knows_no_auth() {
     );
     let ftp = with("certificate", "tls = \"off\"\ncertificate");
     assert!(complaints(&ftp)[0].contains("listener[0].tls: \"off\" is for mode"));
+}
+
+#[test]
+fn fewer_descriptors_may_be_reckoned_for_idle_sessions_but_not_too_few() {
+    let text = |keys: &str| format!("{MINIMAL}\n[limits]\n{keys}");
+    let each = |text: &str| {
+        read(text)
+            .expect("it is right")
+            .limits
+            .descriptors_per_session
+    };
+    assert_eq!(each(MINIMAL), crate::limits::DESCRIPTORS_PER_SESSION);
+    assert_eq!(each(&text("descriptors_per_session = 2")), 2);
+    for wrong in [1, 10] {
+        let told = complaints(&text(&format!("descriptors_per_session = {wrong}"))).join("\n");
+        let expected = format!("limits.descriptors_per_session: {wrong} is out of range");
+        assert!(told.contains(&expected), "{told}");
+    }
 }

@@ -2,7 +2,8 @@
 
 use super::value::Choice;
 use super::{
-    ClientCertificates, KeyExchange, LogFormat, LogLevel, Mode, Steering, TlsVersion, Verify,
+    Alpn, ClientCertificates, KeyExchange, LogFormat, LogLevel, MissingCloseNotify, Mode, Steering,
+    TlsVersion, Verify,
 };
 use crate::audit::Format;
 use crate::policy::{
@@ -10,6 +11,7 @@ use crate::policy::{
     ClientTls, DataPeer, DataResumption, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress, Pbsz,
     ProxyProtocol, SendProxy,
 };
+use crate::pool::Balance;
 
 impl Choice for LogLevel {
     const WORDS: &'static [(&'static str, Self)] = &[
@@ -32,6 +34,23 @@ impl Choice for LogFormat {
 impl Choice for Format {
     const WORDS: &'static [(&'static str, Self)] =
         &[("json", Self::Json), ("xferlog", Self::Xferlog)];
+}
+
+impl Choice for Balance {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("turn", Self::Turn),
+        ("least", Self::Least),
+        ("client", Self::Client),
+    ];
+}
+
+impl Choice for Alpn {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("strict", Self::Strict), ("ignore", Self::Ignore)];
+}
+
+impl Choice for MissingCloseNotify {
+    const WORDS: &'static [(&'static str, Self)] = &[("reset", Self::Reset), ("end", Self::End)];
 }
 
 impl Choice for Steering {

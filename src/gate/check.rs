@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::config::{
@@ -11,6 +12,7 @@ use crate::config::{
 };
 use crate::limits;
 use crate::policy::{BackendTls, ClientTls};
+use crate::tls::readers;
 use crate::tls::setup::{self, ListenerTls, PoolTls};
 
 /// A configuration that can be served: nothing in it is wrong as far as files and sense go.
@@ -24,8 +26,12 @@ pub struct Prepared {
     pub pools: Vec<Option<PoolTls>>,
     /// What readers of the admin server must show, if anything.
     pub admin_token: Option<AdminToken>,
+    /// TLS of the admin server, where it has some.
+    pub admin_tls: Option<Arc<rustls::ServerConfig>>,
     /// The text it was read from.
     pub text: String,
+    /// When it was read.
+    pub read: SystemTime,
 }
 
 /// What readers of the admin server must show; it is never shown itself.
@@ -77,12 +83,16 @@ pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
         .map(|tls| tls.map(|tls| tls.in_place(in_place)))
         .collect();
     let admin_token = admin_token(&config).map_err(|fault| keep(vec![fault]));
-    match (complaints.is_empty(), admin_token) {
-        (true, Ok(admin_token)) => Ok(Prepared {
+    let admin_tls = config.admin.as_ref().and_then(|admin| admin.tls.as_ref());
+    let admin_tls = admin_tls.map(|tls| readers::server(tls, now)).transpose();
+    match (admin_token, admin_tls.map_err(&mut keep)) {
+        (Ok(admin_token), Ok(admin_tls)) if complaints.is_empty() => Ok(Prepared {
+            read: now,
             config,
             listeners,
             pools,
             admin_token,
+            admin_tls,
             text,
         }),
         _ => Err(config::in_order(complaints)),

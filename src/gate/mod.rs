@@ -22,7 +22,7 @@ use signal_hook::iterator::Signals;
 
 use crate::admin::Collector;
 use crate::ftp::escape;
-use crate::metrics::{Counter, Phase, Snapshot};
+use crate::metrics::{Counter, IS_RECORDING, Phase, Snapshot};
 use crate::shard::Mail;
 use check::Prepared;
 use journal::{Journal, Reopen};
@@ -116,8 +116,12 @@ pub fn run(prepared: &Prepared) -> ExitCode {
         tracing::error!(%error, "signals cannot be heard");
         return ExitCode::FAILURE;
     }
+    if !IS_RECORDING {
+        tracing::warn!("this build counts and times nothing: it is for measuring what that costs");
+    }
     if let Some(admin) = &prepared.config.admin {
-        tracing::info!(address = %admin.address.value, "admin server ready");
+        let tls = admin.tls.is_some();
+        tracing::info!(address = %admin.address.value, tls, "admin server ready");
     }
     for (listener, addresses) in prepared.config.listeners.iter().zip(running.addresses()) {
         for address in addresses {
@@ -187,7 +191,7 @@ fn tell_totals(totals: &Snapshot) {
         let times = totals.times(phase);
         if !times.is_empty() {
             let [p50_us, p99_us, max_us] = [0.5, 0.99, 1.0].map(|q| times.value_at_quantile(q));
-            let (name, count) = (phase.name(), times.len());
+            let (name, count) = (phase.series(), times.len());
             tracing::info!(name, count, p50_us, p99_us, max_us, "timed");
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::SystemTime;
 
+use aws_lc_rs::digest;
 use glommio::{LocalExecutorBuilder, Placement};
 
 use super::check::Prepared;
@@ -15,7 +16,7 @@ use super::journal::{Journal, Writer};
 use super::names::{self, Names};
 use super::{EndNotice, News, Running, Shard, logging, news};
 use crate::admin::{self, About, Collector, Door, ListenerFacts, Office};
-use crate::config::{Complaint, Config, Cores, Listener, Mode, Pool, Steering};
+use crate::config::{Complaint, Config, Cores, Listener, MissingCloseNotify, Mode, Pool, Steering};
 use crate::limits::{
     CORE_HOLD_MAX, MAILBOX_MESSAGES_MAX, NAMES_LOOKUP_PERIOD, RING_MEMORY_BYTES, SESSIONS,
     SHARDS_MAX,
@@ -51,11 +52,12 @@ impl fmt::Display for Fault {
 pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
     let config = &prepared.config;
     let cores = cores(&config.process.cores).map_err(|fault| vec![fault])?;
+    let each = config.limits.descriptors_per_session;
     let sessions = config.limits.sessions.unwrap_or_else(|| {
-        let possible = rlimits::sessions_possible(cores.len());
+        let possible = rlimits::sessions_possible(cores.len(), each);
         SESSIONS.min(possible).max(1)
     });
-    let faults = rlimits::startup_faults(cores.len(), sessions);
+    let faults = rlimits::startup_faults(cores.len(), sessions, each);
     if !faults.is_empty() {
         let told = faults.iter().map(|fault| Fault::Machine(fault.to_string()));
         return Err(told.collect());
@@ -118,7 +120,7 @@ fn bind_admin(config: &Config) -> Result<Option<admin::Bound>, Fault> {
     };
     let told = |error: io::Error| {
         let problem = format!("cannot listen on {}: {error}", wanted.address.value);
-        let cure = "a free port of loopback, or a path in a directory that this process may write";
+        let cure = "a free port of an address of this machine, or a path in a directory that this process may write";
         Fault::Complaint(wanted.address.complaint(problem, cure))
     };
     admin::Bound::open(&wanted.address.value)
@@ -152,7 +154,7 @@ fn open_office(bound: admin::Bound, running: &Running, prepared: &Prepared) -> R
         collector: Arc::clone(&running.collector),
         door: Door::new(
             prepared.admin_token.as_ref().map(|token| token.0.clone()),
-            bound.address().is_some(),
+            bound.address().is_some() && prepared.admin_tls.is_none(),
         ),
         about: About {
             started: SystemTime::now(),
@@ -166,13 +168,25 @@ fn open_office(bound: admin::Bound, running: &Running, prepared: &Prepared) -> R
                 .collect(),
             // It has been read already, so it can be read.
             written: toml::from_str(&prepared.text).unwrap_or_default(),
+            config_sha256: sha256(&prepared.text),
+            config_read: prepared.read,
             log_lines_dropped: Box::new(|| logging::dropped_lines() as u64),
             // Full or closed: then the process is ending already.
             stop: Box::new(move || drop(news.try_send(News::Stop))),
         },
     };
     let told = |error| Fault::Machine(format!("the admin server did not start: {error}"));
-    admin::start(bound, Arc::new(office)).map_err(told)
+    admin::start(bound, prepared.admin_tls.clone(), Arc::new(office)).map_err(told)
+}
+
+/// As `sha256sum` prints it of the file.
+fn sha256(text: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// A gate that still runs, or one that was started by mistake, must not share its clients with this one unnoticed.
@@ -255,6 +269,8 @@ fn sites(
     let inside = |pool: usize| InsidePlan {
         pool: config.pools[pool].name.clone(),
         members: members[pool].clone(),
+        backups: config.pools[pool].backups,
+        balance: config.pools[pool].balance,
         tls: prepared.pools[pool].clone(),
         send_proxy: config.pools[pool].send_proxy,
         send_proxy_data: config.pools[pool].send_proxy_data,
@@ -268,6 +284,7 @@ fn sites(
         inside: inside(listener.pool),
         hosts: config.hosts_of(at).map(|host| inside(host.pool)).collect(),
         is_stream: listener.mode == Mode::Stream,
+        is_lenient: listener.missing_close_notify == MissingCloseNotify::End,
         passive_ports: match listener.passive_ports {
             Some(ports) => ports.first..=ports.last,
             None => RangeInclusive::new(1, 0),

@@ -42,11 +42,9 @@ impl Leg {
                 Read::Fin if self.is_private() => return Poll::Ready(Ok(Ended::Unfinished)),
                 Read::Fin => return Poll::Ready(Ok(Ended::Clean)),
                 Read::CloseNotify => {
-                    match ready!(self.stream.poll_receive(
-                        cx,
-                        &mut scrap,
-                        limits::TLS_RECORD_BYTES_MAX
-                    ))? {
+                    // Mostly the FIN alone.
+                    let max = limits::CONTROL_READ_BYTES;
+                    match ready!(self.stream.poll_receive(cx, &mut scrap, max))? {
                         0 => return Poll::Ready(Ok(Ended::Clean)),
                         len => self.dropped += len,
                     }
@@ -64,6 +62,7 @@ impl Leg {
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<Ended, Fault>> {
         if !self.is_finished() {
             self.queue_close_notify()?;
+            self.hold();
             ready!(self.poll_flush(cx))?;
             self.finish()?;
         }

@@ -111,27 +111,44 @@ impl Leg {
     /// # Errors
     /// `Closed` when the peer ended the connection first (with `received_any` false: bare); `Tls`, `Reset`, `Io`.
     pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        ready!(self.poll_shaken(cx))?;
+        match &self.tls {
+            Some(tls) if !tls.tickets_wait() => self.poll_flush(cx),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// As `poll_handshake`, but our last flight may still be queued: for whoever flushes at once, with the words that
+    /// follow it where there are some.
+    ///
+    /// # Errors
+    /// As `poll_handshake`.
+    pub fn poll_shaken(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         let Some(tls) = &mut self.tls else {
             return Poll::Ready(Ok(()));
         };
+        // What came last has brought no flight of ours: there must be more of theirs.
+        let mut is_partial = false;
         loop {
             let handshaking = tls.process_handshake();
-            if tls.tickets_wait() {
+            if handshaking == Ok(false) {
                 return Poll::Ready(Ok(()));
             }
+            let has_answered = tls.queued() > 0;
             // A fault's alert is in the queue by now: send what the socket takes of it, then tell the fault.
             let flushed = Self::flush(&mut self.stream, &mut self.queue, Some(tls), cx);
-            if !handshaking? {
-                return flushed;
-            }
+            let _still = handshaking?;
             if let Poll::Ready(Err(fault)) = flushed {
                 return Poll::Ready(Err(fault));
             }
-            self.stream.acknowledge_at_once();
+            if is_partial && !has_answered {
+                self.stream.acknowledge_at_once();
+            }
             if ready!(tls.poll_fill(&mut self.stream, cx, limits::TLS_RECORD_BYTES_MAX))?.0 == 0 {
                 return Poll::Ready(Err(Fault::Closed));
             }
             self.received_any = true;
+            is_partial = true;
         }
     }
 
@@ -264,6 +281,16 @@ impl Leg {
         }
     }
 
+    /// What is flushed from here on may wait in the kernel for what follows at once: more, our FIN, or `release`.
+    pub const fn hold(&mut self) {
+        self.stream.hold();
+    }
+
+    /// Nothing follows at once after all: what has waited leaves.
+    pub fn release(&mut self) {
+        self.stream.release();
+    }
+
     /// Sends FIN. Flush first: what is still queued is not sent.
     ///
     /// # Errors
@@ -331,6 +358,12 @@ impl Leg {
     #[must_use]
     pub fn identity(&self) -> Option<PeerIdentity> {
         self.tls.as_ref().and_then(|tls| tls.identity())
+    }
+
+    /// Whether the peer's close_notify has come: there are no more plain bytes than those that were read.
+    #[must_use]
+    pub fn has_closed(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.peer_closed())
     }
 
     /// Whether any byte at all has come, on a private leg since TLS was to begin: a close without one is bare.

@@ -1,5 +1,6 @@
 //! The TLS half of a leg: a record layer and the socket it fills from and flushes to.
 
+use std::cell::RefCell;
 use std::task::{Context, Poll, ready};
 
 use super::Fault;
@@ -15,6 +16,14 @@ pub(super) struct Secure {
     /// Tickets wait for our first byte or our end. A client that knows its file to be empty closes right after its
     /// handshake (curl does): tickets that reach it then, unread, make its kernel reset a leg that has done all it had to.
     tickets_wait: bool,
+    /// The last read has filled its buffer.
+    has_much: bool,
+}
+
+thread_local! {
+    /// What a read takes where nothing says that there is much, for all legs of a core: ciphertext.
+    static LITTLE: RefCell<[u8; limits::LITTLE_READ_BYTES]> =
+        const { RefCell::new([0; limits::LITTLE_READ_BYTES]) };
 }
 
 impl Secure {
@@ -23,6 +32,7 @@ impl Secure {
             records,
             early: Vec::new(),
             tickets_wait: false,
+            has_much: false,
         }
     }
 
@@ -57,30 +67,46 @@ impl Secure {
     }
 
     /// Reads ciphertext once, into a buffer of `size` bytes in which the start of a record may stand already; 0 is the FIN.
-    /// Says also whether the buffer is full now. Memory is taken only when there is something.
+    /// Says also whether the buffer is full now. Memory is taken only when there is much: mostly a little is all there is.
     pub(super) fn poll_fill(
         &mut self,
         stream: &mut Stream,
         cx: &mut Context<'_>,
         size: usize,
     ) -> Poll<Result<(usize, bool), Fault>> {
-        if stream.is_waiting() {
-            ready!(stream.poll_readable(cx))?;
-        }
+        ready!(stream.poll_told(cx));
         let least = size.min(limits::TLS_RECORD_BYTES_MAX);
         let max = size.saturating_sub(self.records.waiting()).max(least);
-        let got = stream.poll_read(cx, &mut self.records.space(max)[..max]);
-        match got {
-            Poll::Ready(Ok(len)) => {
-                self.records.fill(len);
-                self.records.unfill(); // a FIN has brought nothing
-                Poll::Ready(Ok((len, len == max)))
+        let mut got = 0;
+        if !self.has_much {
+            let records = &mut self.records;
+            let polled = LITTLE.with_borrow_mut(|little| {
+                let little = &mut little[..limits::LITTLE_READ_BYTES.min(max)];
+                stream.poll_read(cx, little).map_ok(|got| {
+                    if got == little.len() {
+                        // Where the rest is to stand, if there is any.
+                        records.space(max);
+                    }
+                    records.feed(&little[..got]);
+                    (got, got == little.len())
+                })
+            });
+            (got, self.has_much) = ready!(polled)?;
+            if !self.has_much || got == max {
+                return Poll::Ready(Ok((got, got == max)));
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
-            Poll::Pending => {
-                self.records.unfill();
-                Poll::Pending
-            }
+        }
+        let rest = stream.poll_read(cx, &mut self.records.space(max - got)[..max - got]);
+        if let Poll::Ready(Ok(len)) = rest {
+            self.records.fill(len);
+            got += len;
+        }
+        self.records.unfill(); // a FIN has brought nothing
+        self.has_much = got == max;
+        match rest {
+            // An error behind bytes is kept by the stream, and told by the next read.
+            _ if got > 0 => Poll::Ready(Ok((got, self.has_much))),
+            rest => rest.map_ok(|_| (0, false)).map_err(Fault::from),
         }
     }
 

@@ -3,6 +3,8 @@
 //! Names follow the conventions of Prometheus: base units, `_total` for counters. Variants that share a name are one
 //! metric, told apart by their labels.
 
+use super::families::shared_help;
+
 /// Declares an enum of metrics from a table: variant, name, labels, help.
 macro_rules! catalog {
     ($(#[$doc:meta])* $kind:ident { $($variant:ident, $name:literal, [$($label:ident = $value:literal),*], $help:literal;)* }) => {
@@ -27,6 +29,15 @@ macro_rules! catalog {
             pub fn labels(self) -> &'static [(&'static str, &'static str)] {
                 match self {
                     $(Self::$variant => &[$((stringify!($label), $value)),*],)*
+                }
+            }
+
+            /// Name and labels, as Prometheus writes them.
+            pub fn series(self) -> String {
+                let labels = self.labels().iter().map(|(key, value)| format!("{key}=\"{value}\""));
+                match labels.collect::<Vec<_>>().join(",") {
+                    none if none.is_empty() => self.name().to_owned(),
+                    labels => format!("{}{{{labels}}}", self.name()),
                 }
             }
 
@@ -110,18 +121,7 @@ catalog! {
         BackendEndAborted, "sluicegate_data_ends_total", [leg = "backend", end = "aborted"], "Data connections of backends given up by the gate: ABOR, a policy, the end of the session.";
         EmptyUnfinished, "sluicegate_empty_completions_total", [cause = "unfinished"], "Empty downloads completed for the client; the data connection of the backend: ended without close_notify.";
         EmptyBare, "sluicegate_empty_completions_total", [cause = "bare"], "Empty downloads completed for the client; the data connection of the backend: closed before any byte of a handshake.";
-        EmptyReset, "sluicegate_empty_completions_total", [cause = "reset"], "Empty downloads completed for the client; the data connection of the backend: reset, or broken by a record that does not verify.";
         EmptyRefused, "sluicegate_empty_completions_total", [cause = "refused"], "Empty downloads completed for the client; the data connection of the backend: never there.";
-        EmptyNotTaken, "sluicegate_empty_completions_total", [cause = "not_taken"], "Empty downloads completed for the client; the data connection of the backend: one that the gate could not take.";
-        EmptyHandshakeFailed, "sluicegate_empty_completions_total", [cause = "handshake_failed"], "Empty downloads completed for the client; the data connection of the backend: whose TLS began and failed.";
-        EmptyNotResumed, "sluicegate_empty_completions_total", [cause = "not_resumed"], "Empty downloads completed for the client; the data connection of the backend: refused because they did not resume.";
-        EmptyOtherCertificate, "sluicegate_empty_completions_total", [cause = "other_certificate"], "Empty downloads completed for the client; the data connection of the backend: refused for another certificate.";
-        EmptyConnectTimeout, "sluicegate_empty_completions_total", [cause = "connect_timeout"], "Empty downloads completed for the client; the data connection of the backend: not there in time.";
-        EmptyHandshakeTimeout, "sluicegate_empty_completions_total", [cause = "handshake_timeout"], "Empty downloads completed for the client; the data connection of the backend: whose handshake took too long.";
-        EmptyFirstByteTimeout, "sluicegate_empty_completions_total", [cause = "first_byte_timeout"], "Empty downloads completed for the client; the data connection of the backend: without a byte in time.";
-        EmptyStallTimeout, "sluicegate_empty_completions_total", [cause = "stall_timeout"], "Empty downloads completed for the client; the data connection of the backend: on which nothing moved for too long.";
-        EmptyCompletionTimeout, "sluicegate_empty_completions_total", [cause = "completion_timeout"], "Empty downloads completed for the client; the data connection of the backend: that did not end in time.";
-        EmptyAborted, "sluicegate_empty_completions_total", [cause = "aborted"], "Empty downloads completed for the client; the data connection of the backend: given up by the gate: ABOR, a policy, the end of the session.";
         StreamsCompleted, "sluicegate_streams_total", [outcome = "completed"], "Streams that both sides have ended properly.";
         StreamsUnfinished, "sluicegate_streams_total", [outcome = "unfinished"], "Streams that a side has ended without close_notify.";
         StreamsBroken, "sluicegate_streams_total", [outcome = "broken"], "Streams broken by a reset or by a fault of TLS.";
@@ -130,6 +130,27 @@ catalog! {
         StreamsUnestablished, "sluicegate_streams_total", [outcome = "unestablished"], "Streams that had no backend, or whose handshakes failed.";
         StreamBytesUp, "sluicegate_stream_bytes_total", [direction = "up"], "Bytes of streams taken from clients.";
         StreamBytesDown, "sluicegate_stream_bytes_total", [direction = "down"], "Bytes of streams taken from backends.";
+        StreamClientClean, "sluicegate_stream_ends_total", [leg = "client", end = "clean"], "Streams' connections of clients ended properly.";
+        StreamClientUnfinished, "sluicegate_stream_ends_total", [leg = "client", end = "unfinished"], "Streams' connections of clients ended without close_notify.";
+        StreamClientReset, "sluicegate_stream_ends_total", [leg = "client", end = "reset"], "Streams' connections of clients reset, or broken by a record that does not verify.";
+        StreamClientHandshakeFailed, "sluicegate_stream_ends_total", [leg = "client", end = "handshake_failed"], "Streams' connections of clients whose TLS began and failed.";
+        StreamClientHandshakeTimeout, "sluicegate_stream_ends_total", [leg = "client", end = "handshake_timeout"], "Streams' connections of clients whose handshake took too long.";
+        StreamClientStallTimeout, "sluicegate_stream_ends_total", [leg = "client", end = "stall_timeout"], "Streams' connections of clients on which nothing moved for too long.";
+        StreamClientAborted, "sluicegate_stream_ends_total", [leg = "client", end = "aborted"], "Streams' connections of clients given up by the gate: the other one broke, or the operator wanted it.";
+        StreamBackendClean, "sluicegate_stream_ends_total", [leg = "backend", end = "clean"], "Streams' connections of backends ended properly.";
+        StreamBackendUnfinished, "sluicegate_stream_ends_total", [leg = "backend", end = "unfinished"], "Streams' connections of backends ended without close_notify.";
+        StreamBackendReset, "sluicegate_stream_ends_total", [leg = "backend", end = "reset"], "Streams' connections of backends reset, or broken by a record that does not verify.";
+        StreamBackendRefused, "sluicegate_stream_ends_total", [leg = "backend", end = "refused"], "Streams' connections of backends never there, or without a handshake.";
+        StreamBackendStallTimeout, "sluicegate_stream_ends_total", [leg = "backend", end = "stall_timeout"], "Streams' connections of backends on which nothing moved for too long.";
+        StreamBackendAborted, "sluicegate_stream_ends_total", [leg = "backend", end = "aborted"], "Streams' connections of backends given up by the gate: the other one broke, or the operator wanted it.";
+        StreamClientTls12Full, "sluicegate_stream_tls_total", [leg = "client", version = "1.2", kind = "full"], "Full handshakes of streams with clients with TLS 1.2.";
+        StreamClientTls12Resumed, "sluicegate_stream_tls_total", [leg = "client", version = "1.2", kind = "resumed"], "Resumed handshakes of streams with clients with TLS 1.2.";
+        StreamClientTls13Full, "sluicegate_stream_tls_total", [leg = "client", version = "1.3", kind = "full"], "Full handshakes of streams with clients with TLS 1.3.";
+        StreamClientTls13Resumed, "sluicegate_stream_tls_total", [leg = "client", version = "1.3", kind = "resumed"], "Resumed handshakes of streams with clients with TLS 1.3.";
+        StreamBackendTls12Full, "sluicegate_stream_tls_total", [leg = "backend", version = "1.2", kind = "full"], "Full handshakes of streams with backends with TLS 1.2.";
+        StreamBackendTls12Resumed, "sluicegate_stream_tls_total", [leg = "backend", version = "1.2", kind = "resumed"], "Resumed handshakes of streams with backends with TLS 1.2.";
+        StreamBackendTls13Full, "sluicegate_stream_tls_total", [leg = "backend", version = "1.3", kind = "full"], "Full handshakes of streams with backends with TLS 1.3.";
+        StreamBackendTls13Resumed, "sluicegate_stream_tls_total", [leg = "backend", version = "1.3", kind = "resumed"], "Resumed handshakes of streams with backends with TLS 1.3.";
         FalseEmptiesRefused, "sluicegate_false_empties_refused_total", [], "Uploads without a handshake that would have left an empty file nobody sent.";
         ClientUnfinishedMirrored, "sluicegate_unfinished_streams_total", [side = "client", policy = "mirror"], "Uploads without close_notify, whose end was passed on as it was.";
         ClientUnfinishedRepaired, "sluicegate_unfinished_streams_total", [side = "client", policy = "repair"], "Uploads without close_notify, ended with one towards the backend.";
@@ -218,8 +239,20 @@ catalog! {
         Backends, "sluicegate_backends", [], "Members of a pool.";
         BackendsResting, "sluicegate_backends_resting", [], "Members of a pool that some core could not reach lately, and tries behind the others.";
         AuditFailing, "sluicegate_audit_failing", [], "Whether the audit journal could not be written the last time: 1, else 0.";
-        StartTime, "sluicegate_start_time_seconds", [], "When the gate was started, in seconds since 1970.";
+        BuffersLent, "sluicegate_buffers_lent_bytes", [], "Bytes of buffers that streams hold.";
+        BuffersKept, "sluicegate_buffers_kept_bytes", [], "Bytes of buffers that are kept for the next streams.";
+        PipesLent, "sluicegate_pipes_lent", [], "Pipes with bytes of clear streams in them.";
+        PipesIdle, "sluicegate_pipes_idle", [], "Pipes that wait for bytes of clear streams.";
+        PipeBytes, "sluicegate_pipes_bytes", [], "What all pipes can hold together, lent and idle.";
         Build, "sluicegate_build_info", [], "Always 1; the version is in the label.";
+        Config, "sluicegate_config_info", [], "Always 1; the SHA-256 of the configuration's file as it was read is in the label.";
+        ConfigGood, "sluicegate_config_last_reload_successful", [], "Whether the configuration was good when it was last read: 1, else 0. There is no reload yet: the start counts as one.";
+        ConfigRead, "sluicegate_config_last_reload_success_timestamp_seconds", [], "When the configuration was last read and found good, in seconds since 1970.";
+        ProcessStart, "process_start_time_seconds", [], "When the gate was started, in seconds since 1970.";
+        ProcessResident, "process_resident_memory_bytes", [], "Bytes of the process in memory.";
+        ProcessVirtual, "process_virtual_memory_bytes", [], "Bytes of the process's address space.";
+        ProcessDescriptors, "process_open_fds", [], "Descriptors that the process has open.";
+        ProcessDescriptorsMax, "process_max_fds", [], "Most descriptors that the process may have.";
     }
 }
 
@@ -228,92 +261,14 @@ catalog! {
     Reading {
         CoreRun, "sluicegate_core_run_seconds_total", [], "Time that the threads of the cores have run on a CPU (/proc/self/task/TID/schedstat).";
         CoreDelay, "sluicegate_core_run_delay_seconds_total", [], "Time that the threads of the cores have waited for a CPU although they could have run (/proc/self/task/TID/schedstat).";
+        ConnectFailures, "sluicegate_backend_connect_failures_total", [], "Attempts to reach a member of a pool that failed.";
         LogLinesDropped, "sluicegate_log_lines_dropped_total", [], "Lines of the log dropped because they came faster than they could be written.";
         AuditWritten, "sluicegate_audit_records_written_total", [], "Lines of the audit journal written.";
         AuditDropped, "sluicegate_audit_records_dropped_total", [], "Records of the audit journal dropped because its queue was full.";
         AuditLost, "sluicegate_audit_records_lost_total", [], "Records of the audit journal lost because its file could not be written.";
+        ProcessCpu, "process_cpu_seconds_total", [], "Time that the process has run on CPUs, in user and kernel mode.";
     }
 }
-
-/// What a metric with several variants is about; those with one say it themselves.
-const SHARED_HELP: &[(&str, &str)] = &[
-    (
-        "sluicegate_streams_total",
-        "Connections of listeners with mode = \"stream\", by what became of them.",
-    ),
-    (
-        "sluicegate_stream_bytes_total",
-        "Plain bytes of streams, by direction.",
-    ),
-    (
-        "sluicegate_relayed_bytes_total",
-        "Plain bytes relayed, by the path that they took.",
-    ),
-    (
-        "sluicegate_proxy_headers_refused_total",
-        "Connections of proxies reset before they were anybody's, by reason.",
-    ),
-    (
-        "sluicegate_control_tls_total",
-        "Control connections made private, by leg and version of TLS.",
-    ),
-    (
-        "sluicegate_logins_total",
-        "Logins, by what the backend made of them.",
-    ),
-    (
-        "sluicegate_transfers_total",
-        "Transfers, by direction and by what became of them.",
-    ),
-    (
-        "sluicegate_transfer_bytes_total",
-        "Bytes of files and listings passed on, by direction.",
-    ),
-    (
-        "sluicegate_unfinished_streams_total",
-        "Streams that ended without close_notify, by side and by the policy that was applied.",
-    ),
-    (
-        "sluicegate_key_exchanges_total",
-        "Key exchanges of control connections, by leg and kind.",
-    ),
-    (
-        "sluicegate_transfer_verbs_total",
-        "Transfers, by command and by whether both peers completed.",
-    ),
-    (
-        "sluicegate_data_ends_total",
-        "Data connections of transfers, by leg and by how they ended.",
-    ),
-    (
-        "sluicegate_empty_completions_total",
-        "Empty downloads completed for the client although the backend did not end its data connection properly, by how it ended.",
-    ),
-    (
-        "sluicegate_data_tls_total",
-        "TLS handshakes of data connections, by leg, version, and whether they resumed a session.",
-    ),
-    (
-        "sluicegate_control_resumptions_total",
-        "Control connections that resumed an earlier TLS session, by leg.",
-    ),
-    (
-        "sluicegate_control_suites_total",
-        "Control connections made private, by leg and cipher suite.",
-    ),
-    (
-        "sluicegate_control_groups_total",
-        "Control connections made private, by leg and key exchange group; `none` where TLS 1.2 resumed a session.",
-    ),
-    (
-        "sluicegate_data_connect_seconds",
-        "From the start of a transfer until TCP is there, by leg.",
-    ),
-    (
-        "sluicegate_data_handshake_seconds",
-        "TLS handshakes of data connections, by leg and whether they resumed a session.",
-    ),
-];
 
 impl Counter {
     /// What the metric of this name counts, all its variants together.
@@ -325,7 +280,8 @@ impl Counter {
     pub fn variant(self, values: &[&str]) -> Option<Self> {
         let is_it = |counter: &&Self| {
             let labels = counter.labels().iter().map(|&(_, value)| value);
-            counter.name() == self.name() && labels.eq(values.iter().copied())
+            // Names are long, and alike up to their end: few rows have the values.
+            labels.eq(values.iter().copied()) && counter.name() == self.name()
         };
         // From its own row on: a family has few rows, the table has many.
         Self::ALL[self.index()..].iter().find(is_it).copied()
@@ -337,11 +293,6 @@ impl Phase {
     pub fn family_help(self) -> &'static str {
         shared_help(self.name()).unwrap_or_else(|| self.help())
     }
-}
-
-fn shared_help(name: &str) -> Option<&'static str> {
-    let shared = SHARED_HELP.iter().find(|(shared, _)| *shared == name);
-    shared.map(|&(_, help)| help)
 }
 
 catalog! {
@@ -435,6 +386,11 @@ mod tests {
     #[test]
     fn variants_are_found_by_what_sets_them_apart() {
         let first = Counter::ClientEndClean;
+        assert_eq!(
+            first.series(),
+            "sluicegate_data_ends_total{leg=\"client\",end=\"clean\"}"
+        );
+        assert_eq!(Phase::Login.series(), "sluicegate_login_seconds");
         assert_eq!(first.variant(&["client", "clean"]), Some(first));
         assert_eq!(
             first.variant(&["backend", "bare"]),

@@ -3,6 +3,7 @@
 //! It never reads a clock, shares a cell between cores, or knows how its numbers are shown.
 
 mod catalog;
+mod families;
 mod ledger;
 mod recorder;
 mod snapshot;
@@ -10,6 +11,6 @@ mod spread;
 
 pub use catalog::{Counter, Gauge, Phase, Reading};
 pub use ledger::{Account, Ledger};
-pub use recorder::Recorder;
+pub use recorder::{IS_RECORDING, Recorder};
 pub use snapshot::Snapshot;
 pub use spread::{CLASSIC_BOUNDS, NATIVE_SCHEMA, Native, classic, native};

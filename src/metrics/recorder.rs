@@ -8,6 +8,10 @@ use super::catalog::{Counter, Phase};
 use super::snapshot::Snapshot;
 use crate::limits;
 
+/// Whether this build counts and times at all. One without is made by `perf/recording` and for nothing else: what recording costs is
+/// the difference of the two. Who times something asks before he looks at the clock.
+pub const IS_RECORDING: bool = option_env!("SLUICEGATE_UNRECORDED").is_none();
+
 /// Counts and observes for one core.
 #[derive(Debug)]
 pub struct Recorder {
@@ -34,12 +38,18 @@ impl Recorder {
 
     /// Counts many: bytes.
     pub fn add(&mut self, counter: Counter, many: u64) {
+        if !IS_RECORDING {
+            return;
+        }
         let cell = &mut self.counts[counter.index()];
         *cell = cell.saturating_add(many);
     }
 
     /// Notes how long a phase took; what is shorter or longer than a histogram reaches stands at its end.
     pub fn observe(&mut self, phase: Phase, took: Duration) {
+        if !IS_RECORDING {
+            return;
+        }
         let reach = limits::HISTOGRAM_MIN.as_micros()..=limits::HISTOGRAM_MAX.as_micros();
         let micros = took.as_micros().clamp(*reach.start(), *reach.end());
         self.times[phase.index()].saturating_record(u64::try_from(micros).unwrap_or(u64::MAX));

@@ -2,21 +2,21 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
-use std::pin::Pin;
+use std::os::fd::{AsFd, AsRawFd as _};
 use std::task::{Context, Poll, ready};
 
-use futures_lite::io::AsyncWrite;
-use glommio::net::TcpStream;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use glommio::net::Readiness;
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Stream;
-use crate::sys::sockopt::{self, Lender};
+use crate::sys::sockopt;
 
 /// A connection on its way. Dropping it gives up; the kernel forgets it.
 pub struct Dial {
+    /// Made when it turns out that there is something to wait for; before the socket, as it must not outlive it.
+    connected: Option<Readiness>,
     /// Invariant: some until the outcome was given.
-    inner: Option<Lender<TcpStream>>,
+    socket: Option<Socket>,
     peer: SocketAddr,
 }
 
@@ -37,8 +37,12 @@ impl Dial {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
             _ => {}
         }
-        let inner = Some(Lender(sockopt::adopt(OwnedFd::from(socket))));
-        Ok(Self { inner, peer })
+        Stream::prepare(&socket)?;
+        Ok(Self {
+            connected: None,
+            socket: Some(socket),
+            peer,
+        })
     }
 
     /// The connection, once it is there.
@@ -46,23 +50,40 @@ impl Dial {
     /// # Errors
     /// Why it will never be; also when asked again after the outcome was given.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
-        let Some(inner) = &mut self.inner else {
+        let Some(socket) = &self.socket else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
-        // A write of no bytes waits for exactly this: connected, or the reason why not.
-        let outcome = ready!(Pin::new(&mut inner.0).poll_write(cx, &[]));
-        let inner = self.inner.take();
+        loop {
+            if let Some(connected) = &self.connected {
+                let _events = ready!(connected.poll(cx));
+                connected.clear();
+            }
+            // A write of no bytes says exactly this: connected, not yet, or the reason why not.
+            match socket.send(&[]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let wait = || Readiness::to_write(socket.as_raw_fd());
+                    self.connected.get_or_insert_with(wait);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return Poll::Ready(self.connected(outcome)),
+            }
+        }
+    }
+
+    fn connected(&mut self, outcome: io::Result<usize>) -> io::Result<Stream> {
+        self.connected = None;
+        let socket = self.socket.take().ok_or(io::ErrorKind::NotConnected)?;
         outcome?;
-        let inner = inner.ok_or(io::ErrorKind::NotConnected)?;
-        Poll::Ready(Stream::from_connected(inner, self.peer))
+        let local = socket.local_addr()?.as_socket();
+        let local = local.ok_or(io::ErrorKind::Unsupported)?;
+        Ok(Stream::new(socket, self.peer, local))
     }
 
     /// Whether the peer has been there by now, whatever the ring has told of it so far; it may have gone again.
     #[must_use]
     pub fn has_met(&self) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionReset};
-        self.inner.as_ref().is_some_and(|inner| {
-            let socket = SockRef::from(inner);
+        self.socket.as_ref().is_some_and(|socket| {
             let error = socket.take_error().ok().flatten();
             socket.peer_addr().is_ok()
                 || error.is_some_and(|error| matches!(error.kind(), ConnectionReset | BrokenPipe))

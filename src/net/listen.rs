@@ -2,12 +2,10 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
-use std::pin::Pin;
+use std::os::fd::{AsFd, AsRawFd as _};
 use std::task::{Context, Poll, ready};
 
-use futures_lite::io::AsyncRead;
-use glommio::net::TcpStream;
+use glommio::net::Readiness;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{Fault, Stream};
@@ -16,10 +14,12 @@ use crate::sys::sockopt::{self, Accept};
 
 /// A listening socket of this core.
 pub struct Listener {
+    // Before the socket, as it must not outlive it.
+    readable: Readiness,
     socket: Socket,
     local: SocketAddr,
-    /// A duplicate of the listener on which the ring polls; see `poll_accept`.
-    probe: Option<TcpStream>,
+    /// When nobody was waiting.
+    waiting: bool,
 }
 
 impl Listener {
@@ -60,14 +60,14 @@ impl Listener {
     }
 
     fn listen(socket: Socket, address: SocketAddr) -> io::Result<Self> {
+        Stream::prepare(&socket)?;
         socket.bind(&address.into())?;
         socket.listen(limits::LISTEN_BACKLOG)?;
-        let local = socket.local_addr()?.as_socket();
-        let local = local.ok_or(io::ErrorKind::Unsupported)?;
         Ok(Self {
+            readable: Readiness::to_read(socket.as_raw_fd()),
+            local: local_of(&socket)?,
             socket,
-            local,
-            probe: None,
+            waiting: false,
         })
     }
 
@@ -77,15 +77,23 @@ impl Listener {
     /// `OutOfDescriptors`: wait a little and poll again; anything else is final.
     pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stream, Fault>> {
         loop {
+            if self.waiting {
+                let _events = ready!(self.readable.poll(cx));
+                self.waiting = false;
+            }
             match sockopt::accept(self.socket.as_fd()) {
                 Accept::Connection(fd, peer) => {
-                    // An error here: gone before its first option could be set, as if it had never come.
-                    if let Ok(stream) = Stream::adopt(fd, peer) {
-                        return Poll::Ready(Ok(stream));
+                    let socket = Socket::from(fd);
+                    // An error here: gone before anything could be asked of it, as if it had never come.
+                    if let Ok(local) = self.local_of(&socket) {
+                        return Poll::Ready(Ok(Stream::new(socket, peer, local)));
                     }
                 }
                 Accept::Gone => {}
-                Accept::Empty => ready!(self.poll_ready(cx))?,
+                Accept::Empty => {
+                    self.readable.clear();
+                    self.waiting = true;
+                }
                 Accept::Exhausted(error) => {
                     return Poll::Ready(Err(Fault::OutOfDescriptors(error)));
                 }
@@ -95,12 +103,13 @@ impl Listener {
     }
 
     /// A connection that waits already, whatever the ring has told of it so far.
-    pub fn take_waiting(&mut self) -> Option<Stream> {
+    pub fn take_waiting(&self) -> Option<Stream> {
         loop {
             match sockopt::accept(self.socket.as_fd()) {
                 Accept::Connection(fd, peer) => {
-                    if let Ok(stream) = Stream::adopt(fd, peer) {
-                        return Some(stream);
+                    let socket = Socket::from(fd);
+                    if let Ok(local) = self.local_of(&socket) {
+                        return Some(Stream::new(socket, peer, local));
                     }
                 }
                 Accept::Gone => {}
@@ -115,31 +124,12 @@ impl Listener {
         self.local
     }
 
-    /// Waits until accepting is worth a try.
-    ///
-    /// glommio cannot wait for a listener without accepting in the ring, which loses connections when dropped (decision
-    /// 1). But a *new* stream arms a poll on whatever descriptor it is given; its first read waits for that
-    /// poll and then fails, as a listener cannot be read: that failure is the news. It arms no second time, so every
-    /// wait takes a new duplicate: one dup and one close for each burst of connections.
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        let probe = match &mut self.probe {
-            Some(probe) => probe,
-            empty => {
-                let duplicate =
-                    self.socket
-                        .try_clone()
-                        .map_err(|error| match error.raw_os_error() {
-                            Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => {
-                                Fault::OutOfDescriptors(error)
-                            }
-                            _ => Fault::Broken(error),
-                        })?;
-                empty.insert(sockopt::adopt(OwnedFd::from(duplicate)))
-            }
-        };
-        let _not_readable = ready!(Pin::new(probe).poll_read(cx, &mut []));
-        self.probe = None;
-        Poll::Ready(Ok(()))
+    /// Our end of a connection: where it listens, unless that is everywhere.
+    fn local_of(&self, socket: &Socket) -> io::Result<SocketAddr> {
+        match self.local.ip().is_unspecified() {
+            true => local_of(socket),
+            false => Ok(self.local),
+        }
     }
 }
 
@@ -149,6 +139,11 @@ impl Drop for Listener {
         // listening now and resets who still waits in it; the port can be bound again at once (SO_REUSEADDR).
         self.socket.shutdown(Shutdown::Both).ok();
     }
+}
+
+fn local_of(socket: &Socket) -> io::Result<SocketAddr> {
+    let local = socket.local_addr()?.as_socket();
+    Ok(local.ok_or(io::ErrorKind::Unsupported)?)
 }
 
 fn unbound(address: SocketAddr) -> io::Result<Socket> {

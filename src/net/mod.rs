@@ -27,7 +27,7 @@ pub use header::{
 pub use introduction::Introduction;
 pub use listen::Listener;
 pub use look::{Look, look};
-pub use pool::is_ample;
+pub use pool::{is_ample, lent_and_kept};
 pub use ports::{PortLease, PortRange, open_passive};
 pub use stream::Stream;
 

@@ -67,6 +67,16 @@ pub(super) fn give(bytes: Vec<u8>) {
     });
 }
 
+/// Bytes that this core has lent, and bytes that it keeps to lend again.
+#[must_use]
+pub fn lent_and_kept() -> (usize, usize) {
+    POOL.try_with(|pool| {
+        let pool = pool.borrow();
+        (pool.lent, pool.kept)
+    })
+    .unwrap_or_default()
+}
+
 /// Whether this core has lent so little that a stream may have a larger buffer than before.
 pub fn is_ample() -> bool {
     POOL.try_with(|pool| pool.borrow().lent < BUFFERS_LENT_BYTES_MAX)
@@ -98,6 +108,8 @@ mod tests {
         while is_ample() {
             lent.push(take(RELAY_CHUNK_BYTES_MAX));
         }
+        let whole: usize = lent.iter().map(Vec::len).sum();
+        assert_eq!(lent_and_kept().0, whole);
         lent.push(take(RELAY_CHUNK_BYTES_MAX));
         lent.into_iter().for_each(give);
         assert!(is_ample());

@@ -1,20 +1,18 @@
 //! One TCP connection: read, write, half-close, reset.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::pin::Pin;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_lite::io::{AsyncRead, AsyncWrite};
-use glommio::net::TcpStream;
-use socket2::SockRef;
+use glommio::net::Readiness;
+use socket2::Socket;
 
 use super::Ends;
 use crate::sys::pipe::Pipe;
-use crate::sys::sockopt::{self, Lender};
+use crate::sys::sockopt;
 use crate::sys::splice;
 
 /// A connected TCP stream of this core: non-blocking, closed on exec, without Nagle's delay.
@@ -26,42 +24,55 @@ use crate::sys::splice;
 ///
 /// **An error is never an end.** The kernel tells a socket's error once, and says end of file from then on. The first
 /// error is kept, and every later read that has no bytes gives it again.
+///
+/// **It asks before it waits, and once.** Reads and writes are tried at once; the ring is told only of what waits, and
+/// tells events of the reading side for as long as the stream lives (edge-triggered).
 pub struct Stream {
-    inner: Lender<TcpStream>,
+    // Before the socket, as it must not outlive it.
+    readable: Readiness,
+    /// Made when a write first finds no room.
+    writable: Option<Readiness>,
+    socket: Socket,
     peer: SocketAddr,
     local: SocketAddr,
     finished: bool,
-    /// When the last read found nothing: reading needs no buffer before the ring says readable.
+    /// What is written may wait in the kernel for what follows it.
+    holds: bool,
+    /// When the last read left nothing behind: reading needs no buffer before the ring tells something.
     waiting: bool,
+    /// When the last write found no room.
+    full: bool,
     /// Invariant: set by the first error of either direction and never cleared.
     broken: Option<io::ErrorKind>,
 }
 
 impl Stream {
-    /// Takes over an accepted socket.
-    pub(super) fn adopt(fd: OwnedFd, peer: SocketAddr) -> io::Result<Self> {
-        Self::from_connected(Lender(sockopt::adopt(fd)), peer)
-    }
-
-    /// Takes over a socket that glommio has already and that is connected by now.
-    pub(super) fn from_connected(inner: Lender<TcpStream>, peer: SocketAddr) -> io::Result<Self> {
-        let socket = SockRef::from(&inner);
+    /// What every socket of a stream has, and inherits from its listener.
+    pub(super) fn prepare(socket: &Socket) -> io::Result<()> {
         socket.set_tcp_nodelay(true)?;
         // Until `finish`: also when the process is killed, the kernel must not say FIN for a stream that is not whole.
-        socket.set_linger(Some(Duration::ZERO))?;
-        let local = socket.local_addr()?.as_socket();
-        let local = local.ok_or(io::ErrorKind::Unsupported)?;
-        Ok(Self {
-            inner,
+        socket.set_linger(Some(Duration::ZERO))
+    }
+
+    /// Takes over a socket that is prepared and connected.
+    pub(super) fn new(socket: Socket, peer: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            readable: Readiness::to_read(socket.as_raw_fd()),
+            writable: None,
+            socket,
             peer,
             local,
             finished: false,
+            holds: false,
             waiting: false,
+            full: false,
             broken: None,
-        })
+        }
     }
 
-    /// Reads what is there, at most `buffer.len()` bytes; `Ok(0)` is the peer's FIN.
+    /// Reads what is there, at most `buffer.len()` bytes; `Ok(0)` is the peer's FIN. For records: with fewer bytes than
+    /// asked for there are no more, unless the peer has set an urgent mark among them, and then it waits for its own next
+    /// byte.
     ///
     /// # Errors
     /// Whatever ended the connection other than a FIN, again and again.
@@ -71,10 +82,19 @@ impl Stream {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         debug_assert!(!buffer.is_empty(), "an empty read would look like an end");
-        let got = Pin::new(&mut self.inner.0).poll_read(cx, buffer);
-        self.waiting = got.is_pending();
-        let got = ready!(got);
-        Poll::Ready(self.judge_read(got))
+        loop {
+            ready!(self.poll_told(cx));
+            let got = (&self.socket).read(buffer);
+            if let Some(got) = self.settle_read(got) {
+                if got
+                    .as_ref()
+                    .is_ok_and(|got| (1..buffer.len()).contains(got))
+                {
+                    self.settle_drained();
+                }
+                return Poll::Ready(got);
+            }
+        }
     }
 
     /// As `poll_read`, appending at most `max` bytes to `into`; takes no memory before there is something to read.
@@ -88,15 +108,21 @@ impl Stream {
         max: usize,
     ) -> Poll<io::Result<usize>> {
         loop {
-            if self.waiting {
-                ready!(self.poll_readable(cx))?;
-            }
-            match sockopt::receive(self.inner.as_fd(), into, max) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.waiting = true,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                got => return Poll::Ready(self.judge_read(got)),
+            ready!(self.poll_told(cx));
+            let got = sockopt::receive(self.socket.as_fd(), into, max);
+            if let Some(got) = self.settle_read(got) {
+                return Poll::Ready(got);
             }
         }
+    }
+
+    /// Where the last read has left nothing behind, waits for news: bytes, the end, an error, or nothing after all.
+    pub fn poll_told(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.waiting {
+            let _events = ready!(self.readable.poll(cx));
+            self.waiting = false;
+        }
+        Poll::Ready(())
     }
 
     /// Waits until a read would give something: bytes or the end.
@@ -104,13 +130,16 @@ impl Stream {
     /// # Errors
     /// The connection's error; it is kept, so that nobody can mistake what follows for an end.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // glommio has no public readiness: a read of no bytes returns at once when there is something.
-        let got = Pin::new(&mut self.inner.0).poll_read(cx, &mut []);
-        self.waiting = got.is_pending();
-        Poll::Ready(match ready!(got) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.keep(error)),
-        })
+        loop {
+            ready!(self.poll_told(cx));
+            // A read of no bytes takes nothing, and fails where there is nothing.
+            match (&self.socket).read(&mut []) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_anew(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(self.keep(error))),
+                Ok(_) => return Poll::Ready(Ok(())),
+            }
+        }
     }
 
     /// As `poll_receive`, into an empty pipe. Nothing where there is something that cannot be spliced: what stands before
@@ -123,20 +152,27 @@ impl Stream {
         cx: &mut Context<'_>,
         pipe: &mut Pipe,
     ) -> Poll<io::Result<Option<usize>>> {
-        let mut is_readable = false;
         loop {
-            if self.waiting {
-                ready!(self.poll_readable(cx))?;
-                is_readable = true;
-            }
-            match splice::draw(self.inner.as_fd(), pipe) {
-                // Never asked again here: the two would contradict each other for ever.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && is_readable => {
-                    return Poll::Ready(Ok(None));
+            ready!(self.poll_told(cx));
+            match splice::draw(self.socket.as_fd(), pipe) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Never asked again here: the two would contradict each other for ever.
+                    if self.poll_readable(cx)?.is_ready() {
+                        return Poll::Ready(Ok(None));
+                    }
+                    return Poll::Pending;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.waiting = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                got => return Poll::Ready(self.judge_read(got).map(Some)),
+                got => {
+                    // Fewer bytes than it takes pieces cannot have filled the pipe, so there were no more.
+                    let is_few = got
+                        .as_ref()
+                        .is_ok_and(|got| (1..pipe.pieces()).contains(got));
+                    if is_few && !sockopt::is_at_mark(self.socket.as_fd()) {
+                        self.settle_drained();
+                    }
+                    return Poll::Ready(self.judge_read(got).map(Some));
+                }
             }
         }
     }
@@ -149,7 +185,7 @@ impl Stream {
         if let Some(kind) = self.broken {
             return Err(kind.into());
         }
-        match splice::pour(pipe, self.inner.as_fd()) {
+        match splice::pour(pipe, self.socket.as_fd()) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(self.keep(error)),
             poured => poured,
         }
@@ -163,8 +199,41 @@ impl Stream {
         if let Some(kind) = self.broken {
             return Poll::Ready(Err(kind.into()));
         }
-        let wrote = ready!(Pin::new(&mut self.inner.0).poll_write(cx, bytes));
-        Poll::Ready(wrote.map_err(|error| self.keep(error)))
+        loop {
+            if self.full {
+                let writable = self
+                    .writable
+                    .get_or_insert_with(|| Readiness::to_write(self.socket.as_raw_fd()));
+                let _events = ready!(writable.poll(cx));
+                writable.clear();
+                self.full = false;
+            }
+            let sent = if self.holds {
+                sockopt::send_more(self.socket.as_fd(), bytes)
+            } else {
+                self.socket.send(bytes)
+            };
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.full = true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                sent => return Poll::Ready(sent.map_err(|error| self.keep(error))),
+            }
+        }
+    }
+
+    /// The end of what is written from here on waits in the kernel, to leave in one packet with what is written next or with
+    /// our FIN. One or the other, or `release`, is to follow at once.
+    pub const fn hold(&mut self) {
+        self.holds = true;
+    }
+
+    /// Nothing follows at once after all: what has waited leaves.
+    pub fn release(&mut self) {
+        if std::mem::take(&mut self.holds) {
+            // Setting it, even once more, sends what has waited (tcp(7), TCP_NODELAY). A connection that is gone says so
+            // elsewhere.
+            self.socket.set_tcp_nodelay(true).ok();
+        }
     }
 
     /// Sends FIN behind what was written. Reading goes on. A second call does nothing.
@@ -178,10 +247,10 @@ impl Stream {
         if let Some(kind) = self.broken {
             return Err(kind.into());
         }
-        let socket = SockRef::from(&self.inner);
-        let finished = socket
+        let finished = self
+            .socket
             .set_linger(None)
-            .and_then(|()| socket.shutdown(Shutdown::Write));
+            .and_then(|()| self.socket.shutdown(Shutdown::Write));
         finished.map_err(|error| self.keep(error))?;
         self.finished = true;
         Ok(())
@@ -196,7 +265,7 @@ impl Stream {
     /// As `abort`, for whoever has the connection on loan only; nothing can be done with it any more.
     pub fn reset(&self) {
         // The reset is sent by the descriptor, at once; what drop does after it finds a dead socket.
-        sockopt::abort(self.inner.as_fd());
+        sockopt::abort(self.socket.as_fd());
     }
 
     /// Has the kernel acknowledge what comes next without its usual delay.
@@ -205,7 +274,7 @@ impl Stream {
     /// the first is acknowledged, 40 ms later by default, with every single transfer (tcp(7), TCP_QUICKACK).
     pub fn acknowledge_at_once(&self) {
         // A refusal costs time, nothing else.
-        SockRef::from(&self.inner).set_tcp_quickack(true).ok();
+        self.socket.set_tcp_quickack(true).ok();
     }
 
     /// Bytes that were written and wait in the kernel for the peer to make room.
@@ -213,7 +282,7 @@ impl Stream {
     /// # Errors
     /// When the connection is gone.
     pub fn unsent(&self) -> io::Result<usize> {
-        sockopt::unsent(self.inner.as_fd())
+        sockopt::unsent(self.socket.as_fd())
     }
 
     /// Whether bytes wait in the kernel, whatever the ring has told of them so far.
@@ -221,12 +290,10 @@ impl Stream {
     pub fn holds_bytes(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         // The socket does not block; an end and an error are no bytes.
-        SockRef::from(&self.inner)
-            .peek(&mut byte)
-            .is_ok_and(|got| got > 0)
+        self.socket.peek(&mut byte).is_ok_and(|got| got > 0)
     }
 
-    /// Whether the last read found nothing, so that a buffer is better taken after `poll_readable`.
+    /// Whether the last read left nothing behind, so that a buffer is better taken after `poll_told`.
     #[must_use]
     pub const fn is_waiting(&self) -> bool {
         self.waiting
@@ -257,6 +324,32 @@ impl Stream {
         Ends { client, reached }.canonical()
     }
 
+    /// What one read has come to; nothing where it has to be asked again.
+    fn settle_read(&mut self, got: io::Result<usize>) -> Option<io::Result<usize>> {
+        match &got {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.wait_anew();
+                return None;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return None,
+            _ => {}
+        }
+        Some(self.judge_read(got))
+    }
+
+    /// Behind a read that has taken all there was. What comes from now on is told; an end or an error that was told
+    /// together with the bytes is not told again.
+    fn settle_drained(&mut self) {
+        if self.readable.events() & LAST_EVENTS == 0 {
+            self.wait_anew();
+        }
+    }
+
+    fn wait_anew(&mut self) {
+        self.readable.clear();
+        self.waiting = true;
+    }
+
     fn judge_read(&mut self, got: io::Result<usize>) -> io::Result<usize> {
         match (got, self.broken) {
             (Ok(0), Some(kind)) => Err(kind.into()),
@@ -280,14 +373,17 @@ impl Stream {
 impl AsFd for Stream {
     /// For splice and socket options; whoever reads from it directly must look for errors with `poll_readable`.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inner.as_fd()
+        self.socket.as_fd()
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
         if !self.finished {
-            sockopt::abort(self.inner.as_fd());
+            sockopt::abort(self.socket.as_fd());
         }
     }
 }
+
+/// Events behind which no others may come.
+const LAST_EVENTS: u32 = (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32;

@@ -18,6 +18,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::sys::clock;
+use crate::sys::pipe::Pipe;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -116,6 +117,148 @@ fn receiving_waits_without_memory_and_appends() {
             1
         );
         assert_eq!(got, b"abc");
+    });
+}
+
+#[test]
+fn what_a_stream_needs_is_inherited_from_its_listener() {
+    on_core(|| async {
+        let (ours, _peer) = pair().await;
+        let socket = socket2::SockRef::from(&ours);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.linger().unwrap(), Some(Duration::ZERO));
+    });
+}
+
+#[test]
+fn a_short_read_is_the_last_one_until_there_is_news() {
+    on_core(|| async {
+        let (mut ours, mut peer) = pair().await;
+        let mut buffer = [0; 16];
+        for _ in 0..3 {
+            let mut none = Vec::new();
+            // The first time nobody knows yet that there is nothing.
+            let waits = poll_fn(|cx| Poll::Ready(ours.poll_receive(cx, &mut none, 16)));
+            assert!(waits.await.is_pending());
+            peer.write_all(b"hello").unwrap();
+            assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), 5);
+            assert!(ours.is_waiting(), "that was all");
+        }
+    });
+}
+
+#[test]
+fn an_end_right_behind_the_last_bytes_is_seen() {
+    on_core(|| async {
+        for awaited in [false, true] {
+            let (mut ours, mut peer) = pair().await;
+            let mut got = Vec::new();
+            if awaited {
+                poll_fn(|cx| Poll::Ready(ours.poll_receive(cx, &mut got, 16).is_pending())).await;
+            }
+            peer.write_all(b"bye").unwrap();
+            drop(peer);
+            let mut buffer = [0; 16];
+            assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), 3);
+            assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), 0);
+        }
+    });
+}
+
+#[test]
+fn a_read_that_stops_at_an_urgent_mark_is_not_the_last() {
+    on_core(|| async {
+        let mut listener = Listener::listen_shared(here(0), None).unwrap();
+        let peer = TcpStream::connect(listener.local()).unwrap();
+        let mut ours = accepted(&mut listener).await;
+        let urgent = socket2::SockRef::from(&peer);
+        for _ in 0..3 {
+            let mut got = Vec::new();
+            poll_fn(|cx| Poll::Ready(ours.poll_receive(cx, &mut got, 16).is_pending())).await;
+            urgent.send_out_of_band(b"abc").unwrap();
+            (&peer).write_all(b"defg").unwrap();
+            while got.len() < 7 {
+                let read = poll_fn(|cx| ours.poll_receive(cx, &mut got, 16)).await;
+                assert_ne!(read.unwrap(), 0);
+            }
+            assert_eq!(got, b"abcdefg");
+        }
+    });
+}
+
+#[test]
+fn bytes_behind_an_urgent_mark_are_drawn_or_received() {
+    on_core(|| async {
+        let mut listener = Listener::listen_shared(here(0), None).unwrap();
+        let peer = TcpStream::connect(listener.local()).unwrap();
+        let mut ours = accepted(&mut listener).await;
+        let urgent = socket2::SockRef::from(&peer);
+        for _ in 0..3 {
+            let mut got = Vec::new();
+            poll_fn(|cx| Poll::Ready(ours.poll_readable(cx).is_pending())).await;
+            urgent.send_out_of_band(b"abc").unwrap();
+            (&peer).write_all(b"defg").unwrap();
+            while got.len() < 7 {
+                let mut pipe = Pipe::open(&[1 << 20]).unwrap();
+                let drawn = poll_fn(|cx| ours.poll_draw(cx, &mut pipe)).await;
+                match drawn.unwrap() {
+                    Some(drawn) => {
+                        let mut bytes = vec![0; drawn];
+                        assert_eq!(pipe.read(&mut bytes).unwrap(), drawn);
+                        got.append(&mut bytes);
+                    }
+                    None => {
+                        let received = poll_fn(|cx| ours.poll_receive(cx, &mut got, 16)).await;
+                        assert_ne!(received.unwrap(), 0);
+                    }
+                }
+            }
+            assert_eq!(got, b"abcdefg");
+        }
+    });
+}
+
+#[test]
+fn writers_wait_for_room_as_often_as_there_is_none() {
+    on_core(|| async {
+        let (mut ours, peer) = pair().await;
+        let reader = std::thread::spawn(move || {
+            let mut total = 0;
+            let mut buffer = vec![0; 100_000];
+            while let Ok(got @ 1..) = (&peer).read(&mut buffer) {
+                total += got;
+            }
+            total
+        });
+        let bytes = vec![7; 32 << 20];
+        write_all(&mut ours, &bytes).await.unwrap();
+        ours.finish().unwrap();
+        assert_eq!(reader.join().unwrap(), bytes.len());
+    });
+}
+
+#[test]
+fn what_is_held_leaves_with_the_end_or_when_it_is_released() {
+    on_core(|| async {
+        for ends in [true, false] {
+            let (mut ours, mut peer) = pair().await;
+            write_all(&mut ours, b"first ").await.unwrap();
+            ours.hold();
+            write_all(&mut ours, b"and last").await.unwrap();
+            if ends {
+                ours.finish().unwrap();
+            } else {
+                ours.release();
+            }
+            // It does not wait for the kernel's own patience with what it keeps back.
+            assert_eq!(ours.unsent().unwrap(), 0);
+            let mut got = [0; 14];
+            peer.read_exact(&mut got).unwrap();
+            assert_eq!(&got, b"first and last");
+            if ends {
+                assert_eq!(peer.read(&mut got).unwrap(), 0);
+            }
+        }
     });
 }
 

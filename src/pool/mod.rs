@@ -2,11 +2,17 @@
 //! `upstream` asks for an order when a session needs a backend, and reports which members failed.
 //! It never connects, never reads a clock, and never gives up on a member for good.
 
+mod choice;
+
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::limits::MEMBER_REST;
+
+pub use choice::Balance;
+use choice::Standing;
 
 /// A member of a pool, by its place in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +25,19 @@ pub struct MemberState {
     pub address: SocketAddr,
     /// Whether it could not be reached lately, and is tried behind the others.
     pub resting: bool,
+    /// How often it could not be reached since the start.
+    pub failures: u64,
+    /// How many sessions it has.
+    pub sessions: usize,
+}
+
+/// How a pool stands with one shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolState {
+    /// The pool's name in the configuration.
+    pub name: String,
+    /// Its members, in the order of the configuration.
+    pub members: Vec<MemberState>,
 }
 
 /// One shard's view of a pool.
@@ -27,35 +46,62 @@ pub struct Pool {
     /// The pool's name in the configuration.
     pub name: String,
     members: Vec<SocketAddr>,
-    next: Cell<usize>,
+    /// So many of them, the last ones, are tried when no other one can be reached.
+    backups: usize,
+    balance: Balance,
+    /// Goes on with every session.
+    turn: Cell<usize>,
+    /// How many sessions each member has.
+    held: RefCell<Vec<usize>>,
     /// Until when each member is tried last, because it has failed.
     resting: RefCell<Vec<Option<Instant>>>,
+    /// How often each member could not be reached.
+    failures: RefCell<Vec<u64>>,
 }
 
 impl Pool {
-    /// A pool of these addresses.
+    /// A pool of these addresses, of which the last `backups` are tried behind the others.
     #[must_use]
-    pub fn new(name: String, members: Vec<SocketAddr>) -> Self {
+    pub fn new(name: String, members: Vec<SocketAddr>, backups: usize, balance: Balance) -> Self {
         let resting = RefCell::new(vec![None; members.len()]);
         Self {
             name,
+            backups,
+            balance,
+            turn: Cell::new(0),
+            held: RefCell::new(vec![0; members.len()]),
+            failures: RefCell::new(vec![0; members.len()]),
             members,
-            next: Cell::new(0),
             resting,
         }
     }
 
-    /// Every member once: in turn from session to session, those that have failed lately behind the others.
+    /// Every member once, in the order in which a session of this client tries them: those that have failed lately, and
+    /// backups, behind the others.
     #[must_use]
-    pub fn candidates(&self, now: Instant) -> Vec<MemberId> {
-        let count = self.members.len();
-        let first = self.next.replace((self.next.get() + 1) % count.max(1));
-        let mut order: Vec<_> = (0..count)
-            .map(|step| MemberId((first + step) % count))
-            .collect();
-        let resting = self.resting.borrow();
-        order.sort_by_key(|member| resting[member.0].is_some_and(|until| now < until));
-        order
+    pub fn candidates(&self, now: Instant, client: IpAddr) -> Vec<MemberId> {
+        let (resting, held) = (self.resting.borrow(), self.held.borrow());
+        let primaries = self.members.len() - self.backups;
+        let standing = |(place, &address): (usize, &SocketAddr)| Standing {
+            address,
+            is_resting: resting[place].is_some_and(|until| now < until),
+            is_backup: place >= primaries,
+            sessions: held[place],
+        };
+        let standings: Vec<_> = self.members.iter().enumerate().map(standing).collect();
+        let turn = self.turn.replace(self.turn.get().wrapping_add(1));
+        let order = choice::order(self.balance, &standings, turn, client);
+        order.into_iter().map(MemberId).collect()
+    }
+
+    /// Counts a session for a member, for as long as the value lives.
+    #[must_use]
+    pub fn hold(self: &Rc<Self>, member: MemberId) -> Hold {
+        self.held.borrow_mut()[member.0] += 1;
+        Hold {
+            pool: Rc::clone(self),
+            member,
+        }
     }
 
     /// Where a member listens.
@@ -64,20 +110,27 @@ impl Pool {
         self.members[member.0]
     }
 
-    /// Every member, in the order of the configuration.
+    /// How it stands.
     #[must_use]
-    pub fn states(&self, now: Instant) -> Vec<MemberState> {
-        let resting = self.resting.borrow();
-        let state = |(&address, until): (&SocketAddr, &Option<Instant>)| MemberState {
+    pub fn state(&self, now: Instant) -> PoolState {
+        let (resting, failures) = (self.resting.borrow(), self.failures.borrow());
+        let held = self.held.borrow();
+        let member = |(place, &address): (usize, &SocketAddr)| MemberState {
             address,
-            resting: until.is_some_and(|until| now < until),
+            resting: resting[place].is_some_and(|until| now < until),
+            failures: failures[place],
+            sessions: held[place],
         };
-        self.members.iter().zip(resting.iter()).map(state).collect()
+        PoolState {
+            name: self.name.clone(),
+            members: self.members.iter().enumerate().map(member).collect(),
+        }
     }
 
     /// A member could not be reached.
     pub fn failed(&self, member: MemberId, now: Instant) {
         self.resting.borrow_mut()[member.0] = Some(now + MEMBER_REST);
+        self.failures.borrow_mut()[member.0] += 1;
     }
 
     /// A member was reached.
@@ -92,6 +145,27 @@ impl Pool {
     }
 }
 
+/// A session's place with a member, given back when it is dropped.
+#[derive(Debug)]
+pub struct Hold {
+    pool: Rc<Pool>,
+    member: MemberId,
+}
+
+impl Hold {
+    /// With which member.
+    #[must_use]
+    pub const fn member(&self) -> MemberId {
+        self.member
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.pool.held.borrow_mut()[self.member.0] -= 1;
+    }
+}
+
 #[cfg(test)]
 #[allow(
     clippy::disallowed_methods,
@@ -100,16 +174,18 @@ impl Pool {
 mod tests {
     use super::*;
 
-    fn pool() -> Pool {
+    fn pool_of(backups: usize, balance: Balance) -> Rc<Pool> {
         let address = |port| SocketAddr::from(([10, 0, 0, 1], port));
-        Pool::new(
-            "inside".to_owned(),
-            vec![address(1), address(2), address(3)],
-        )
+        let members = vec![address(1), address(2), address(3)];
+        Rc::new(Pool::new("inside".to_owned(), members, backups, balance))
+    }
+
+    fn pool() -> Rc<Pool> {
+        pool_of(0, Balance::Turn)
     }
 
     fn order(pool: &Pool, now: Instant) -> Vec<usize> {
-        pool.candidates(now)
+        pool.candidates(now, IpAddr::from([192, 0, 2, 1]))
             .into_iter()
             .map(|member| member.0)
             .collect()
@@ -132,5 +208,46 @@ mod tests {
         assert_eq!(order(&pool, now), [2, 1, 0]);
         pool.reached(MemberId(0));
         assert_eq!(order(&pool, now), [0, 1, 2]);
+    }
+
+    #[test]
+    fn failures_are_counted_and_outlive_the_rest() {
+        let (pool, now) = (pool(), Instant::now());
+        pool.failed(MemberId(1), now);
+        pool.failed(MemberId(1), now);
+        let _hold = pool.hold(MemberId(2));
+        let seen = || {
+            let members = pool.state(now).members;
+            let of = |member: &MemberState| (member.resting, member.failures, member.sessions);
+            members.iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(), [(false, 0, 0), (true, 2, 0), (false, 0, 1)]);
+        pool.reached(MemberId(1));
+        assert_eq!(seen()[1], (false, 2, 0));
+    }
+
+    #[test]
+    fn the_member_with_the_fewest_sessions_comes_first() {
+        let (pool, now) = (pool_of(0, Balance::Least), Instant::now());
+        let _first = pool.hold(MemberId(0));
+        let second = pool.hold(MemberId(1));
+        let third = pool.hold(MemberId(1));
+        assert_eq!(second.member(), MemberId(1));
+        assert_eq!(order(&pool, now), [2, 0, 1]);
+        drop((second, third));
+        assert_eq!(order(&pool, now), [1, 2, 0]);
+        pool.failed(MemberId(1), now);
+        assert_eq!(order(&pool, now), [2, 0, 1]);
+    }
+
+    #[test]
+    fn a_backup_serves_while_the_others_rest() {
+        let (pool, now) = (pool_of(1, Balance::Turn), Instant::now());
+        assert_eq!(order(&pool, now), [0, 1, 2]);
+        assert_eq!(order(&pool, now), [1, 0, 2]);
+        pool.failed(MemberId(0), now);
+        pool.failed(MemberId(1), now);
+        assert_eq!(order(&pool, now), [2, 0, 1]);
+        assert_eq!(order(&pool, now + MEMBER_REST), [1, 0, 2]);
     }
 }

@@ -33,6 +33,11 @@ pub(super) fn take() -> BufferLease {
     BufferLease(kept.ok().flatten().unwrap_or_default())
 }
 
+/// Bytes that are kept for the next turns.
+pub(super) fn kept_bytes() -> usize {
+    KEPT.try_with(|kept| kept.borrow().bytes).unwrap_or(0)
+}
+
 impl Deref for BufferLease {
     type Target = Vec<u8>;
 

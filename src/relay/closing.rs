@@ -88,11 +88,16 @@ impl<L: BorrowMut<Leg>> Closing<L> {
         let sent = match self.close {
             Close::Clean => leg.queue_close_notify(),
             Close::Unfinished => Ok(()),
-            Close::Reset => return Poll::Ready(self.over(End::Aborted)),
+            Close::Reset => {
+                leg.release();
+                return Poll::Ready(self.over(End::Aborted));
+            }
         };
         if sent.is_err() {
             return Poll::Ready(self.over(End::Reset));
         }
+        // One packet for the last bytes, close_notify and FIN.
+        leg.hold();
         match leg.poll_flush(cx) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => return Poll::Ready(self.over(End::Reset)),

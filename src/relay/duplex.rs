@@ -15,8 +15,8 @@ use crate::sys::clock;
 ///
 /// A clean end of one side (close_notify, FIN of a plain leg) is passed on as a clean end of the other leg's kind, and the
 /// other direction goes on. An end that vouches for nothing (FIN without close_notify) is passed on as just that to a
-/// private leg, and ends everything where the other leg is plain, whose FIN would vouch for it. Whatever is not an end
-/// ends everything.
+/// private leg, and ends everything where the other leg is plain, whose FIN would vouch for it, unless it is `lenient`.
+/// Whatever is not an end ends everything.
 pub struct Duplex {
     /// The client's and the backend's.
     legs: [Leg; 2],
@@ -24,6 +24,7 @@ pub struct Duplex {
     lanes: [Lane; 2],
     idle: Duration,
     stall: Duration,
+    is_lenient: bool,
     alarm: Alarm,
     look: Look,
 }
@@ -95,9 +96,17 @@ impl Duplex {
             lanes,
             idle,
             stall,
+            is_lenient: false,
             alarm,
             look: Look::default(),
         }
+    }
+
+    /// Whether the end of a private leg that nobody vouches for becomes the FIN of a plain one.
+    #[must_use]
+    pub const fn lenient(mut self, is_lenient: bool) -> Self {
+        self.is_lenient = is_lenient;
+        self
     }
 
     /// Moves what can be moved; ready, once, when both directions have stopped.
@@ -142,6 +151,18 @@ impl Duplex {
             bytes: lane.moved,
             path: lane.way.path(),
         })
+    }
+
+    /// How the client's leg and the backend's have ended, when everything has ended so.
+    #[must_use]
+    pub fn ends(&self, outcome: Outcome) -> [End; 2] {
+        let of = |at: usize| match (outcome.is_closed, self.lanes[at].is_unfinished) {
+            (true, true) => End::Unfinished,
+            (true, false) => End::Clean,
+            (false, _) if outcome.side == SIDES[at] => outcome.end,
+            (false, _) => End::Aborted,
+        };
+        [of(0), of(1)]
     }
 
     /// Resets both legs now.
@@ -198,7 +219,7 @@ impl Duplex {
             }
             Step::SinkBroken => return Pace::Done(sink_side, End::Reset),
             Step::Ended(Some(Read::Fin)) if source.is_private() => {
-                if !sink.is_private() {
+                if !sink.is_private() && !self.is_lenient {
                     return Pace::Done(source_side, End::Unfinished);
                 }
                 lane.is_unfinished = true;

@@ -20,7 +20,7 @@ use crate::dialog::{End, Phase, Side};
 use crate::ftp::Direction;
 use crate::leg::{Fault, Leg, Read};
 use crate::limits::{DRAIN_BYTES_MAX, RELAY_READ_BYTES, RELAY_TURN_BYTES, TLS_RECORD_BYTES_MAX};
-use crate::net::{Alarm, Look};
+use crate::net::{self, Alarm, Look};
 use crate::sys::clock;
 use way::{Step, Way};
 
@@ -47,6 +47,34 @@ pub struct Report {
     pub end: End,
     /// From both legs up to the first byte, if one came.
     pub first_byte: Option<Duration>,
+}
+
+/// What this core's streams hold, and what is kept for the next ones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Bytes of buffers that streams hold.
+    pub lent_bytes: usize,
+    /// Bytes of buffers that are kept for the next ones.
+    pub kept_bytes: usize,
+    /// Pipes with bytes in them.
+    pub lent_pipes: usize,
+    /// Pipes that wait for some.
+    pub idle_pipes: usize,
+    /// What all these pipes can hold together.
+    pub pipe_bytes: usize,
+}
+
+/// What is held on the core that asks.
+#[must_use]
+pub fn held() -> Held {
+    let (lent_bytes, kept_bytes) = net::lent_and_kept();
+    Held {
+        lent_bytes,
+        kept_bytes: kept_bytes + buffers::kept_bytes(),
+        lent_pipes: pipes::lent(),
+        idle_pipes: pipes::idle(),
+        pipe_bytes: pipes::bytes(),
+    }
 }
 
 /// How the bytes of one stream go; chosen once, by the legs it has.
@@ -198,6 +226,10 @@ impl Relay {
                 }
                 self.progressed();
                 self.unsent = true;
+                if self.source.has_closed() {
+                    // How the sink is to end is mostly known by now, and then goes with it.
+                    self.sink.hold();
+                }
                 return Pace::Moved(bytes);
             }
             Step::SinkBroken => return self.done(Side::sink(self.direction), End::Reset),

@@ -10,6 +10,8 @@ thread_local! {
     static IDLE: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
     /// Pipes there are, idle and lent.
     static OPEN: Cell<usize> = const { Cell::new(0) };
+    /// What all of them can hold together.
+    static OPEN_BYTES: Cell<usize> = const { Cell::new(0) };
 }
 
 /// An empty pipe at first; gives itself back.
@@ -26,13 +28,23 @@ pub(super) fn take() -> Option<PipeLease> {
     }
     let pipe = Pipe::open(&PIPE_BYTES).ok()?;
     OPEN.set(open + 1);
+    OPEN_BYTES.set(OPEN_BYTES.get() + pipe.capacity());
     Some(PipeLease(Some(pipe)))
 }
 
 /// Pipes that are lent just now.
-#[cfg(test)]
 pub(super) fn lent() -> usize {
-    OPEN.get() - IDLE.with_borrow(Vec::len)
+    OPEN.get() - idle()
+}
+
+/// Pipes that wait for bytes.
+pub(super) fn idle() -> usize {
+    IDLE.try_with(|idle| idle.borrow().len()).unwrap_or(0)
+}
+
+/// What all pipes, idle and lent, can hold together.
+pub(super) fn bytes() -> usize {
+    OPEN_BYTES.get()
 }
 
 impl Deref for PipeLease {
@@ -51,6 +63,7 @@ impl DerefMut for PipeLease {
 
 impl Drop for PipeLease {
     fn drop(&mut self) {
+        let capacity = self.capacity();
         // Bytes of one transfer must never reach another. At the thread's end the others may be gone before this one.
         let kept = self
             .0
@@ -58,6 +71,7 @@ impl Drop for PipeLease {
             .is_some_and(|pipe| IDLE.try_with(|idle| idle.borrow_mut().push(pipe)).is_ok());
         if !kept {
             OPEN.set(OPEN.get() - 1);
+            OPEN_BYTES.set(OPEN_BYTES.get() - capacity);
         }
     }
 }
@@ -76,15 +90,16 @@ mod tests {
         let first = take().unwrap();
         let size = first.capacity();
         drop(first);
-        assert_eq!((IDLE.with_borrow(Vec::len), OPEN.get()), (1, 1));
+        assert_eq!((idle(), lent(), bytes()), (1, 0, size));
         let (mut from, ours) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         from.write_all(b"secret").unwrap();
         let mut used = take().unwrap();
         assert_eq!(used.capacity(), size);
         splice::draw(ours.as_fd(), &mut used).unwrap();
+        assert_eq!((idle(), lent(), bytes()), (0, 1, size));
         drop(used);
-        assert_eq!((IDLE.with_borrow(Vec::len), OPEN.get()), (0, 0));
+        assert_eq!((idle(), lent(), bytes()), (0, 0, 0));
     }
 
     #[test]

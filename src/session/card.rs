@@ -31,6 +31,8 @@ pub struct Card {
     pub user: RefCell<Option<String>>,
     /// The transfer that runs.
     pub transfer: Cell<Option<Running>>,
+    /// Bytes from the client and from the backend so far, where it is no FTP.
+    pub stream: Cell<Option<[u64; 2]>>,
     lingering: Cell<usize>,
     killed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -59,6 +61,7 @@ impl Card {
             backend_tls: RefCell::default(),
             user: RefCell::default(),
             transfer: Cell::default(),
+            stream: Cell::default(),
             lingering: Cell::default(),
             killed: Cell::default(),
             waker: RefCell::default(),

@@ -21,7 +21,7 @@ pub(super) struct Chronicle {
     transfers: u64,
     bytes: u64,
     refusals: u64,
-    draft: Option<Draft>,
+    draft: Option<Box<Draft>>,
     has_ended: bool,
 }
 
@@ -40,7 +40,7 @@ struct Draft {
 #[derive(Clone)]
 pub(super) struct LegFacts {
     peer: SocketAddr,
-    tls: Option<TlsFacts>,
+    pub(super) tls: Option<TlsFacts>,
 }
 
 impl LegFacts {
@@ -55,14 +55,14 @@ impl LegFacts {
 impl Chronicle {
     /// A transfer begins.
     pub(super) fn begin(&mut self, plan: DataPlan) {
-        self.draft = Some(Draft {
+        self.draft = Some(Box::new(Draft {
             plan,
             began: clock::now(),
             legs: [None, None],
             moved: 0,
             strangers: 0,
             policies: Vec::new(),
-        });
+        }));
     }
 
     /// Its data connections are no more.
@@ -167,6 +167,7 @@ impl Session {
         let Some(draft) = self.chronicle.draft.take() else {
             return;
         };
+        let draft = *draft;
         let [client, backend] = draft.legs;
         let plan = draft.plan;
         let leg = |protection, target: Target, server_is_ours, opened: Option<LegFacts>, end| {
@@ -272,7 +273,7 @@ fn word_of_side(side: Side) -> &'static str {
 }
 
 /// How a leg ended: the words of the contract.
-const fn word_of_end(end: End) -> &'static str {
+pub(super) const fn word_of_end(end: End) -> &'static str {
     match end {
         End::Clean => "clean",
         End::Unfinished => "unfinished",
@@ -292,7 +293,7 @@ const fn word_of_end(end: End) -> &'static str {
     }
 }
 
-fn tls(facts: &TlsFacts) -> audit::Tls {
+pub(super) fn tls(facts: &TlsFacts) -> audit::Tls {
     audit::Tls {
         version: facts.version.as_str(),
         suite: facts.suite,
@@ -303,7 +304,7 @@ fn tls(facts: &TlsFacts) -> audit::Tls {
     }
 }
 
-fn identified(identity: &PeerIdentity) -> audit::Identity {
+pub(super) fn identified(identity: &PeerIdentity) -> audit::Identity {
     audit::Identity {
         subject: identity.subject.clone(),
         issuer: identity.issuer.clone(),

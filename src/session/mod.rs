@@ -30,7 +30,7 @@ use crate::limits::COMMAND_LINE_BYTES_MAX;
 use crate::metrics::{Phase, Recorder};
 use crate::net::{Alarm, Ends, PortRange, Stream};
 use crate::policy::{Advertise, DataPeer, Networks, PeerIdentity, SendProxy, SiteRules};
-use crate::pool::{MemberId, Pool};
+use crate::pool::{Hold, MemberId, Pool};
 use crate::relay::{Budget, Closing};
 use crate::sys::clock;
 use crate::tls::setup::{ListenerTls, PoolTls};
@@ -161,6 +161,8 @@ enum Backend {
 
 struct There {
     member: MemberId,
+    /// The session's place with it.
+    _hold: Hold,
     leg: ControlLeg,
     securing: bool,
     /// Its end has been told, once: a transfer may still be under way.
@@ -171,7 +173,7 @@ struct There {
 
 impl Session {
     /// A session for a client that has just connected, itself or through somebody who has told its `ends`; `id` is for the
-    /// log.
+    /// log. In a box, as each future that it was handed through would have room for it for good.
     #[must_use]
     pub fn new(
         id: u64,
@@ -179,7 +181,7 @@ impl Session {
         ends: Ends,
         site: Rc<Site>,
         core: Rc<Core>,
-    ) -> (Self, Actions) {
+    ) -> (Box<Self>, Actions) {
         let (peer, now) = (ends.client.ip(), clock::now());
         let (dialog, greeting) = Dialog::open(Arc::clone(&site.rules), peer, now);
         let (client, listener, cpu) = (ends.client, &site.name, core.cpu);
@@ -193,7 +195,7 @@ impl Session {
         core.cards.put(Rc::clone(&card));
         let mut stamps = Stamps::default();
         stamps.began(Phase::Banner, now);
-        let session = Self {
+        let session = Box::new(Self {
             id,
             card,
             site,
@@ -215,7 +217,7 @@ impl Session {
             rings: 0,
             stamps,
             chronicle: Chronicle::default(),
-        };
+        });
         session.tell_opened();
         (session, greeting)
     }
@@ -233,7 +235,8 @@ impl Session {
             self.perform(actions);
             if let Some(ending) = self.dialog.ending() {
                 self.tell_ending(ending);
-                self.close().await;
+                // In a box: it has its own room only while it is needed.
+                Box::pin(self.close()).await;
                 return ending;
             }
         }

@@ -6,7 +6,7 @@ use super::{Backend, Core, Session};
 use crate::audit::Event;
 use crate::dialog::{Account, End, Note, Side};
 use crate::ftp::{Code, Direction, Verb, escape, occasion};
-use crate::metrics::{Counter, Phase};
+use crate::metrics::{Counter, IS_RECORDING, Phase};
 use crate::policy::{OnUnfinished, PeerIdentity};
 use crate::sys::clock;
 use crate::tls::{TlsFacts, TlsVersion};
@@ -25,7 +25,9 @@ pub(super) struct Stamps {
 
 impl Stamps {
     pub(super) fn start(&mut self, phase: Phase) {
-        self.began(phase, clock::now());
+        if IS_RECORDING {
+            self.began(phase, clock::now());
+        }
     }
 
     /// As `start`, for what began earlier.
@@ -34,6 +36,9 @@ impl Stamps {
     }
 
     fn forwarded(&mut self) {
+        if !IS_RECORDING {
+            return;
+        }
         let now = clock::now();
         self.began(Phase::Command, now);
         self.share = self.worked(now);
@@ -62,6 +67,9 @@ impl Session {
 
     /// A command has had its final reply.
     fn answered(&mut self) {
+        if !IS_RECORDING {
+            return;
+        }
         self.observe(Phase::Command);
         let share = self.stamps.share + self.stamps.worked(clock::now());
         let mut recorder = self.core.recorder.borrow_mut();
@@ -204,16 +212,15 @@ impl Session {
             self.count(Counter::BackendsUnverified);
         }
         let (version, suite, group) = (facts.version.as_str(), facts.suite, facts.group);
-        let alpn = facts.alpn.as_deref().map(escape);
-        let certificate = facts.peer.map(|pin| pin.to_string());
+        // What is written out stands within: nobody writes it where nobody reads it.
         tracing::debug!(
             session,
             ?side,
             version,
             suite,
             group,
-            alpn,
-            certificate,
+            alpn = facts.alpn.as_deref().map(escape),
+            certificate = facts.peer.map(|pin| pin.to_string()),
             "control leg secured"
         );
     }
@@ -312,6 +319,9 @@ impl Session {
 
 /// Counts one in the variant of a metric that these words set apart, given its first row; at events, never for each byte.
 pub(super) fn tally(core: &Core, family: Counter, words: &[&str]) {
+    if !IS_RECORDING {
+        return;
+    }
     let counter = family.variant(words);
     debug_assert!(counter.is_some(), "no row of {family:?} for {words:?}");
     if let Some(counter) = counter {

@@ -123,7 +123,12 @@ impl Session {
         self.stamps.start(Phase::BackendConnect);
         self.stamps.start(Phase::Login);
         let whole = self.site.rules.patience.backend_connect;
-        let reach = Reach::start(&self.inside().pool, whole, self.introduction());
+        let reach = Reach::start(
+            &self.inside().pool,
+            self.ends.client.ip(),
+            whole,
+            self.introduction(),
+        );
         self.backend = Backend::Reaching(Box::new(reach));
     }
 

@@ -1,20 +1,25 @@
 //! One connection that is not FTP: the client's handshake and the way to a backend at once, then bytes both ways.
 
+mod account;
+
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use rustls::{ClientConfig, ServerConfig};
 
 use super::ending::is_over;
 use super::{Card, Core, Site};
-use crate::dialog::{Close, End};
+use crate::dialog::{Close, Side};
 use crate::leg::{Fault, Leg};
 use crate::metrics::{Counter, Phase};
 use crate::net::{Alarm, Ends, HeaderFacts, Stream, proxy_header_v1, proxy_header_v2};
 use crate::policy::SendProxy;
-use crate::relay::{Closing, Duplex, Outcome, Path};
+use crate::pool::Hold;
+use crate::relay::{Closing, Duplex};
 use crate::sys::clock;
 use crate::tls::setup::{ListenerTls, PoolTls};
 use crate::upstream::Reach;
@@ -26,15 +31,19 @@ const LAST_RING: u32 = 1;
 pub struct Streams {
     server: Option<Arc<ServerConfig>>,
     client: Option<Arc<ClientConfig>>,
+    /// An end without close_notify becomes a FIN where the other leg is plain.
+    is_lenient: bool,
 }
 
 impl Streams {
-    /// With TLS towards clients, towards the pool, both or neither.
+    /// With TLS towards clients, towards the pool, both or neither; `is_lenient` where a missing close_notify is an end all
+    /// the same.
     #[must_use]
-    pub fn new(listener: Option<&ListenerTls>, pool: Option<&PoolTls>) -> Self {
+    pub fn new(listener: Option<&ListenerTls>, pool: Option<&PoolTls>, is_lenient: bool) -> Self {
         Self {
             server: listener.and_then(ListenerTls::streams),
             client: pool.map(PoolTls::for_streams),
+            is_lenient,
         }
     }
 }
@@ -48,17 +57,27 @@ pub struct Passage {
     /// Until the bytes flow.
     client: Option<Leg>,
     reach: Reach,
+    /// The journal has heard of its end.
+    has_ended: Cell<bool>,
+}
+
+/// A member of the pool that was reached, and whose handshake may still go on.
+struct Candidate {
+    leg: Leg,
+    /// The stream's place with it.
+    hold: Hold,
+    began: Instant,
+    alarm: Alarm,
+    is_up: bool,
 }
 
 /// Why a stream did not come to be.
 enum Unestablished {
     /// The client's handshake failed.
     Client(Fault),
-    /// No member of the pool answers.
+    /// No member of the pool answers, or none can shake hands.
     Unreached,
-    /// The backend's handshake failed.
-    Backend(Fault),
-    /// A handshake has taken too long.
+    /// The client's handshake has taken too long.
     Late,
     /// By order of the operator.
     Stopped,
@@ -85,21 +104,26 @@ impl Passage {
         };
         let reach = Reach::start(
             &site.inside.pool,
+            ends.client.ip(),
             site.rules.patience.backend_connect,
             first,
         );
         let card = Rc::new(Card::new(id, Rc::clone(&site), ends.client, clock::now()));
+        card.stream.set(Some([0, 0]));
         core.cards.put(Rc::clone(&card));
         let (client, listener, cpu) = (ends.client, &site.name, core.cpu);
         tracing::debug!(session = id, %client, listener, cpu, "stream opened");
-        Self {
+        let passage = Self {
             id,
             card,
             site,
             core,
             client: Some(Leg::new(stream)),
             reach,
-        }
+            has_ended: Cell::new(false),
+        };
+        passage.tell_opened(ends);
+        passage
     }
 
     /// Lives it to its end.
@@ -114,7 +138,7 @@ impl Passage {
     }
 
     /// Both legs up, or why not.
-    async fn open(&mut self, client: &mut Leg) -> Result<Leg, Unestablished> {
+    async fn open(&mut self, client: &mut Leg) -> Result<Candidate, Unestablished> {
         let streams = self.site.streams.as_ref();
         let server = streams.and_then(|streams| streams.server.clone());
         if let Some(config) = server {
@@ -130,20 +154,16 @@ impl Passage {
             }
             if !has_client && let Poll::Ready(done) = client.poll_handshake(cx) {
                 done.map_err(Unestablished::Client)?;
-                if let Some(facts) = client.facts() {
-                    self.observe(Phase::ClientHandshake);
-                    self.card.client_tls.replace(Some(facts));
-                }
                 has_client = true;
+                self.secured(Side::Client, client, self.card.opened);
             }
-            let has_backend = self.poll_backend(&mut backend, &mut alarm, cx)?;
+            let has_backend = self.poll_backend(&mut backend, cx)?;
             match (has_client, has_backend, backend.take()) {
                 (true, true, Some(backend)) => return Poll::Ready(Ok(backend)),
                 (_, _, kept) => backend = kept,
             }
-            // While the backend is being dialled the bound is that of the dialling.
-            let is_late = (!has_client || backend.is_some()) && alarm.poll(cx).is_ready();
-            match is_late {
+            // Dialling, and the handshakes with members, have bounds of their own.
+            match !has_client && alarm.poll(cx).is_ready() {
                 true => Poll::Ready(Err(Unestablished::Late)),
                 false => Poll::Pending,
             }
@@ -151,61 +171,94 @@ impl Passage {
         .await
     }
 
-    /// Whether the backend's leg is up; `alarm` is set anew when its handshake begins.
+    /// Whether the backend's leg is up. A member whose handshake fails is passed over like one that cannot be reached:
+    /// nothing of the client's has been sent there.
     fn poll_backend(
         &mut self,
-        backend: &mut Option<Leg>,
-        alarm: &mut Alarm,
+        backend: &mut Option<Candidate>,
         cx: &mut Context<'_>,
     ) -> Result<bool, Unestablished> {
-        let leg = match backend {
-            Some(leg) => leg,
-            None => match self.reach.poll(cx) {
-                Poll::Pending => return Ok(false),
-                Poll::Ready(None) => return Err(Unestablished::Unreached),
-                Poll::Ready(Some(reached)) => {
-                    let mut leg = reached.leg.into_leg();
-                    self.card.backend.set(Some(leg.peer()));
-                    self.observe(Phase::BackendConnect);
-                    let streams = self.site.streams.as_ref();
-                    let config = streams.and_then(|streams| streams.client.clone());
-                    if let (Some(config), Some(tls)) = (config, &self.site.inside.tls) {
-                        let name = tls.names[reached.member.0].clone();
-                        leg.secure_as_client(config, name)
-                            .map_err(Unestablished::Backend)?;
-                        alarm.set(Some(clock::now() + self.site.rules.patience.handshake));
+        loop {
+            let candidate = match backend {
+                Some(candidate) => candidate,
+                None => match self.poll_reach(cx) {
+                    Poll::Pending => return Ok(false),
+                    Poll::Ready(None) => return Err(Unestablished::Unreached),
+                    Poll::Ready(Some(candidate)) => backend.insert(candidate),
+                },
+            };
+            let why = match candidate.leg.poll_handshake(cx) {
+                Poll::Ready(Ok(())) => {
+                    if !std::mem::replace(&mut candidate.is_up, true) {
+                        self.reached(&candidate.leg);
+                        self.secured(Side::Backend, &candidate.leg, candidate.began);
                     }
-                    backend.insert(leg)
+                    return Ok(true);
                 }
-            },
-        };
-        match leg.poll_handshake(cx) {
-            Poll::Pending => Ok(false),
-            Poll::Ready(Ok(())) => Ok(true),
-            Poll::Ready(Err(fault)) => Err(Unestablished::Backend(fault)),
+                Poll::Ready(Err(fault)) => format!("its TLS handshake failed: {fault}"),
+                Poll::Pending if candidate.alarm.poll(cx).is_ready() => {
+                    "its TLS handshake took too long".to_owned()
+                }
+                Poll::Pending => return Ok(false),
+            };
+            self.reach.failed(candidate.hold.member(), &why);
+            *backend = None;
+        }
+    }
+
+    /// The next member that answers, its handshake begun where it has one; none when none is left.
+    fn poll_reach(&mut self, cx: &mut Context<'_>) -> Poll<Option<Candidate>> {
+        let streams = self.site.streams.as_ref();
+        let config = streams.and_then(|streams| streams.client.clone());
+        loop {
+            let Poll::Ready(reached) = self.reach.poll(cx) else {
+                return Poll::Pending;
+            };
+            let Some(reached) = reached else {
+                return Poll::Ready(None);
+            };
+            let mut leg = reached.leg.into_leg();
+            self.card.backend.set(Some(leg.peer()));
+            self.observe(Phase::BackendConnect, self.card.opened);
+            let began = clock::now();
+            let mut alarm = Alarm::new();
+            if let (Some(config), Some(tls)) = (&config, &self.site.inside.tls) {
+                let name = tls.names[reached.member.0].clone();
+                if let Err(fault) = leg.secure_as_client(Arc::clone(config), name) {
+                    self.reach.failed(reached.member, &fault.to_string());
+                    continue;
+                }
+                alarm.set(Some(began + self.site.rules.patience.handshake));
+            }
+            return Poll::Ready(Some(Candidate {
+                leg,
+                hold: reached.hold,
+                began,
+                alarm,
+                is_up: false,
+            }));
         }
     }
 
     /// Bytes both ways to the end, which is told and never made better than it was.
-    async fn flow(&self, client: Leg, backend: Leg) {
-        self.card.backend_tls.replace(backend.facts());
-        if self
-            .site
-            .inside
-            .tls
-            .as_ref()
-            .is_some_and(|tls| !tls.is_verified)
-        {
-            self.count(Counter::BackendsUnverified);
-        }
+    async fn flow(&self, client: Leg, backend: Candidate) {
+        let (backend, hold) = (backend.leg, backend.hold);
+        let legs = account::Legs::of(&client, &backend);
         let (idle, stall) = (self.site.rules.patience.idle, self.site.budget.stall);
-        let mut duplex = Duplex::new(client, backend, idle, stall);
-        let outcome = poll_fn(|cx| match self.is_stopped(cx) {
-            true => Poll::Ready(None),
-            false => duplex.poll(cx).map(Some),
+        let is_lenient = (self.site.streams.as_ref()).is_some_and(|streams| streams.is_lenient);
+        let mut duplex = Duplex::new(client, backend, idle, stall).lenient(is_lenient);
+        let outcome = poll_fn(|cx| {
+            if self.is_stopped(cx) {
+                return Poll::Ready(None);
+            }
+            let outcome = duplex.poll(cx);
+            self.card
+                .stream
+                .set(Some(duplex.flows().map(|flow| flow.bytes)));
+            outcome.map(Some)
         })
         .await;
-        self.account(outcome, &duplex);
+        self.account(outcome, &duplex, legs);
         if outcome.is_some_and(|outcome| outcome.is_closed) {
             // Both ends have been queued by now, each as it deserves.
             let [client, backend] = duplex.into_legs();
@@ -214,31 +267,17 @@ impl Passage {
         } else {
             duplex.reset();
         }
+        drop(hold);
     }
 
     /// A client whose handshake fails is told why by its alert; one that has no backend, or is not wanted any more, by a
     /// reset.
     async fn give_up(&self, client: Leg, why: &Unestablished) {
-        self.count(Counter::StreamsUnestablished);
-        let (session, pool) = (self.id, &self.site.inside.pool.name);
+        self.unestablished(why);
         match why {
-            Unestablished::Client(fault) => {
-                tracing::info!(session, %fault, "stream refused: the client's handshake failed");
-                self.leave(client, Close::Clean).await;
-                return;
-            }
-            Unestablished::Backend(fault) => {
-                tracing::warn!(session, pool, %fault, "stream refused: the backend's handshake failed");
-            }
-            Unestablished::Unreached => {
-                tracing::warn!(session, pool, "stream refused: no backend answers");
-            }
-            Unestablished::Late => {
-                tracing::info!(session, "stream refused: a handshake took too long")
-            }
-            Unestablished::Stopped => tracing::info!(session, "stream refused: stopped"),
+            Unestablished::Client(_) => self.leave(client, Close::Clean).await,
+            _ => client.abort(),
         }
-        client.abort();
     }
 
     /// Sees a leg to its end.
@@ -251,37 +290,6 @@ impl Passage {
         .await;
     }
 
-    /// What has become of it, for those who count and read logs; nothing for one that was cut off.
-    fn account(&self, outcome: Option<Outcome>, duplex: &Duplex) {
-        let [up, down] = duplex.flows();
-        for (bytes, flow) in [
-            (Counter::StreamBytesUp, up),
-            (Counter::StreamBytesDown, down),
-        ] {
-            let path = match flow.path {
-                Path::Spliced => Counter::SplicedBytes,
-                Path::Sealed => Counter::SealedBytes,
-                Path::InPlace => Counter::InPlaceBytes,
-            };
-            let mut recorder = self.core.recorder.borrow_mut();
-            recorder.add(bytes, flow.bytes);
-            recorder.add(path, flow.bytes);
-        }
-        self.count(match outcome.map(|outcome| outcome.end) {
-            Some(End::Clean) => Counter::StreamsCompleted,
-            Some(End::Unfinished) => Counter::StreamsUnfinished,
-            Some(End::TimedOut(_)) => Counter::StreamsLate,
-            Some(_) => Counter::StreamsBroken,
-            None => Counter::StreamsCutOff,
-        });
-        let (session, sent, received, path) = (self.id, up.bytes, down.bytes, up.path);
-        let (side, end) = (
-            outcome.map(|outcome| outcome.side),
-            outcome.map(|outcome| outcome.end),
-        );
-        tracing::info!(session, sent, received, ?path, ?side, ?end, "stream ended");
-    }
-
     /// Whether the operator wants it to end: it alone, or the process, which cannot wait any longer.
     fn is_stopped(&self, cx: &mut Context<'_>) -> bool {
         self.card.wakes(cx.waker());
@@ -292,15 +300,21 @@ impl Passage {
         self.core.recorder.borrow_mut().count(counter);
     }
 
-    /// How long a phase has taken that began with the connection.
-    fn observe(&self, phase: Phase) {
-        let took = clock::now() - self.card.opened;
+    /// How long a phase has taken.
+    fn observe(&self, phase: Phase, began: Instant) {
+        let took = clock::now() - began;
         self.core.recorder.borrow_mut().observe(phase, took);
     }
 }
 
 impl Drop for Passage {
     fn drop(&mut self) {
+        // Whatever ends by itself has told it: what is left is a defect, or the end of the process.
+        let (by, why) = match std::thread::panicking() {
+            true => ("gate", "panic"),
+            false => ("operator", "stopped"),
+        };
+        self.tell_ended(by, why, 0, 0);
         self.core.bell.forget(self.id);
         self.core.cards.remove(self.id);
     }

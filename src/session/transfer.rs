@@ -12,7 +12,7 @@ use crate::data::{Opened, Opening};
 use crate::dialog::{Close, DataNews, DataPlan, End, Side};
 use crate::ftp::{Direction, escape};
 use crate::leg::Leg;
-use crate::metrics::{Counter, Phase};
+use crate::metrics::{Counter, IS_RECORDING, Phase};
 use crate::relay::{Budget, Closed, Closing, Path, Relay, Report};
 use crate::sys::clock;
 use crate::tls::TlsFacts;
@@ -149,7 +149,9 @@ impl Transfer {
                     *self.half(side) = Half::Over;
                 }
             }
-            Half::Up(_) | Half::Flowing | Half::Over => {}
+            // No order to end it came with the news of its last bytes.
+            Half::Up(leg) => leg.release(),
+            Half::Flowing | Half::Over => {}
         }
     }
 
@@ -167,9 +169,9 @@ impl Transfer {
                 DataNews::Connected(side)
             }
             Opened::Up(leg) => {
-                self.opened[usize::from(side == Side::Backend)] = Some(LegFacts::of(&leg));
-                if let Some(facts) = leg.facts() {
-                    self.secured(side, &facts);
+                let known = LegFacts::of(&leg);
+                if let Some(facts) = &known.tls {
+                    self.secured(side, facts);
                     let (session, version) = (self.session, facts.version.as_str());
                     let (suite, group, resumed) = (facts.suite, facts.group, facts.resumed);
                     let alpn = facts.alpn.as_deref().map(escape);
@@ -184,6 +186,7 @@ impl Transfer {
                         "data leg secured"
                     );
                 }
+                self.opened[usize::from(side == Side::Backend)] = Some(known);
                 *self.half(side) = Half::Up(leg);
                 DataNews::Up(side)
             }
@@ -316,6 +319,9 @@ impl Transfer {
     }
 
     fn observe(&self, phase: Phase, since: Instant) {
+        if !IS_RECORDING {
+            return;
+        }
         let took = clock::now() - since;
         self.core.recorder.borrow_mut().observe(phase, took);
     }

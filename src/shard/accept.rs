@@ -16,7 +16,7 @@ use crate::dialog::Actions;
 use crate::ftp::{Reply, occasion};
 use crate::leg::Leg;
 use crate::limits::ACCEPT_PAUSE;
-use crate::metrics::{Counter, Phase};
+use crate::metrics::{Counter, IS_RECORDING, Phase};
 use crate::net::{Alarm, Ends, Fault, Introduction, Listener, Stream};
 use crate::session::{Core, Passage, Session, Site};
 use crate::sys::clock;
@@ -95,7 +95,12 @@ impl Accepting {
         };
         let id = self.next_id();
         let (site, core) = (Rc::clone(&self.site), Rc::clone(&self.core));
-        glommio::spawn_local(arrive(id, stream, site, core, permit)).detach();
+        if self.site.proxies.is_some() {
+            glommio::spawn_local(arrive(id, stream, site, core, permit)).detach();
+            return;
+        }
+        let ends = stream.ends();
+        begin(id, stream, ends, site, core, permit);
     }
 
     fn next_id(&self) -> u64 {
@@ -115,26 +120,23 @@ impl Accepting {
     }
 }
 
-/// A connection becomes a session, as soon as it is known whose it is.
+/// A connection becomes a session once its proxy has said whose it is.
 async fn arrive(id: u64, stream: Stream, site: Rc<Site>, core: Rc<Core>, permit: Permit) {
-    let introduced = match site.proxies {
-        Some(_) => introduced(id, stream, &site, &core).await,
-        None => {
-            let ends = stream.ends();
-            Some((stream, ends))
-        }
-    };
-    let Some((stream, ends)) = introduced else {
-        return;
-    };
+    if let Some((stream, ends)) = introduced(id, stream, &site, &core).await {
+        begin(id, stream, ends, site, core, permit);
+    }
+}
+
+/// A connection becomes a session, in a task that holds nothing of what came before: it lasts for as long as the session.
+fn begin(id: u64, stream: Stream, ends: Ends, site: Rc<Site>, core: Rc<Core>, permit: Permit) {
     core.recorder.borrow_mut().count(Counter::SessionsOpened);
     if site.streams.is_some() {
         let passage = Passage::new(id, stream, ends, site, Rc::clone(&core));
-        pass(id, passage, core, permit).await;
+        glommio::spawn_local(pass(id, passage, core, permit)).detach();
         return;
     }
     let (session, greeting) = Session::new(id, stream, ends, site, Rc::clone(&core));
-    live(id, session, greeting, core, permit).await;
+    glommio::spawn_local(live(id, session, greeting, core, permit)).detach();
 }
 
 /// What a proxy says of a connection, within the bound of a handshake; nothing, and a reset, if it does not, or if the
@@ -169,7 +171,13 @@ async fn introduced(id: u64, stream: Stream, site: &Site, core: &Core) -> Option
 }
 
 /// One session's whole life. A panic ends it and nothing else; left alone, it would end the core's thread.
-async fn live(id: u64, mut session: Session, greeting: Actions, core: Rc<Core>, permit: Permit) {
+async fn live(
+    id: u64,
+    mut session: Box<Session>,
+    greeting: Actions,
+    core: Rc<Core>,
+    permit: Permit,
+) {
     let life = timed(session.run(greeting), &core);
     let lived = AssertUnwindSafe(life).catch_unwind().await;
     match lived {
@@ -179,7 +187,8 @@ async fn live(id: u64, mut session: Session, greeting: Actions, core: Rc<Core>, 
         Err(_) => {
             core.recorder.borrow_mut().count(Counter::SessionsPanicked);
             tracing::error!(session = id, "session panicked: ended alone");
-            let apology = AssertUnwindSafe(session.apologise()).catch_unwind().await;
+            let apology = Box::pin(session.apologise());
+            let apology = AssertUnwindSafe(apology).catch_unwind().await;
             if apology.is_err() {
                 tracing::error!(session = id, "the last words of a panicked session failed");
             }
@@ -196,6 +205,9 @@ async fn live(id: u64, mut session: Session, greeting: Actions, core: Rc<Core>, 
 
 /// Times each turn of a session: nothing else on its core runs meanwhile.
 async fn timed<T>(life: impl Future<Output = T>, core: &Core) -> T {
+    if !IS_RECORDING {
+        return life.await;
+    }
     let mut life = pin!(life);
     poll_fn(|cx| {
         let began = clock::now();

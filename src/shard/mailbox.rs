@@ -11,7 +11,8 @@ use super::permits::Permits;
 use crate::ftp::Direction;
 use crate::metrics::{Phase, Snapshot};
 use crate::policy::Advertise;
-use crate::pool::MemberState;
+use crate::pool::{Pool, PoolState};
+use crate::relay::{self, Held};
 use crate::session::{Card, Core, Site};
 use crate::sys::clock;
 use crate::tls::TlsFacts;
@@ -51,8 +52,12 @@ pub struct Report {
     pub lingering: usize,
     /// The kernel's number of the core's thread, if it tells.
     pub thread: Option<u32>,
+    /// What its streams hold and what is kept for them.
+    pub held: Held,
     /// Each listener of the configuration, in its order.
     pub sites: Vec<SiteState>,
+    /// Every pool that a listener or one of its hosts leads to, once.
+    pub pools: Vec<PoolState>,
 }
 
 /// A listener as one core has it.
@@ -62,8 +67,6 @@ pub struct SiteState {
     pub ports_in_use: usize,
     /// Passive ports of this core.
     pub ports: usize,
-    /// The members of its pool, as this core sees them.
-    pub members: Vec<MemberState>,
 }
 
 /// A session as it is seen from outside.
@@ -87,6 +90,8 @@ pub struct Sight {
     pub user: Option<String>,
     /// The transfer that runs: which way, for how long, and how many bytes so far.
     pub transfer: Option<(Direction, Duration, u64)>,
+    /// Of a stream that is no FTP: bytes from the client and from the backend so far.
+    pub stream: Option<[u64; 2]>,
 }
 
 /// What the desk of a shard looks at.
@@ -97,6 +102,7 @@ pub(super) struct Desk {
     pub(super) core: Rc<Core>,
     pub(super) permits: Rc<Permits>,
     pub(super) sites: Vec<Rc<Site>>,
+    pub(super) pools: Vec<Rc<Pool>>,
 }
 
 impl Desk {
@@ -159,7 +165,6 @@ impl Desk {
         let state = |site: &Rc<Site>| SiteState {
             ports_in_use: site.ports.in_use(),
             ports: site.ports.len(),
-            members: site.inside.pool.states(now),
         };
         Report {
             shard: self.shard,
@@ -168,7 +173,9 @@ impl Desk {
             transfers: self.core.cards.transferring(),
             lingering: self.core.cards.lingering(),
             thread: self.thread,
+            held: relay::held(),
             sites: self.sites.iter().map(state).collect(),
+            pools: self.pools.iter().map(|pool| pool.state(now)).collect(),
         }
     }
 
@@ -197,5 +204,6 @@ fn sight(card: &Card) -> Sight {
         backend_tls: card.backend_tls.borrow().clone(),
         user: card.user.borrow().clone(),
         transfer: transfer.map(|running| (running.direction, now - running.began, running.bytes)),
+        stream: card.stream.get(),
     }
 }

@@ -25,7 +25,7 @@ use crate::limits::LAST_WORDS;
 use crate::metrics::Snapshot;
 use crate::net::{Alarm, Listener, PortRange};
 use crate::policy::{Advertise, DataPeer, Networks, SendProxy, SiteRules};
-use crate::pool::Pool;
+use crate::pool::{Balance, Pool};
 use crate::relay::Budget;
 use crate::session::{Core, Inside, Outbox, Site, Streams};
 use crate::sys::{clock, schedstat};
@@ -70,6 +70,8 @@ pub struct SitePlan {
     pub tls: Option<ListenerTls>,
     /// Whether its connections are passed on whatever they are, and not FTP.
     pub is_stream: bool,
+    /// Whether a stream may end without close_notify.
+    pub is_lenient: bool,
     /// Where sessions lead that name no host.
     pub inside: InsidePlan,
     /// Where its hosts lead, in their order.
@@ -99,6 +101,10 @@ pub struct InsidePlan {
     pub pool: String,
     /// The pool's members.
     pub members: Vec<SocketAddr>,
+    /// So many of them, the last ones, are backups.
+    pub backups: usize,
+    /// How sessions are spread over them.
+    pub balance: Balance,
     /// TLS towards them.
     pub tls: Option<PoolTls>,
     /// Whether control connections to them begin with a PROXY header.
@@ -132,8 +138,9 @@ pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> 
         core: Rc::clone(&core),
         permits: Rc::clone(&permits),
         sites: Vec::new(),
+        pools: Vec::new(),
     };
-    match open_all(&plan) {
+    match open_all(&plan, &mut desk.pools) {
         Err(fault) => {
             // The gate waits for exactly this message; if it has gone, there is nobody to tell.
             let _told = ready.send(Err(fault));
@@ -189,7 +196,7 @@ async fn drain(plan: &Plan, core: &Core, permits: &Permits) {
 /// A listener of the configuration, as this core has it.
 type Opened = (Rc<Site>, Vec<Listener>);
 
-fn open_all(plan: &Plan) -> Result<Vec<Opened>, BindFault> {
+fn open_all(plan: &Plan, pools: &mut Pools) -> Result<Vec<Opened>, BindFault> {
     let mut opened = Vec::new();
     for (at, site) in plan.sites.iter().enumerate() {
         let cpu = site.steer.then_some(plan.cpu);
@@ -202,12 +209,15 @@ fn open_all(plan: &Plan) -> Result<Vec<Opened>, BindFault> {
                 error,
             })?);
         }
-        opened.push((Rc::new(open_site(plan, site)), listeners));
+        opened.push((Rc::new(open_site(plan, site, pools)), listeners));
     }
     Ok(opened)
 }
 
-fn open_site(plan: &Plan, site: &SitePlan) -> Site {
+/// The pools of this core, each once: all listeners that lead to one know the same of its members.
+type Pools = Vec<Rc<Pool>>;
+
+fn open_site(plan: &Plan, site: &SitePlan, pools: &mut Pools) -> Site {
     let ports = PortRange::slice(&site.passive_ports, plan.id, plan.shards);
     Site {
         name: site.name.clone(),
@@ -215,9 +225,11 @@ fn open_site(plan: &Plan, site: &SitePlan) -> Site {
         tls: site.tls.clone(),
         streams: site
             .is_stream
-            .then(|| Streams::new(site.tls.as_ref(), site.inside.tls.as_ref())),
-        inside: open_inside(&site.inside),
-        hosts: site.hosts.iter().map(open_inside).collect(),
+            .then(|| Streams::new(site.tls.as_ref(), site.inside.tls.as_ref(), site.is_lenient)),
+        inside: open_inside(&site.inside, pools),
+        hosts: (site.hosts.iter())
+            .map(|host| open_inside(host, pools))
+            .collect(),
         ports: Rc::new(ports),
         advertise: RefCell::new(Arc::clone(&site.advertise)),
         proxies: site.proxies.clone(),
@@ -229,9 +241,16 @@ fn open_site(plan: &Plan, site: &SitePlan) -> Site {
     }
 }
 
-fn open_inside(plan: &InsidePlan) -> Inside {
+fn open_inside(plan: &InsidePlan, pools: &mut Pools) -> Inside {
+    let known = pools.iter().find(|pool| pool.name == plan.pool).cloned();
+    let pool = known.unwrap_or_else(|| {
+        let (name, members) = (plan.pool.clone(), plan.members.clone());
+        let pool = Rc::new(Pool::new(name, members, plan.backups, plan.balance));
+        pools.push(Rc::clone(&pool));
+        pool
+    });
     Inside {
-        pool: Rc::new(Pool::new(plan.pool.clone(), plan.members.clone())),
+        pool,
         tls: plan.tls.clone(),
         send_proxy: plan.send_proxy,
         send_proxy_data: plan.send_proxy_data,

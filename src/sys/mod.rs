@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod cpus;
 pub mod pipe;
+pub mod process;
 pub mod rlimits;
 pub mod schedstat;
 pub mod sockopt;

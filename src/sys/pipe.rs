@@ -50,6 +50,14 @@ impl Pipe {
         self.capacity
     }
 
+    /// Most pieces that it can hold, whatever their size: one for each page of its capacity.
+    #[must_use]
+    pub fn pieces(&self) -> usize {
+        // SAFETY: sysconf takes a number and gives one.
+        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        usize::try_from(page).map_or(0, |page| self.capacity / page)
+    }
+
     /// Bytes in it.
     #[must_use]
     pub const fn held(&self) -> usize {

@@ -37,7 +37,7 @@ pub enum StartupFault {
         has: u64,
         /// What is needed.
         needs: u64,
-        /// The configured number of sessions.
+        /// The number of sessions that they are for.
         sessions: u64,
     },
 }
@@ -77,15 +77,17 @@ impl fmt::Display for StartupFault {
             } => write!(
                 out,
                 "at most {has} open files are allowed and {needs} are needed for {sessions} sessions; \
-                 cure: LimitNOFILE={needs} in the systemd unit, or ulimit -n {needs}, or a lower limits.sessions"
+                 cure: LimitNOFILE={needs} in the systemd unit, or ulimit -n {needs}, or a lower limits.sessions, or, \
+                 where most sessions are idle, a lower limits.descriptors_per_session"
             ),
         }
     }
 }
 
-/// Raises the soft limits as far as needed and allowed, then lists everything that will not do, worst first.
+/// Raises the soft limits as far as needed and allowed for so many sessions of so many descriptors each, then lists
+/// everything that will not do, worst first.
 #[must_use]
-pub fn startup_faults(shards: usize, sessions: usize) -> Vec<StartupFault> {
+pub fn startup_faults(shards: usize, sessions: usize, each: u64) -> Vec<StartupFault> {
     let (shards, sessions) = (shards as u64, sessions as u64);
     let release = kernel_release();
     let version = version_of(&release);
@@ -102,14 +104,12 @@ pub fn startup_faults(shards: usize, sessions: usize) -> Vec<StartupFault> {
             },
         });
     }
-    // Up to 5.11 every ring is charged to the limit; since 5.12 to the memory cgroup, and glommio's own check stays.
-    let charged = version.is_some_and(|version| version < limits::KERNEL_RELEASE_RINGS_UNCHARGED);
-    let needs = limits::MEMLOCK_BYTES_MIN * if charged { shards.max(1) } else { 1 };
+    // Rings are charged to the memory cgroup (since 5.12), and glommio's own check stays.
+    let needs = limits::MEMLOCK_BYTES_MIN;
     if let Err(has) = raise(Resource::Memlock, needs) {
         faults.push(StartupFault::Memlock { has, needs });
     }
-    let needs =
-        sessions * limits::DESCRIPTORS_PER_SESSION + (shards + 1) * limits::DESCRIPTORS_PER_SHARD;
+    let needs = sessions * each + (shards + 1) * limits::DESCRIPTORS_PER_SHARD;
     if let Err(has) = raise(Resource::Descriptors, needs) {
         faults.push(StartupFault::Descriptors {
             has,
@@ -120,16 +120,22 @@ pub fn startup_faults(shards: usize, sessions: usize) -> Vec<StartupFault> {
     faults
 }
 
-/// How many sessions the hard limit of descriptors allows for.
+/// How many sessions of so many descriptors each the hard limit allows for.
 #[must_use]
-pub fn sessions_possible(shards: usize) -> usize {
+pub fn sessions_possible(shards: usize, each: u64) -> usize {
     let own = (shards as u64 + 1) * limits::DESCRIPTORS_PER_SHARD;
     // Asking for more than there can be says how many there can be.
     let has = raise(Resource::Descriptors, u64::MAX)
         .err()
         .unwrap_or(u64::MAX);
-    let sessions = has.saturating_sub(own) / limits::DESCRIPTORS_PER_SESSION;
+    let sessions = has.saturating_sub(own) / each;
     usize::try_from(sessions).unwrap_or(usize::MAX)
+}
+
+/// Most descriptors that the process may have, as things stand.
+#[must_use]
+pub fn descriptors_max() -> u64 {
+    limit(Resource::Descriptors).map_or(0, |limit| limit.rlim_cur)
 }
 
 /// What `uname -r` prints; empty where /proc is missing.
@@ -155,17 +161,22 @@ impl Resource {
     }
 }
 
-/// Raises the soft limit to at least `needs`; says the hard limit where that is lower.
-fn raise(resource: Resource, needs: u64) -> Result<(), u64> {
+/// None for a resource number that does not exist.
+fn limit(resource: Resource) -> Option<libc::rlimit> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
     // SAFETY: getrlimit writes one rlimit through a pointer to a live one.
-    if unsafe { libc::getrlimit(resource.number(), &raw mut limit) } != 0 {
-        // It fails only for a resource number that does not exist; then there is nothing to raise.
+    let refused = unsafe { libc::getrlimit(resource.number(), &raw mut limit) } != 0;
+    (!refused).then_some(limit)
+}
+
+/// Raises the soft limit to at least `needs`; says the hard limit where that is lower.
+fn raise(resource: Resource, needs: u64) -> Result<(), u64> {
+    let Some(mut limit) = limit(resource) else {
         return Ok(());
-    }
+    };
     if limit.rlim_cur >= needs {
         return Ok(());
     }
@@ -206,12 +217,12 @@ mod tests {
 
     #[test]
     fn this_machine_can_run_a_modest_gate() {
-        assert_eq!(startup_faults(2, 100), []);
+        assert_eq!(startup_faults(2, 100, limits::DESCRIPTORS_PER_SESSION), []);
     }
 
     #[test]
     fn too_many_sessions_are_named_with_a_cure() {
-        let faults = startup_faults(1, 1 << 40);
+        let faults = startup_faults(1, 1 << 40, limits::DESCRIPTORS_PER_IDLE_SESSION);
         let [fault @ StartupFault::Descriptors { .. }] = &faults[..] else {
             panic!("{faults:?}")
         };

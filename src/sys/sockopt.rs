@@ -1,9 +1,9 @@
-//! What socket2 and glommio lack on sockets: accept with a whole outcome, an immediate reset, owned adoption.
+//! What socket2 lacks on sockets: accept with a whole outcome, an immediate reset.
 
 use std::io;
 use std::mem;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// What one `accept4` gave.
 #[derive(Debug)]
@@ -122,6 +122,24 @@ pub fn receive(socket: BorrowedFd<'_>, into: &mut Vec<u8>, max: usize) -> io::Re
     Ok(got)
 }
 
+/// Sends what there is room for of `bytes`, without waiting, and lets the kernel keep back the last packet, if it is not full, for
+/// what follows (send(2), MSG_MORE).
+///
+/// # Errors
+/// Those of send(2); `WouldBlock` where there is no room.
+pub fn send_more(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    // SAFETY: the pointer and the length are those of a live slice, which the kernel only reads.
+    let sent = unsafe {
+        libc::send(
+            socket.as_raw_fd(),
+            bytes.as_ptr().cast(),
+            bytes.len(),
+            libc::MSG_DONTWAIT | libc::MSG_MORE | libc::MSG_NOSIGNAL,
+        )
+    };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
 /// How many bytes the kernel has taken and not yet put on the wire (tcp(7) has SIOCOUTQ; this is its half that waits
 /// for the peer's window). What is said on another connection once this is 0 does not overtake them.
 ///
@@ -139,6 +157,18 @@ pub fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
 
 /// <linux/sockios.h>; libc has it for other systems only.
 const SIOCOUTQNSD: libc::c_ulong = 0x894B;
+
+/// Whether the next read would begin at an urgent mark (tcp(7), SIOCATMARK): the last one has stopped there, whatever
+/// stands behind it. Where it cannot be asked, it might be.
+pub fn is_at_mark(socket: BorrowedFd<'_>) -> bool {
+    let mut is_at: libc::c_int = 1;
+    // SAFETY: SIOCATMARK writes one int through a pointer to a live one.
+    let refused = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCATMARK, &raw mut is_at) };
+    refused != 0 || is_at != 0
+}
+
+/// <asm-generic/sockios.h>; libc has it for other systems only.
+const SIOCATMARK: libc::c_ulong = 0x8905;
 
 /// Whether the peer's FIN has arrived, read or not (tcp(7), TCP_INFO); also when the connection is over altogether.
 ///
@@ -162,22 +192,6 @@ pub fn peer_has_finished(socket: BorrowedFd<'_>) -> io::Result<bool> {
         return Err(io::Error::last_os_error());
     }
     Ok(FIN_RECEIVED.contains(&info.tcpi_state))
-}
-
-/// Hands a descriptor to a type that takes raw ones only; ownership moves with it.
-pub fn adopt<T: FromRawFd>(fd: OwnedFd) -> T {
-    // SAFETY: the descriptor is open and owned by nobody else, which is all that `from_raw_fd` asks.
-    unsafe { T::from_raw_fd(fd.into_raw_fd()) }
-}
-
-/// A runtime's socket that can tell its number but not lend its descriptor: this lends it.
-pub struct Lender<T>(pub T);
-
-impl<T: AsRawFd> AsFd for Lender<T> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the socket owns this descriptor and lives as long as the borrow of `self`.
-        unsafe { BorrowedFd::borrow_raw(self.0.as_raw_fd()) }
-    }
 }
 
 /// States of a socket behind the peer's FIN or its end: TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING.

@@ -13,9 +13,6 @@ use super::certs::{self, CertFault};
 use crate::config::{ClientCertificates, Complaint, Listener, Located};
 
 /// What a listener asks its clients to show.
-///
-/// The request names the authorities in `client_ca` (RFC 8446 section 4.2.4, RFC 5246 section 7.4.4): clients that have
-/// several certificates, those of mainframes among them, choose by these names, and show none where there are none.
 pub(super) fn verifier(
     listener: &Listener,
     provider: &Arc<CryptoProvider>,
@@ -26,14 +23,26 @@ pub(super) fn verifier(
     else {
         return Ok(WebPkiClientVerifier::no_client_auth());
     };
+    let is_required = listener.client_certificates == ClientCertificates::Required;
+    made_by(ca, listener.client_crl.as_ref(), is_required, provider, now)
+}
+
+/// Certificates of these authorities that none of these lists revokes; where they are not required, none at all will do.
+///
+/// The request names the authorities in `client_ca` (RFC 8446 section 4.2.4, RFC 5246 section 7.4.4): clients that have
+/// several certificates, those of mainframes among them, choose by these names, and show none where there are none.
+pub(super) fn made_by(
+    ca: &Located<PathBuf>,
+    crl: Option<&Located<PathBuf>>,
+    is_required: bool,
+    provider: &Arc<CryptoProvider>,
+    now: SystemTime,
+) -> Result<Arc<dyn ClientCertVerifier>, Vec<Complaint>> {
     let roots = certs::read(ca).and_then(|bytes| certs::certificates(&bytes));
     let roots = roots
         .and_then(certs::authorities)
         .map_err(|fault| vec![certs::complaint(ca, &fault)]);
-    let lists = listener
-        .client_crl
-        .as_ref()
-        .map_or_else(|| Ok(Vec::new()), |path| lists(path, now));
+    let lists = crl.map_or_else(|| Ok(Vec::new()), |path| lists(path, now));
     let (roots, lists) = match (roots, lists) {
         (Ok(roots), Ok(lists)) => (roots, lists),
         (roots, lists) => {
@@ -45,13 +54,12 @@ pub(super) fn verifier(
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     // Every certificate below an authority needs a list that says it is not revoked: a missing one must not let it in.
     let builder = builder.with_crls(lists);
-    let builder = match listener.client_certificates {
-        ClientCertificates::Optional => builder.allow_unauthenticated(),
-        _ => builder,
+    let builder = match is_required {
+        true => builder,
+        false => builder.allow_unauthenticated(),
     };
     builder.build().map_err(|error| {
-        let at = listener.client_crl.as_ref().unwrap_or(ca);
-        vec![at.complaint(
+        vec![crl.unwrap_or(ca).complaint(
             error.to_string(),
             "name the files of the clients' authorities",
         )]

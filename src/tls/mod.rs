@@ -12,6 +12,7 @@ mod identity;
 mod keys;
 mod library;
 mod parting;
+pub mod readers;
 mod reason;
 mod records;
 mod resume;

@@ -34,6 +34,7 @@ impl Records {
             // One record at a time: what TLS is shown behind a close_notify it throws away.
             let behind = incoming[length..].to_vec();
             self.incoming.truncate(length);
+            self.is_stirred = true;
             self.process(plain)?;
             if !self.incoming.is_empty() {
                 return Err(Fault::Misbehaved("half a message at the end".into()));

@@ -30,6 +30,9 @@ pub struct Records {
     pub(super) outgoing: Buffer,
     /// What was decrypted while we were doing something else; `process` gives it out first.
     early: Vec<u8>,
+    /// Something has come since `process` has last been through with it, or nothing was ever said: it is asked at every
+    /// wake of its session, mostly for nothing.
+    pub(super) is_stirred: bool,
     peer_closed: bool,
     close_notify_sent: bool,
     broken: Option<Fault>,
@@ -101,6 +104,7 @@ impl Records {
             incoming: Buffer::new(),
             outgoing: Buffer::new(),
             early: Vec::new(),
+            is_stirred: true,
             peer_closed: false,
             close_notify_sent: false,
             broken: None,
@@ -115,6 +119,7 @@ impl Records {
     /// `len` bytes were read into `space`.
     pub fn fill(&mut self, len: usize) {
         self.incoming.fill(len);
+        self.is_stirred |= len > 0;
     }
 
     /// Nothing came after all: gives back the room.
@@ -128,9 +133,10 @@ impl Records {
         self.incoming.len()
     }
 
-    /// Copies ciphertext in: for tests and for bytes that were read elsewhere.
+    /// Copies ciphertext in: what was read elsewhere.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.incoming.append(bytes);
+        self.is_stirred |= !bytes.is_empty();
     }
 
     /// Decrypts every whole record that has come, appending to `plain`, and goes on with the handshake. What TLS itself
@@ -141,7 +147,10 @@ impl Records {
     pub fn process(&mut self, plain: &mut Vec<u8>) -> Result<Progress, Fault> {
         plain.append(&mut self.early);
         self.early = Vec::new();
-        self.drive(Order::Receive, plain)?;
+        if self.is_stirred || self.broken.is_some() {
+            self.drive(Order::Receive, plain)?;
+            self.is_stirred = false;
+        }
         Ok(if self.peer_closed {
             Progress::Closed
         } else {

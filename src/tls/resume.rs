@@ -1,7 +1,8 @@
 //! Resumption, bound to one FTP session: what its control connection begins, only its data connections go on with.
 
+use std::cell::OnceCell;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rustls::client::Resumption;
 use rustls::server::ProducesTickets;
@@ -17,12 +18,17 @@ use crate::limits;
 ///
 /// The sessions are kept here, not in tickets, so a TLS session that was resumed proves in TLS 1.2 and 1.3 alike that
 /// the peer holds secrets of this very control connection (`TlsFacts::resumed`).
+///
+/// Configurations are made when they are first asked for: most sessions rest most of the time, and many move no file.
 pub struct ServerResume {
-    control: Arc<ServerConfig>,
-    download: Arc<ServerConfig>,
-    upload: Arc<ServerConfig>,
-    /// Where data connections must resume.
-    binding: Option<Arc<ServerSessions>>,
+    base: Arc<ServerConfig>,
+    data: Arc<ServerConfig>,
+    for_control: Arc<ServerSessions>,
+    for_data: Arc<ServerSessions>,
+    download: OnceCell<Arc<ServerConfig>>,
+    upload: OnceCell<Arc<ServerConfig>>,
+    /// Whether data connections must resume.
+    is_bound: bool,
     chooser: Option<Arc<Chooser>>,
 }
 
@@ -48,44 +54,31 @@ pub enum Unmet {
 }
 
 impl ServerResume {
-    /// Makes the configurations of one session from the listener's.
+    /// Makes what one session has of the listener's configuration.
     #[must_use]
     pub fn new(base: &ServerConfig) -> Self {
-        Self::of(base, base, false)
+        let base = Arc::new(base.clone());
+        Self::of(&base, &base, false)
     }
 
     /// As `new`, from a base for each kind of connection. Where data connections must resume, each `demand` says so.
-    pub(super) fn of(base: &ServerConfig, data: &ServerConfig, is_bound: bool) -> Self {
+    pub(super) fn of(base: &Arc<ServerConfig>, data: &Arc<ServerConfig>, is_bound: bool) -> Self {
         let (for_control, for_data) = ServerSessions::pair(is_bound);
-        let binding = is_bound.then(|| Arc::clone(&for_data));
-        let mut control = base.clone();
-        control.session_storage = for_control;
-        control.ticketer = Arc::new(NoTickets);
-        control.send_tls13_tickets = limits::CONTROL_TICKETS;
-        // It stays with rustls, which knows who its peer is.
-        control.enable_secret_extraction = false;
-        let mut download = data.clone();
-        download.ticketer = Arc::new(NoTickets);
-        download.session_storage = for_data;
-        download.send_tls13_tickets = limits::DATA_TICKETS;
-        let mut upload = download.clone();
-        upload.send_tls13_tickets = 0;
         Self {
-            control: Arc::new(control),
-            download: Arc::new(download),
-            upload: Arc::new(upload),
-            binding,
+            base: Arc::clone(base),
+            data: Arc::clone(data),
+            for_control,
+            for_data,
+            download: OnceCell::new(),
+            upload: OnceCell::new(),
+            is_bound,
             chooser: None,
         }
     }
 
     /// The same for a session that chooses among certificates.
     pub(super) fn choosing(mut self, chooser: Chooser) -> Self {
-        let chooser = Arc::new(chooser);
-        for config in [&mut self.control, &mut self.download, &mut self.upload] {
-            Arc::make_mut(config).cert_resolver = Arc::clone(&chooser) as Arc<_>;
-        }
-        self.chooser = Some(chooser);
+        self.chooser = Some(Arc::new(chooser));
         self
     }
 
@@ -98,31 +91,56 @@ impl ServerResume {
     /// For the control connection.
     #[must_use]
     pub fn control(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.control)
+        let mut control = self.made_of(&self.base, &self.for_control, limits::CONTROL_TICKETS);
+        // It stays with rustls, which knows who its peer is.
+        control.enable_secret_extraction = false;
+        Arc::new(control)
     }
 
     /// For a data connection on which we send.
     #[must_use]
     pub fn download(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.download)
+        let make = || {
+            self.made_of(&self.data, &self.for_data, limits::DATA_TICKETS)
+                .into()
+        };
+        Arc::clone(self.download.get_or_init(make))
     }
 
     /// For a data connection on which the client sends. It gets no tickets here: clients such as lftp close without
     /// having read them, which makes their kernel send a reset, and that may cut off the file's end.
     #[must_use]
     pub fn upload(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.upload)
+        let make = || self.made_of(&self.data, &self.for_data, 0).into();
+        Arc::clone(self.upload.get_or_init(make))
+    }
+
+    fn made_of(
+        &self,
+        base: &ServerConfig,
+        sessions: &Arc<ServerSessions>,
+        tickets: usize,
+    ) -> ServerConfig {
+        let mut config = base.clone();
+        config.ticketer = no_tickets();
+        config.session_storage = Arc::clone(sessions) as Arc<_>;
+        config.send_tls13_tickets = tickets;
+        if let Some(chooser) = &self.chooser {
+            config.cert_resolver = Arc::clone(chooser) as Arc<_>;
+        }
+        config
     }
 
     /// What the next data connection is measured by, given what the control connection has come to.
     #[must_use]
     pub fn demand(&self, control: Option<&TlsFacts>) -> Demand {
-        if let Some(sessions) = &self.binding {
+        let resumption = self.is_bound.then(|| {
             // One that ended before it was judged has begun nothing.
-            sessions.judge(false);
-        }
+            self.for_data.judge(false);
+            Arc::clone(&self.for_data)
+        });
         Demand {
-            resumption: self.binding.clone(),
+            resumption,
             hybrid: false,
             certificate: control.and_then(|facts| facts.peer),
         }
@@ -168,40 +186,35 @@ impl fmt::Display for Unmet {
 
 /// The client side of one session, towards one backend: its data connections resume its control connection.
 ///
-/// Made by cloning one base, never built anew: rustls resumes only under the same verifier object.
+/// Made by cloning one base, never built anew: rustls resumes only under the same verifier object. Those for data
+/// connections are made when they are first asked for, as `ServerResume` does it.
 pub struct ClientResume {
     store: Arc<ClientSessions>,
     control: Arc<ClientConfig>,
-    /// For data connections with something to resume, and for those without.
+    /// The base for data connections with something to resume, and what became of it.
     resuming: Arc<ClientConfig>,
-    anew: Arc<ClientConfig>,
+    resumes: OnceCell<Arc<ClientConfig>>,
     is_hybrid: bool,
 }
 
 impl ClientResume {
-    /// Makes the configurations of one session from the pool's.
+    /// Makes what one session has of the pool's configuration.
     #[must_use]
     pub fn new(base: &ClientConfig) -> Self {
-        Self::of(base, base, false)
+        Self::of(base, &Arc::new(base.clone()), false)
     }
 
     /// As `new`, with a base of its own for data connections that have something to resume.
-    pub(super) fn of(base: &ClientConfig, resuming: &ClientConfig, is_hybrid: bool) -> Self {
+    pub(super) fn of(base: &ClientConfig, resuming: &Arc<ClientConfig>, is_hybrid: bool) -> Self {
         let store = Arc::new(ClientSessions::new());
-        let for_data = |base: &ClientConfig| {
-            let mut data = base.clone();
-            data.resumption = Resumption::store(Arc::clone(&store) as Arc<_>);
-            data
-        };
-        let mut control = for_data(base);
-        let mut anew = control.clone();
-        anew.alpn_protocols.clone_from(&resuming.alpn_protocols);
+        let mut control = base.clone();
+        control.resumption = Resumption::store(Arc::clone(&store) as Arc<_>);
         // It is we who go on after its handshake (`Records::connect`).
         control.enable_secret_extraction = true;
         Self {
             control: Arc::new(control),
-            resuming: Arc::new(for_data(resuming)),
-            anew: Arc::new(anew),
+            resuming: Arc::clone(resuming),
+            resumes: OnceCell::new(),
             is_hybrid,
             store,
         }
@@ -216,11 +229,20 @@ impl ClientResume {
     /// For the next data connection of this session; with the same server name as the control connection.
     #[must_use]
     pub fn data(&self) -> Arc<ClientConfig> {
-        Arc::clone(if self.is_dry() {
-            &self.anew
-        } else {
-            &self.resuming
-        })
+        if self.is_dry() {
+            // With the groups of the control connection: nothing protects it but its own key exchange.
+            let mut anew = ClientConfig::clone(&self.control);
+            anew.alpn_protocols
+                .clone_from(&self.resuming.alpn_protocols);
+            anew.enable_secret_extraction = self.resuming.enable_secret_extraction;
+            return Arc::new(anew);
+        }
+        let make = || {
+            let mut data = ClientConfig::clone(&self.resuming);
+            data.resumption = Resumption::store(Arc::clone(&self.store) as Arc<_>);
+            Arc::new(data)
+        };
+        Arc::clone(self.resumes.get_or_init(make))
     }
 
     /// What each data connection is measured by, given what the control connection has come to.
@@ -248,6 +270,12 @@ impl ClientResume {
 
 /// No stateless tickets: they would be good on every session of the listener.
 struct NoTickets;
+
+/// One for all sessions: there is nothing in it.
+fn no_tickets() -> Arc<dyn ProducesTickets> {
+    static NONE: LazyLock<Arc<NoTickets>> = LazyLock::new(|| Arc::new(NoTickets));
+    Arc::clone(&NONE) as Arc<_>
+}
 
 impl ProducesTickets for NoTickets {
     fn enabled(&self) -> bool {

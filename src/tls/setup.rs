@@ -20,7 +20,7 @@ use super::clients;
 use super::hosts::{Chooser, HostCerts};
 use super::verify::Checks;
 use super::{ClientResume, ServerResume};
-use crate::config::{Complaint, KeyExchange, Listener, Located, Pool, TlsVersions, Verify};
+use crate::config::{Alpn, Complaint, KeyExchange, Listener, Located, Pool, TlsVersions, Verify};
 use crate::limits;
 use crate::policy::{BackendTls, DataResumption};
 
@@ -150,7 +150,9 @@ pub fn server(listener: &Listener, now: SystemTime) -> Result<ListenerTls, Vec<C
             .expect("the provider has suites for every version that can be configured")
             .with_client_cert_verifier(Arc::clone(&theirs))
             .with_cert_resolver(Arc::clone(&own) as Arc<_>);
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        if listener.alpn == Alpn::Strict {
+            config.alpn_protocols = vec![ALPN.to_vec()];
+        }
         config.send_tls13_tickets = limits::CONTROL_TICKETS;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config
@@ -163,7 +165,9 @@ pub fn server(listener: &Listener, now: SystemTime) -> Result<ListenerTls, Vec<C
         (KeyExchange::Preferred, true) => make(provider(CLASSICAL.to_vec())),
         _ => control.clone(),
     };
-    data.alpn_protocols = data_alpn();
+    if listener.alpn == Alpn::Strict {
+        data.alpn_protocols = data_alpn();
+    }
     Ok(ListenerTls {
         control: Arc::new(control),
         data: Arc::new(data),

@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError};
 use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::ServerName;
-use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
+use rustls::server::StoresServerSessions;
 
 use crate::limits;
 
@@ -21,27 +21,77 @@ use crate::limits;
 /// None is used up. Clients such as curl and lftp offer the ticket of their control connection for each data
 /// connection. To take it from them after the first would only guard early data, which is never accepted here, from
 /// being played twice (RFC 8446 section 8); and nobody but this one FTP session knows this store.
-#[derive(Debug)]
 pub(super) struct ServerSessions {
     /// Sessions begun by connections of this kind.
-    own: Arc<ServerSessionMemoryCache>,
+    own: Arc<Shelf>,
     /// Those of the other kind. Apart, so that the many tickets of data connections never drive out the few of
     /// the control connection.
-    other: Arc<ServerSessionMemoryCache>,
+    other: Arc<Shelf>,
     /// Where resumption is demanded: what a data connection has begun, until it is known whether it resumed. A stranger
     /// who is refused must not have made a session that his next connection resumes.
     #[expect(clippy::disallowed_types, reason = "as where it is imported")]
-    probation: Option<Mutex<Begun>>,
+    probation: Option<Mutex<Vec<Begun>>>,
 }
 
-/// Keys and sessions, as rustls has them stored.
-type Begun = Vec<(Vec<u8>, Vec<u8>)>;
+/// Sessions of one kind of connection, oldest first. They are so few that looking through them costs less than a table,
+/// and where there are none they take no memory (rustls' own store takes kilobytes at once).
+struct Shelf {
+    #[expect(clippy::disallowed_types, reason = "as where it is imported")]
+    kept: Mutex<VecDeque<Begun>>,
+    most: usize,
+}
+
+/// A session that somebody may resume, in one piece of memory.
+struct Begun {
+    /// The key, and behind it the session as rustls has it stored.
+    bytes: Box<[u8]>,
+    key_bytes: usize,
+}
+
+impl Begun {
+    fn new(key: &[u8], value: &[u8]) -> Self {
+        Self {
+            bytes: [key, value].concat().into(),
+            key_bytes: key.len(),
+        }
+    }
+
+    fn value_of(&self, key: &[u8]) -> Option<&[u8]> {
+        let (own, value) = self.bytes.split_at(self.key_bytes);
+        (own == key).then_some(value)
+    }
+}
+
+impl Shelf {
+    fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            #[expect(clippy::disallowed_types, reason = "as where it is imported")]
+            kept: Mutex::new(VecDeque::new()),
+            most,
+        })
+    }
+
+    fn put(&self, begun: Begun) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == self.most {
+            kept.pop_front();
+        }
+        kept.push_back(begun);
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // The newest first, as a table would have replaced what had the same key.
+        let found = kept.iter().rev().find_map(|begun| begun.value_of(key));
+        found.map(<[u8]>::to_vec)
+    }
+}
 
 impl ServerSessions {
     /// For the control connection, and for its data connections.
     pub(super) fn pair(is_bound: bool) -> (Arc<Self>, Arc<Self>) {
-        let control = ServerSessionMemoryCache::new(limits::CONTROL_TICKETS);
-        let data = ServerSessionMemoryCache::new(limits::CLIENT_TICKETS_KEPT_MAX);
+        let control = Shelf::new(limits::CONTROL_TICKETS);
+        let data = Shelf::new(limits::CLIENT_TICKETS_KEPT_MAX);
         let for_control = Self {
             own: Arc::clone(&control),
             other: Arc::clone(&data),
@@ -63,20 +113,21 @@ impl ServerSessions {
         };
         let begun = std::mem::take(&mut *probation.lock().unwrap_or_else(PoisonError::into_inner));
         if is_theirs {
-            for (key, value) in begun {
-                self.own.put(key, value);
-            }
+            begun.into_iter().for_each(|begun| self.own.put(begun));
         }
     }
 }
 
 impl StoresServerSessions for ServerSessions {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
-        let Some(probation) = &self.probation else {
-            return self.own.put(key, value);
-        };
-        let mut begun = probation.lock().unwrap_or_else(PoisonError::into_inner);
-        begun.push((key, value));
+        let begun = Begun::new(&key, &value);
+        match &self.probation {
+            None => self.own.put(begun),
+            Some(probation) => {
+                let mut waiting = probation.lock().unwrap_or_else(PoisonError::into_inner);
+                waiting.push(begun);
+            }
+        }
         true
     }
 
@@ -90,6 +141,13 @@ impl StoresServerSessions for ServerSessions {
 
     fn can_cache(&self) -> bool {
         true
+    }
+}
+
+impl fmt::Debug for ServerSessions {
+    /// Without what is in it: secrets are not written.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("ServerSessions")
     }
 }
 
@@ -168,6 +226,7 @@ impl ClientSessionStore for ClientSessions {
             if kept.thirteen.len() == limits::BACKEND_TICKETS_KEPT_MAX {
                 kept.thirteen.pop_front();
             }
+            kept.thirteen.reserve_exact(1);
             kept.thirteen.push_back(ticket);
         });
     }

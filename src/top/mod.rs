@@ -2,6 +2,7 @@
 //! The command line starts it; it asks a running gate once a second from a thread of its own, and draws what it hears.
 //! It never changes anything at the gate, and never knows more than the gate tells.
 
+mod arguments;
 mod ask;
 mod model;
 mod screen;
@@ -12,6 +13,7 @@ use std::thread;
 
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
+pub use arguments::Arguments;
 pub use ask::{Place, Question};
 use model::{Model, Status};
 

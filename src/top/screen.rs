@@ -237,7 +237,7 @@ fn places<'a>(status: &Status, palette: &Palette) -> Vec<Line<'a>> {
         for member in &pool.members {
             let text = format!("{} {}  ", pool.pool, member.address);
             let (how, style) = match member.resting_on {
-                0 => ("in turn".to_owned(), palette.calm),
+                0 => ("reachable".to_owned(), palette.calm),
                 on => (
                     format!("not reached by {on} of {} cores", member.cores),
                     palette.look,

@@ -292,6 +292,20 @@ fn who_offers_protocols_has_to_offer_ftp() {
 }
 
 #[test]
+fn where_protocols_are_ignored_none_is_refused_and_none_is_named() {
+    let bed = Bed::new("optional", |setup, _| setup.listener("alpn", "\"ignore\""));
+    for offer in ["h2,http/1.1", "ftp"] {
+        let silent = s_client(&bed, &["-alpn", offer]).ok();
+        let told = silent.text();
+        assert!(told.contains("No ALPN negotiated"), "{told}");
+    }
+    let mut config = ClientConfig::clone(&bed.scene.authority.client(Versions::Both));
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let mut client = bed.open(Arc::new(config));
+    client.download("RETR file").assert_complete(b"payload");
+}
+
+#[test]
 fn a_browser_within_tls_is_shown_out() {
     let bed = Bed::new("optional", |setup, _| setup);
     let config = bed.scene.authority.client(Versions::Both);

@@ -2,11 +2,13 @@
 //!
 //! Descriptors and ports are counted from outside, in `/proc`.
 
+use std::process::Command;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
 use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
+use crate::support::process::Server;
 use crate::support::rude::{Rude, Script};
 use crate::support::strict::Strict;
 use crate::support::{Scene, USER, eventually, noise};
@@ -192,4 +194,41 @@ fn two_cores_share_the_sessions() {
     }
     eprintln!("sessions of each core: {counts:?}");
     assert!(counts.iter().all(|&count| count > 0), "{counts:?}");
+}
+
+/// `limits.descriptors_per_session` may promise too much: then a transfer is refused, and nothing else.
+#[test]
+fn a_transfer_without_descriptors_is_refused_and_the_session_goes_on() {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, Script::new().file("file", &noise(10_000)));
+    let setup = Setup::new().limit("descriptors_per_session", "2");
+    let gate = Gate::start(&scene, rude.address(), setup);
+    let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
+    client.download("RETR file").assert_complete(&noise(10_000));
+    let enough = gate.descriptors() + 100;
+    gate.allow_descriptors(1);
+    client.say("EPSV").expect(&[425]);
+    client.say("NOOP").expect(&[200]);
+    gate.allow_descriptors(enough);
+    client.download("RETR file").assert_complete(&noise(10_000));
+}
+
+#[test]
+fn idle_sessions_may_be_reckoned_with_fewer_descriptors() {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, Script::new());
+    for (each, said) in [("11", "open files are allowed"), ("2", "ready")] {
+        // On two cores 384 are the gate's own.
+        let setup = Setup::new()
+            .limit("sessions", "100")
+            .limit("descriptors_per_session", each);
+        let (_, _ports, config) = Gate::configure(&scene, rude.address(), setup);
+        let mut gate = Command::new("bash");
+        gate.args(["-c", "ulimit -n 700; exec \"$0\" \"$@\""])
+            .arg(env!("CARGO_BIN_EXE_sluicegate"))
+            .args(["run", "--config"])
+            .arg(config);
+        let gate = Server::start("sluicegate", &mut gate, Vec::new());
+        gate.wait_for_line(said, |line| line.contains(said));
+    }
 }

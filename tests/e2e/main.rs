@@ -17,10 +17,12 @@
 mod admin;
 mod apar;
 mod backends;
+mod balance;
 mod binding;
 mod bounds;
 mod clearing;
 mod cores;
+mod dashboard;
 mod direct;
 mod during;
 mod empties;
@@ -35,12 +37,15 @@ mod limits;
 mod login;
 mod metrics;
 mod modes;
+mod outcomes;
 mod page;
 mod panics;
 mod paths;
 mod pressure;
 mod proxied;
+mod readers;
 mod servers;
+mod standing;
 mod stop;
 mod streams;
 #[path = "../support/mod.rs"]

@@ -1,6 +1,7 @@
 //! The metrics as their readers see them: three formats of one truth, and a real Prometheus that asks for it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Instant;
 
@@ -38,23 +39,25 @@ fn series(text: &str) -> BTreeMap<String, f64> {
 }
 
 /// A gate with an admin server on TCP, before a backend of the tests.
-struct Stage {
-    scene: Scene,
+pub(crate) struct Stage {
+    pub(crate) scene: Scene,
     ports: Ports,
     rude: Rude,
-    gate: Gate,
+    pub(crate) gate: Gate,
 }
 
 impl Stage {
-    fn new(script: Script) -> Self {
+    pub(crate) fn new(script: Script) -> Self {
+        Self::with(script, |_, _| Setup::new())
+    }
+
+    /// The setup is made when the backend's address is known.
+    pub(crate) fn with(script: Script, setup: impl Fn(&Scene, SocketAddr) -> Setup) -> Self {
         let (scene, ports) = (Scene::new(), Ports::reserve());
         let rude = Rude::start(&scene, script);
         let address = format!("\"127.0.0.1:{}\"", ports.control());
-        let gate = Gate::start(
-            &scene,
-            rude.address(),
-            Setup::new().admin("address", &address),
-        );
+        let setup = setup(&scene, rude.address()).admin("address", &address);
+        let gate = Gate::start(&scene, rude.address(), setup);
         Self {
             scene,
             ports,
@@ -67,7 +70,7 @@ impl Stage {
         format!("http://127.0.0.1:{}{route}", self.ports.control())
     }
 
-    fn client(&self) -> Strict {
+    pub(crate) fn client(&self) -> Strict {
         Strict::open(self.gate.address(), &self.scene.authority, Versions::Both)
     }
 
@@ -75,6 +78,16 @@ impl Stage {
         let (head, body) = get(&self.url(&format!("/metrics{query}")), &[]);
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         String::from_utf8(body).unwrap()
+    }
+
+    pub(crate) fn series(&self, query: &str) -> BTreeMap<String, f64> {
+        series(&self.text(query))
+    }
+
+    pub(crate) fn json(&self, route: &str) -> Value {
+        let (head, body) = get(&self.url(route), &[]);
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        serde_json::from_slice(&body).unwrap()
     }
 }
 
@@ -260,7 +273,8 @@ fn what_cores_count_adds_up_to_what_all_count_while_they_are_read() {
     );
     for (name, value) in all {
         // Time goes on between the two questions, and the first one is itself timed.
-        if name.contains("_core_run") || name.contains("_answer_seconds") {
+        let goes_on = ["_core_run", "_answer_seconds", "process_"];
+        if goes_on.iter().any(|part| name.contains(part)) {
             continue;
         }
         let sum = sums
@@ -318,25 +332,31 @@ fn percentiles_are_those_that_a_client_measures() {
 }
 
 /// A Prometheus that asks a gate every second.
-struct Prometheus {
+pub(crate) struct Prometheus {
     _server: Server,
     ports: Ports,
 }
 
 impl Prometheus {
-    fn start(stage: &Stage, features: &[&str]) -> Self {
-        let ports = Ports::reserve();
+    /// `more` belongs to its job.
+    pub(crate) fn start(stage: &Stage, more: &str, features: &[&str]) -> Self {
         let config = format!(
-            "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: gate\n  static_configs:\n  - targets: ['127.0.0.1:{}']\n",
+            "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: gate\n  static_configs:\n  - targets: ['127.0.0.1:{}']\n  {more}\n",
             stage.ports.control()
         );
-        let config = stage.scene.file("prometheus.yml", config);
+        Self::of_config(&stage.scene, &config, features)
+    }
+
+    fn of_config(scene: &Scene, config: &str, features: &[&str]) -> Self {
+        let ports = Ports::reserve();
+        let own = format!("prometheus-{}", ports.control());
+        let config = scene.file(&format!("{own}.yml"), config);
         let mut command = Command::new(PROMETHEUS);
         command
             .arg(format!("--config.file={}", config.display()))
             .arg(format!(
                 "--storage.tsdb.path={}",
-                stage.scene.folder("tsdb").display()
+                scene.folder(&own).display()
             ))
             .arg(format!(
                 "--web.listen-address=127.0.0.1:{}",
@@ -351,19 +371,23 @@ impl Prometheus {
         }
     }
 
-    /// The value of a query with one result, once there is one.
-    fn ask(&self, query: &str) -> Option<f64> {
+    /// The first value of a query, once there is one.
+    pub(crate) fn ask(&self, query: &str) -> Option<f64> {
+        self.answers(query).ok()?.first().copied()
+    }
+
+    /// Every value of a query, or what Prometheus says against it.
+    pub(crate) fn answers(&self, query: &str) -> Result<Vec<f64>, String> {
         let url = format!("http://127.0.0.1:{}/api/v1/query", self.ports.control());
         let query = format!("query={query}");
         let (head, body) = get(&url, &["--get", "--data-urlencode", &query]);
         if !head.starts_with("HTTP/1.1 200") {
-            return None;
+            return Err(String::from_utf8_lossy(&body).into_owned());
         }
         let answer: Value = serde_json::from_slice(&body).unwrap();
-        answer["data"]["result"][0]["value"][1]
-            .as_str()?
-            .parse()
-            .ok()
+        let rows = answer["data"]["result"].as_array().unwrap();
+        let values = rows.iter().map(|row| row["value"][1].as_str().unwrap());
+        Ok(values.map(|value| value.parse().unwrap()).collect())
     }
 }
 
@@ -387,7 +411,7 @@ fn prometheus_reads_classic_and_native_histograms() {
             "histogram_quantile(0.5, sluicegate_transfer_seconds)",
         ),
     ] {
-        let prometheus = Prometheus::start(&stage, features);
+        let prometheus = Prometheus::start(&stage, "", features);
         eventually("Prometheus has asked", || prometheus.ask("up") == Some(1.0));
         eventually(count, || prometheus.ask(count) == Some(10.0));
         assert_eq!(prometheus.ask("sluicegate_sessions"), Some(1.0));
@@ -399,12 +423,50 @@ fn prometheus_reads_classic_and_native_histograms() {
 }
 
 #[test]
+fn prometheus_reads_a_gate_over_the_network_as_it_is_shipped() {
+    let (scene, ports) = (Scene::new(), Ports::reserve());
+    let rude = Rude::start(&scene, Script::new());
+    let token = scene.file("token", "a-token-of-the-tests-20\n");
+    let quoted = |path: &std::path::Path| format!("\"{}\"", path.display());
+    let authority = &scene.authority;
+    let setup = Setup::new()
+        .admin("address", &format!("\"0.0.0.0:{}\"", ports.control()))
+        .admin("certificate", &quoted(authority.certificate_file()))
+        .admin("key", &quoted(authority.key_file()))
+        .admin("token_file", &quoted(&token));
+    let _gate = Gate::start(&scene, rude.address(), setup);
+    let mut config = include_str!("../../config/prometheus/scrape-https.yml").to_owned();
+    for (shipped, ours) in [
+        ("15s", "1s".to_owned()),
+        (
+            "/etc/prometheus/sluicegate-ca.pem",
+            authority.ca_file().display().to_string(),
+        ),
+        (
+            "/etc/prometheus/sluicegate.token",
+            token.display().to_string(),
+        ),
+        (
+            "gate.example.org:9121",
+            format!("localhost:{}", ports.control()),
+        ),
+    ] {
+        assert!(config.contains(shipped), "{shipped}");
+        config = config.replace(shipped, &ours);
+    }
+    let prometheus = Prometheus::of_config(&scene, &config, &[]);
+    eventually("Prometheus has asked", || prometheus.ask("up") == Some(1.0));
+    assert_eq!(prometheus.ask("sluicegate_sessions"), Some(0.0));
+}
+
+#[test]
 fn the_rules_that_are_shipped_pass_promtool() {
     let _scene = Scene::new();
     let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/prometheus");
     for arguments in [
         &["check", "rules", "recording.rules.yml", "alerts.rules.yml"][..],
         &["check", "config", "--syntax-only", "scrape.yml"],
+        &["check", "config", "--syntax-only", "scrape-https.yml"],
         &["test", "rules", "alerts.test.yml"],
     ] {
         let mut promtool = Command::new(PROMTOOL);

@@ -23,7 +23,7 @@ fn bytes_that_drip_arrive_under_every_pair_of_protections() {
         let setup = Setup::new()
             .listener("data_protection", "\"any\"")
             .pool("data_protection", &format!("\"{backend}\""))
-            .pool("passive", &format!("\"{passive}\""));
+            .pool("data_command", &format!("\"{passive}\""));
         let gate = Gate::start(&scene, rude.address(), setup);
         let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
         for (level, pasv) in [('C', false), ('P', true), ('C', true), ('P', false)] {

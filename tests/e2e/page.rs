@@ -1,9 +1,13 @@
 //! The live page in a browser: it loads and is content, moves with the traffic, and shows what has failed.
 
+use std::path::Path;
+use std::process::Command;
+
 use crate::support::browser::Browser;
 use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
 use crate::support::ports::Ports;
+use crate::support::process::run;
 use crate::support::rude::{Rude, Script};
 use crate::support::strict::Strict;
 use crate::support::{Scene, USER, eventually, noise};
@@ -99,19 +103,30 @@ fn the_page_moves_with_the_traffic_and_shows_what_fails() {
 }
 
 #[test]
-fn the_page_asks_for_the_token_and_goes_on_with_it() {
+fn the_page_comes_by_tls_and_asks_for_the_token() {
     let scene = Scene::new();
     let rude = Rude::start(&scene, Script::new());
     let ports = Ports::reserve();
     let admin = format!("127.0.0.1:{}", ports.control());
     let token = "0123456789abcdef-page";
     let file = scene.file("admin.token", token);
+    let authority = &scene.authority;
+    let quoted = |path: &Path| format!("\"{}\"", path.display());
     let setup = Setup::new()
         .admin("address", &format!("\"{admin}\""))
-        .admin("token_file", &format!("\"{}\"", file.display()));
+        .admin("certificate", &quoted(authority.certificate_file()))
+        .admin("key", &quoted(authority.key_file()))
+        .admin("token_file", &quoted(&file));
     let gate = Gate::start(&scene, rude.address(), setup);
-    let browser = Browser::start(&scene);
-    browser.open(&format!("http://{admin}/"));
+    // It knows no authority of the tests: it is told which key is the gate's.
+    let key = format!(
+        "openssl x509 -in {} -noout -pubkey | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64",
+        authority.certificate_file().display()
+    );
+    let key = run(Command::new("sh").args(["-c", &key])).ok().text();
+    let known = format!("--ignore-certificate-errors-spki-list={}", key.trim());
+    let browser = Browser::start_with(&scene, &[&known]);
+    browser.open(&format!("https://{admin}/"));
     eventually("the token is asked for", || {
         browser.ask("return !document.getElementById('ask').hidden") == true
     });

@@ -61,15 +61,23 @@ fn stopping_lets_a_transfer_end_and_tells_who_waits() {
     // Both cores' histograms, merged: two logins, and one transfer with a handshake on each of its data legs.
     let log = gate.log();
     for (phase, count) in [
-        ("client_handshake", 2),
-        ("backend_connect", 2),
-        ("login", 2),
-        ("data_connect", 1),
-        ("data_handshake", 1),
-        ("transfer", 1),
-        ("completion", 1),
+        ("client_handshake_seconds", 2),
+        ("backend_connect_seconds", 2),
+        ("login_seconds", 2),
+        (r#"data_connect_seconds{leg=\"client\"}"#, 1),
+        (r#"data_connect_seconds{leg=\"backend\"}"#, 1),
+        (
+            r#"data_handshake_seconds{leg=\"client\",kind=\"resumed\"}"#,
+            1,
+        ),
+        (
+            r#"data_handshake_seconds{leg=\"backend\",kind=\"resumed\"}"#,
+            1,
+        ),
+        ("transfer_seconds", 1),
+        ("completion_seconds", 1),
     ] {
-        let told = format!("\"name\":\"sluicegate_{phase}_seconds\",\"count\":{count},");
+        let told = format!("\"name\":\"sluicegate_{phase}\",\"count\":{count},");
         assert!(log.contains(&told), "{phase}: {log}");
     }
 }

@@ -12,25 +12,25 @@ use crate::support::process::run;
 use crate::support::{PATIENCE, Scene, eventually, noise};
 
 /// A server of which each test takes the connections itself.
-fn server() -> (TcpListener, SocketAddr) {
+pub(crate) fn server() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
 
-fn accept(server: &TcpListener) -> TcpStream {
+pub(crate) fn accept(server: &TcpListener) -> TcpStream {
     let (stream, _) = server.accept().unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 
-fn setup(listener: &str, pool: &str) -> Setup {
+pub(crate) fn setup(listener: &str, pool: &str) -> Setup {
     Setup::new()
         .listener("mode", "\"stream\"")
         .listener("tls", listener)
@@ -38,8 +38,8 @@ fn setup(listener: &str, pool: &str) -> Setup {
         .pool("server_name", "\"localhost\"")
 }
 
-const OFF: &str = "\"off\"";
-const TLS: &str = "\"implicit\"";
+pub(crate) const OFF: &str = "\"off\"";
+pub(crate) const TLS: &str = "\"implicit\"";
 
 /// Two gates in a row, where TLS is spoken between them: the first one begins it, the second one ends it.
 struct Row {

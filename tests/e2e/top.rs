@@ -1,9 +1,12 @@
 //! `sluicegate top` in a terminal of tmux: it follows the traffic, obeys its keys, and survives small sizes and lost gates.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
+use crate::support::partners::{Kind, Partners};
+use crate::support::ports::Ports;
 use crate::support::process::run;
 use crate::support::rude::{Rude, Script};
 use crate::support::strict::Strict;
@@ -17,13 +20,18 @@ struct Terminal<'s> {
 impl<'s> Terminal<'s> {
     /// Runs `top` on the gate of the scene.
     fn start(scene: &'s Scene, environment: &str) -> Self {
+        let admin = scene.path("admin.sock");
+        Self::run(
+            scene,
+            environment,
+            &format!("--admin unix:{}", admin.display()),
+        )
+    }
+
+    fn run(scene: &'s Scene, environment: &str, arguments: &str) -> Self {
         let terminal = Self { scene };
         let program = env!("CARGO_BIN_EXE_sluicegate");
-        let admin = scene.path("admin.sock");
-        let command = format!(
-            "{environment} {program} top --admin unix:{}",
-            admin.display()
-        );
+        let command = format!("{environment} {program} top {arguments}");
         terminal.tmux(&[
             "-f",
             "/dev/null",
@@ -92,7 +100,7 @@ fn top_follows_the_gate_and_obeys_its_keys() {
     let terminal = Terminal::start(&scene, "");
     terminal.wait_for("sluicegate live  all cores");
     terminal.wait_for("Nothing wants attention.");
-    terminal.wait_for(&format!("inside {backend}  in turn"));
+    terminal.wait_for(&format!("inside {backend}  reachable"));
 
     let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
     client.download("RETR file").reply.expect(&[226]);
@@ -125,6 +133,56 @@ fn top_follows_the_gate_and_obeys_its_keys() {
     terminal.wait_for(&backend);
     terminal.press("q");
     eventually("q ends it", || terminal.is_over());
+}
+
+#[test]
+fn top_looks_at_a_gate_from_afar() {
+    let (scene, ports) = (Scene::new(), Ports::reserve());
+    let rude = Rude::start(&scene, Script::new());
+    let partners = Partners::new(&scene.folder("readers"), "readers");
+    let token = scene.file("token", "a-token-of-the-tests-19\n");
+    let quoted = |path: &Path| format!("\"{}\"", path.display());
+    let authority = &scene.authority;
+    let setup = Setup::new()
+        .admin("address", &format!("\"0.0.0.0:{}\"", ports.control()))
+        .admin("certificate", &quoted(authority.certificate_file()))
+        .admin("key", &quoted(authority.key_file()))
+        .admin("client_ca", &quoted(&partners.ca_file()))
+        .admin("token_file", &quoted(&token));
+    let _gate = Gate::start(&scene, rude.address(), setup);
+    let admin = format!("--admin https://localhost:{}", ports.control());
+    let ca = format!("--ca {}", authority.ca_file().display());
+    let card = partners.card("top", Kind::Good);
+    let card = format!("--certificate {} --key {}", card.certificate(), card.key());
+    let token = format!("--token-file {}", token.display());
+    for (arguments, says) in [
+        (format!("{admin} {ca} {card} {token}"), "sluicegate live"),
+        (
+            format!("{admin} {ca} {card}"),
+            "it asks for a token: --token-file",
+        ),
+        (
+            format!("{admin} {ca} {token}"),
+            "NO ANSWER, the connection broke",
+        ),
+        (
+            format!("{admin} --ca {} {card}", partners.ca_file().display()),
+            "NO ANSWER, TLS failed",
+        ),
+    ] {
+        let terminal = Terminal::run(&scene, "", &arguments);
+        terminal.wait_for(says);
+        terminal.press("q");
+        eventually("q ends it", || terminal.is_over());
+    }
+    let told = |arguments: &str| {
+        let mut top = Gate::command();
+        let ran = run(top.arg("top").args(arguments.split(' ')));
+        assert_eq!(ran.status.code(), Some(2));
+        ran.stderr
+    };
+    assert!(told(&admin).contains("--ca FILE"));
+    assert!(told(&format!("{ca} --admin 127.0.0.1:9")).contains("with https:"));
 }
 
 #[test]

@@ -229,7 +229,7 @@ fn active_clients(kind: Kind) {
         };
         let server = furnished(kind, &scene, ways);
         let setup = version(tls)
-            .pool("passive", &format!("\"{style}\""))
+            .pool("data_command", &format!("\"{style}\""))
             .pool("data_protection", "\"match\"")
             .listener("data_protection", "\"any\"");
         let gate = Gate::start(&scene, server.address(), setup);
@@ -294,7 +294,7 @@ fn active_transfers_are_complete_and_resume() {
     for (kind, style) in [(Kind::Vsftpd, "port"), (Kind::Proftpd, "eprt")] {
         let scene = Scene::new();
         let server = furnished(kind, &scene, Ways::default());
-        let setup = Setup::new().pool("passive", &format!("\"{style}\""));
+        let setup = Setup::new().pool("data_command", &format!("\"{style}\""));
         let gate = Gate::start(&scene, server.address(), setup);
         let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
         let mut descriptors = 0;
@@ -395,7 +395,7 @@ fn a_backend_is_awaited_from_its_own_address_only() {
         .on("PORT", Act::Say("200 Noted\r\n"))
         .on("RETR", Act::HangBefore150);
     let rude = Rude::start(&scene, script);
-    let setup = Setup::new().pool("passive", "\"port\"");
+    let setup = Setup::new().pool("data_command", "\"port\"");
     let gate = Gate::start(&scene, rude.address(), setup);
     let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
     client.passive();

@@ -10,7 +10,7 @@ const PREFACE: &str = "\
 
 Every series of `GET /metrics`, in the order of `src/metrics/catalog.rs`, from which this page is written:
 `WRITE_PAGES=1 cargo test --test house`. No label holds a user, a path or an address; `listener` and `pool` are names of the
-configuration, and with `?by=core` every series that a core counts has the label `core`, the CPU's number. The sum over `core` is
+configuration, `member` is a place in a pool, from 1 (`/backends` has the address), and with `?by=core` every series that a core counts has the label `core`, the CPU's number. The sum over `core` is
 what `/metrics` gives without it, so scrape one of the two.
 
 ";

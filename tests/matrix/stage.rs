@@ -154,7 +154,7 @@ members = ["{member}"]
 ca = {}
 tls_versions = ["{version}"]
 data_protection = "{protection}"
-passive = "{style}"
+data_command = "{style}"
 empty = "{empty}"
 unfinished = "{}""#,
         quoted(authority.certificate_file()),

@@ -170,7 +170,9 @@ impl Checks {
             Note::EmptyCompleted(End::Clean) => self.count("empty completed, ended clean"),
             Note::EmptyCompleted(End::Bare) => self.count("empty completed, ended bare"),
             Note::EmptyCompleted(End::Unfinished) => self.count("empty completed, unfinished"),
-            Note::EmptyCompleted(_) => self.count("empty completed, never established"),
+            Note::EmptyCompleted(End::Refused) => self.count("empty completed, never established"),
+            // What is counted has a row for each of these ends, and for no other.
+            Note::EmptyCompleted(end) => panic!("rule 2: an empty file behind {end:?}"),
             Note::FalseEmptyRefused(_) => self.count("false empty refused"),
             Note::Resynchronised => self.count("resynchronised"),
             Note::Unfinished(Side::Client) => self.count("unfinished by the client"),

@@ -35,6 +35,11 @@ pub(crate) struct Browser {
 impl Browser {
     /// Starts it with an empty page.
     pub(crate) fn start(scene: &Scene) -> Self {
+        Self::start_with(scene, &[])
+    }
+
+    /// The same with more options.
+    pub(crate) fn start_with(scene: &Scene, options: &[&str]) -> Self {
         let ports = Ports::reserve();
         let port = ports.control();
         let mut command = Command::new("chromedriver");
@@ -42,7 +47,11 @@ impl Browser {
         let mut driver = Server::start("chromedriver", &mut command, Vec::new());
         driver.wait_until_listening(port);
         let profile = format!("--user-data-dir={}", scene.folder("browser").display());
-        let arguments: Vec<&str> = ARGUMENTS.into_iter().chain([profile.as_str()]).collect();
+        let arguments: Vec<&str> = ARGUMENTS
+            .into_iter()
+            .chain([profile.as_str()])
+            .chain(options.iter().copied())
+            .collect();
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "goog:chromeOptions": { "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL" },

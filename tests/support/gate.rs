@@ -238,6 +238,12 @@ impl Gate {
             .count()
     }
 
+    /// Lets it have so many descriptors from now on.
+    pub(crate) fn allow_descriptors(&self, most: usize) {
+        let limit = format!("--nofile={most}:");
+        run(Command::new("prlimit").args(["--pid", &self.server.pid().to_string(), &limit])).ok();
+    }
+
     /// Memory of the process in RAM, in KiB.
     pub(crate) fn resident_kib(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.server.pid()));

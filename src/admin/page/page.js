@@ -176,7 +176,7 @@ function showBackends(status) {
     items.forEach((item, at) => {
       const { resting_on: resting, cores } = members[at];
       item.className = !resting ? "" : resting < cores ? "warn" : "bad";
-      write(item.lastElementChild, !resting ? "taken in turn" : resting < cores ? `not reached by ${resting} of ${cores} cores` : "not reached lately");
+      write(item.lastElementChild, !resting ? "reachable" : resting < cores ? `not reached by ${resting} of ${cores} cores` : "not reached lately");
     });
   });
 }

@@ -101,24 +101,52 @@ impl Book {
         })
     }
 
-    /// Appends whole lines, in a new file where the old one has no room for them.
+    /// Appends whole lines, each in a file that has room for it.
     pub(super) fn append(&mut self, lines: &[u8]) -> Result<(), Short> {
-        if lines.is_empty() {
-            return Ok(());
+        let mut done = 0;
+        while done < lines.len() {
+            let rest = &lines[done..];
+            let part = self.part(rest);
+            let written = self.page.append(&rest[..part]);
+            written.map_err(|short| Short {
+                whole: done + short.whole,
+                ..short
+            })?;
+            done += part;
         }
-        let is_over = self.page.length + lines.len() as u64 > self.bytes_max;
-        if self.page.is_file && self.page.length > 0 && is_over {
-            // A file that grows too large is better than records that are lost.
+        Ok(())
+    }
+
+    /// How much of these lines the file takes, which is a new one where the old one has no room for the first of them.
+    fn part(&mut self, lines: &[u8]) -> usize {
+        if !self.page.is_file {
+            return lines.len();
+        }
+        let part = fitting(lines, self.bytes_max.saturating_sub(self.page.length));
+        if part > 0 {
+            return part;
+        }
+        if self.page.length > 0 {
             match self.turn_over() {
                 Ok(()) => self.is_stuck = false,
-                Err(error) if !std::mem::replace(&mut self.is_stuck, true) => {
-                    let file = self.path.display();
-                    tracing::error!(%file, %error, "the journal cannot begin its next file: it goes on in this one");
+                // A file that grows too large is better than records that are lost.
+                Err(error) => {
+                    if !std::mem::replace(&mut self.is_stuck, true) {
+                        let file = self.path.display();
+                        tracing::error!(%file, %error, "the journal cannot begin its next file: it goes on in this one");
+                    }
+                    return lines.len();
                 }
-                Err(_) => {}
             }
         }
-        self.page.append(lines)
+        match fitting(lines, self.bytes_max) {
+            // A line that is longer than a file has one of its own.
+            0 => {
+                let end = lines.iter().position(|&byte| byte == b'\n');
+                end.map_or(lines.len(), |end| end + 1)
+            }
+            part => part,
+        }
     }
 
     /// The file becomes `.1`, that one `.2`, and so on; the last one goes.
@@ -160,6 +188,13 @@ impl Book {
         }
         Ok(())
     }
+}
+
+/// The bytes of as many whole lines as there is room for.
+fn fitting(lines: &[u8], room: u64) -> usize {
+    let room = usize::try_from(room).unwrap_or(usize::MAX).min(lines.len());
+    let end = lines[..room].iter().rposition(|&byte| byte == b'\n');
+    end.map_or(0, |end| end + 1)
 }
 
 #[cfg(test)]
@@ -206,6 +241,18 @@ mod tests {
             None,
         ];
         assert_eq!(found.each_ref().map(Option::as_deref), expected);
+    }
+
+    #[test]
+    fn a_batch_is_spread_over_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit");
+        let mut book = Book::open(&audit(&path, 8, 3)).ok().unwrap();
+        append(&mut book, "123\n");
+        append(&mut book, "456\n78\nlonger than a file\n9\n");
+        let found = ["", ".1", ".2", ".3"].map(|suffix| read(&path, suffix));
+        let expected = ["9\n", "longer than a file\n", "78\n", "123\n456\n"];
+        assert_eq!(found.each_ref().map(Option::as_deref), expected.map(Some));
     }
 
     #[test]

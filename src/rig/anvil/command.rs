@@ -58,8 +58,8 @@ pub struct Arguments {
     /// The CPUs to run on, one thread each; left out: one thread, anywhere
     #[arg(long, value_name = "CPU,CPU…", value_delimiter = ',')]
     cores: Vec<usize>,
-    /// Connections at once that there must be descriptors for
-    #[arg(long, default_value_t = 1000)]
+    /// Connections at once that there must be descriptors for; a session that transfers has up to four
+    #[arg(long, default_value_t = 4000)]
     connections: usize,
 }
 
@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 fn serve(arguments: &Arguments) -> Result<(), String> {
     let options = options(arguments)?;
     // What the limits allow to be raised is raised here.
-    let faults = rlimits::startup_faults(options.cores.len().max(1), arguments.connections);
+    let faults = rlimits::startup_faults(options.cores.len().max(1), arguments.connections, 1);
     if let Some(fault) = faults.first() {
         return Err(fault.to_string());
     }

@@ -13,6 +13,7 @@ use rustls::ClientConfig;
 use rustls::version::{TLS12, TLS13};
 
 use crate::gate::{self, Running, check};
+use crate::limits;
 use crate::rig::backend::{self, Server};
 use crate::rig::certificates::Authority;
 use crate::sys::{cpus, rlimits};
@@ -35,7 +36,8 @@ impl Stage {
         let mut cores = cpus::available();
         cores.truncate(CORES_MAX);
         // Before the first executor: what the limits allow to be raised is raised here.
-        let faults = rlimits::startup_faults(cores.len() + 2, 2 * SESSIONS);
+        let each = limits::DESCRIPTORS_PER_SESSION;
+        let faults = rlimits::startup_faults(cores.len() + 2, 2 * SESSIONS, each);
         if !faults.is_empty() {
             return Err(lines(&faults));
         }

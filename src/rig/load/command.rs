@@ -113,7 +113,9 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 
 fn load(plan: &Plan, arguments: &Arguments) -> Result<bool, String> {
     // What the limits allow to be raised is raised here.
-    let faults = rlimits::startup_faults(plan.cores.len().max(1), plan.concurrency.div_ceil(2));
+    let (cores, workers) = (plan.cores.len().max(1), plan.concurrency);
+    let each = plan.scenario.descriptors(workers);
+    let faults = rlimits::startup_faults(cores, workers, each);
     if let Some(fault) = faults.first() {
         return Err(fault.to_string());
     }

@@ -1,7 +1,11 @@
 //! What another process costs, by the kernel's accounting: CPU time and memory of it and all that it has started.
+//!
+//! `/proc/PID/stat` counts in ticks of 10 ms and rounds each process down, which is much where there is a process for each
+//! session: the scheduler's own count of every living thread, in nanoseconds, is taken wherever it knows more.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::time::Duration;
 
 /// One reading.
@@ -29,7 +33,8 @@ pub(super) fn read(pid: u32) -> Option<Reading> {
     let mut reading = Reading::default();
     let mut waiting = vec![pid];
     while let Some(pid) = waiting.pop() {
-        reading.cpu += stats[&pid].cpu;
+        let stat = &stats[&pid];
+        reading.cpu += stat.own.max(threads(pid)) + stat.children;
         reading.memory_bytes += memory(pid);
         reading.processes += 1;
         waiting.extend(
@@ -39,6 +44,19 @@ pub(super) fn read(pid: u32) -> Option<Reading> {
         );
     }
     Some(reading)
+}
+
+/// CPU time of the living threads of a process, to the nanosecond; nothing where the kernel does not tell.
+fn threads(pid: u32) -> Duration {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Duration::ZERO;
+    };
+    let of_one = |entry: io::Result<fs::DirEntry>| {
+        let text = fs::read_to_string(entry.ok()?.path().join("schedstat")).ok()?;
+        let nanos = text.split_whitespace().next()?.parse().ok()?;
+        Some(Duration::from_nanos(nanos))
+    };
+    tasks.filter_map(of_one).sum()
 }
 
 fn memory(pid: u32) -> u64 {
@@ -55,7 +73,10 @@ fn memory(pid: u32) -> u64 {
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     parent: u32,
-    cpu: Duration,
+    /// Its own threads, dead ones included.
+    own: Duration,
+    /// The children it has waited for, theirs included.
+    children: Duration,
 }
 
 impl Stat {
@@ -63,11 +84,15 @@ impl Stat {
         // The name in parentheses may hold anything, parentheses and spaces too: what follows begins behind the last.
         let fields: Vec<&str> = line.rsplit_once(')')?.1.split_whitespace().collect();
         // The state is field 3: utime, stime, cutime and cstime are 14 to 17.
-        let ticks = fields.get(11..15)?.iter().map(|field| field.parse::<u64>());
-        let ticks = ticks.sum::<Result<u64, _>>().ok()?;
+        let ticks = |user: usize| {
+            let ticks = fields.get(user..user + 2)?.iter();
+            let ticks = ticks.map(|field| field.parse::<u32>().ok());
+            Some(TICK * ticks.sum::<Option<u32>>()?)
+        };
         Some(Self {
             parent: fields.get(1)?.parse().ok()?,
-            cpu: TICK * u32::try_from(ticks).ok()?,
+            own: ticks(11)?,
+            children: ticks(13)?,
         })
     }
 }
@@ -87,7 +112,8 @@ mod tests {
             stat,
             Stat {
                 parent: 17,
-                cpu: Duration::from_millis(1270)
+                own: Duration::from_millis(1200),
+                children: Duration::from_millis(70)
             }
         );
         assert_eq!(Stat::read("1 (x) S 17"), None);
@@ -98,5 +124,14 @@ mod tests {
         let own = read(std::process::id()).unwrap();
         assert!(own.memory_bytes > 100_000 && own.processes >= 1, "{own:?}");
         assert_eq!(read(u32::MAX), None);
+    }
+
+    #[test]
+    fn threads_are_counted_finer_than_in_ticks() {
+        let pid = std::process::id();
+        let before = threads(pid);
+        assert!(before > Duration::ZERO, "the kernel counts nothing");
+        while threads(pid) == before {}
+        assert_ne!((threads(pid) - before).as_nanos() % TICK.as_nanos(), 0);
     }
 }

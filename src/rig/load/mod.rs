@@ -88,6 +88,16 @@ impl Scenario {
         matches!(self, Self::Empty | Self::Small | Self::Get | Self::Put)
     }
 
+    /// Descriptors of one of so many workers: its link, for a transfer a data connection, and those that wait for their
+    /// peers' ends. Of very many, few transfer at the same time.
+    const fn descriptors(self, workers: usize) -> u64 {
+        match self {
+            Self::Idle | Self::Noop | Self::StreamEcho | Self::StreamBulk | Self::StreamGet => 1,
+            _ if workers > BUSY_WORKERS_MAX => 2,
+            _ => 2 + limits::LINGERING_LEGS_MAX as u64,
+        }
+    }
+
     /// How large a unit is where nothing is said about it.
     const fn size(self) -> &'static str {
         match self {
@@ -100,6 +110,9 @@ impl Scenario {
         }
     }
 }
+
+/// Workers that may all transfer at the same time.
+const BUSY_WORKERS_MAX: usize = 1000;
 
 /// How TLS begins on a control connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

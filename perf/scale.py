@@ -1,0 +1,371 @@
+"""What must not grow with cores, sessions and neighbours: the second part of perf/run; see perf/README.md.
+
+Every function measures one claim and gives records. A record has cases, each with a value for every round, and what is held
+against its target in targets.py, again one value for every round.
+"""
+
+import collections
+import contextlib
+import json
+import os
+import pathlib
+import resource
+import statistics
+import subprocess
+import time
+
+import measure
+import peers
+
+CGROUP = pathlib.Path("/sys/fs/cgroup/cpu")
+# Each core of the gate may use a quarter of a CPU where load and backend need the rest of all there are.
+PERIOD_US, QUOTA_US = 20_000, 5_000
+# Units a second on one core: a load that one core holds easily, and at which it does not sleep between any two units.
+KINDS = {"NOOP": ("noop", 4000), "empty RETR": ("empty", 500)}
+
+
+class Bench:
+    """What all the parts share: flags, folder, processes to end, and where the results go."""
+
+    def __init__(self, arguments, work, running, failures):
+        self.arguments, self.work, self.running, self.failures = arguments, work, running, failures
+        self.notes = []
+        self.rounds, self.seconds = arguments.rounds, arguments.seconds
+
+    def gate(self, name, core, sessions=200, load_core=None):
+        """A gate and a backend of its own; gives its process and the port of its listener for TLS 1.3."""
+        load_core = load_core or self.arguments.load_core
+        setting = peers.Setting(self.arguments.sluicegate, self.work, core, load_core, sessions, f"backend-{name}")
+        self.running.append(setting.backend)
+        process, ports, _ = peers.sluicegate(setting, name)
+        self.running.append(process)
+        return Gate(self, setting, process, ports["1.3"], load_core)
+
+    def stop(self, *gates):
+        for gate in gates:
+            for process in (gate.process, gate.setting.backend):
+                process.stop()
+                self.running.remove(process)
+
+    def fail(self, what, figures):
+        self.failures.append(f"{what}: {(figures or {}).get('failures') or 'it gave no figures'}")
+
+
+class Gate:
+    """A gate that runs, its backend, and the CPUs that load it."""
+
+    def __init__(self, bench, setting, process, port, load_core):
+        self.bench, self.setting, self.process, self.port, self.load_core = bench, setting, process, port, load_core
+
+    def run(self, what, *flags, **more):
+        """One run of the load against it; nothing where it failed, and then it is told."""
+        arguments = self.bench.arguments
+        figures = measure.load(arguments, self.setting, flags, self.port, "ftp", "1.3", self.process.pid,
+                               cores=self.load_core, **more)
+        if figures and figures["good"]:
+            return figures
+        self.bench.fail(what, figures)
+        return None
+
+    def start(self, file, *flags, seconds, before=()):
+        """A load beside others; `file` will have its figures."""
+        command = measure.load_command(self.bench.arguments, self.setting, flags, self.port, file, "ftp", "1.3",
+                                       self.process.pid, seconds, cores=self.load_core)
+        return subprocess.Popen([*before, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+def run(arguments, work, running, result):
+    """All parts, one after the other; a part that cannot be measured here says why, and the others go on."""
+    bench = Bench(arguments, work, running, result["failures"])
+    result["scale"] = []
+    for part in (cores, sessions, idle, uploads, neighbours):
+        if arguments.only not in part.__name__ or measure.is_late(arguments, result, part.__name__):
+            continue
+        began = time.monotonic()
+        try:
+            result["scale"] += part(bench)
+        except (peers.Broken, OSError, subprocess.SubprocessError) as why:
+            result["failures"].append(f"{part.__name__}: {why}")
+        finally:
+            for process in reversed(running[:]):
+                process.stop()
+                running.remove(process)
+        measure.say(f"{part.__name__}: {time.monotonic() - began:.0f} s")
+    result["notes"] += bench.notes
+
+
+def cores(bench):
+    """Two cores against one: the same load for each core, and as much as they can."""
+    one, two = (str(bench.arguments.proxy_core), f"{bench.arguments.proxy_core},{bench.arguments.load_core}")
+    others = os.sched_getaffinity(0) - {bench.arguments.proxy_core, bench.arguments.load_core}
+    # Load and backend take about twice as much as the gate: with fewer CPUs than that beside, all share all of them.
+    is_limited = len(others) < 4
+    load_cores = ",".join(map(str, sorted(os.sched_getaffinity(0) if is_limited else others)))
+    gates = {"one core": bench.gate("one", one, load_core=load_cores), "two cores": bench.gate("two", two, load_core=load_cores)}
+    allowed = "a quarter of a CPU for each core" if is_limited else "as much as they can"
+    shards = {"one core": 1, "two cores": 2}
+    records = []
+    for unit, (scenario, rate) in KINDS.items():
+        cost, work, used = (record(f"{unit}: {what}", unit_of, list(gates)) for what, unit_of in (
+            ("CPU, the same load for each core", "us"), (f"done, {allowed}", "a second"),
+            ("CPU used meanwhile", "s a second")))
+        for number in range(bench.rounds):
+            for name in turns(gates, number):
+                measure.say(f"cores: round {number + 1} of {bench.rounds}: {unit}, {name}")
+                flags = [scenario, "--concurrency", str(64 * shards[name]), "--rate", str(rate * shards[name])]
+                figures = gates[name].run(cost["name"], *flags)
+                add(cost, name, figures and figures["cpu_us_per_unit"])
+        cost.update(claims(cost, "two cores", "one core"), target="cores: cost")
+        records.append(cost)
+        try:
+            with contextlib.ExitStack() as stack:
+                for name, gate in gates.items() if is_limited else ():
+                    stack.enter_context(Allowance(gate.process.pid, shards[name]))
+                for number in range(bench.rounds):
+                    for name in turns(gates, number):
+                        measure.say(f"cores: round {number + 1} of {bench.rounds}: {unit}, {name}, {allowed}")
+                        figures = gates[name].run(work["name"], scenario, "--concurrency", str(64 * shards[name]))
+                        add(work, name, figures and figures["units_per_second"])
+                        add(used, name, figures and figures["cpu_seconds"] / figures["seconds"])
+        except OSError as why:
+            bench.notes.append(f"{work['name']}: CPU time cannot be limited here: {why}")
+            continue
+        work.update(claims(work, "two cores", "one core"), target="cores: work")
+        records += [work, used]
+    bench.stop(*gates.values())
+    return records
+
+
+class Allowance(contextlib.AbstractContextManager):
+    """A share of a CPU for each core of a gate, by a control group for each core's threads (version 1 of the cgroup API)."""
+
+    def __init__(self, pid, shards):
+        self.groups = []
+        threads = collections.defaultdict(list)
+        for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            # A core's executor has a second thread for what blocks, with the same name.
+            threads[(thread / "comm").read_text().strip()].append(thread.name)
+        threads = {name: ids for name, ids in threads.items() if name.startswith("core-")}
+        if len(threads) != shards:
+            raise OSError(f"the gate's threads are called {sorted(threads)}, and it has {shards} cores")
+        try:
+            for name, ids in threads.items():
+                group = CGROUP / f"sluicegate-perf-{pid}-{name}"
+                group.mkdir()
+                self.groups.append(group)
+                (group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+                (group / "cpu.cfs_quota_us").write_text(str(QUOTA_US))
+                for thread in ids:
+                    (group / "tasks").write_text(thread)
+        except OSError:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_):
+        for group in self.groups:
+            for thread in (group / "tasks").read_text().split():
+                (CGROUP / "tasks").write_text(thread)
+            group.rmdir()
+
+
+def sessions(bench):
+    """CPU per unit at the same rate with ever more sessions, each of which takes its turn."""
+    most = min(bench.arguments.sessions, sessions_possible())
+    counts = [many for many in (10, 100, 1000, 10_000) if many < most] + [most]
+    names = [f"{many:,}" for many in counts]
+    gate = bench.gate("many", bench.arguments.proxy_core, sessions=most + 100)
+    records = []
+    for unit, (scenario, rate) in KINDS.items():
+        found = record(f"{unit}: CPU at {rate:,} a second, by sessions", "us", names)
+        for number in range(bench.rounds):
+            for many in turns(counts, number):
+                measure.say(f"sessions: round {number + 1} of {bench.rounds}: {unit}, {many:,}")
+                # Long enough before it is measured for each of them to have done one.
+                figures = gate.run(found["name"], scenario, "--concurrency", str(many), "--rate", str(rate),
+                                   warmup=0.5 + many / rate)
+                add(found, f"{many:,}", figures and figures["cpu_us_per_unit"])
+        found.update(claims(found, names[-1], names[0]), target="sessions: cost")
+        records.append(found)
+    bench.stop(gate)
+    return records
+
+
+def idle(bench):
+    """Many sessions that only stay, and transfers among them; as many gates as the limit of descriptors makes necessary."""
+    wanted = bench.arguments.idle_held
+    gates = -(-wanted // sessions_possible())
+    each = -(-wanted // gates)
+    if gates > 1:
+        bench.notes.append(f"{wanted:,} idle sessions: {descriptor_limit():,} descriptors a process make that {gates} gates "
+                           f"of {each:,}, each with a backend and a load of its own")
+    group = [bench.gate(f"idle-{number}", bench.arguments.proxy_core, sessions=each + 100) for number in range(gates)]
+    cost = record("empty RETR: CPU at 300 a second, by idle sessions beside", "us", ["0", f"{wanted:,}"])
+    middle = record("empty RETR: median of latency, by idle sessions beside", "us", ["0", f"{wanted:,}"])
+
+    def transfers(name):
+        for number in range(bench.rounds):
+            measure.say(f"idle: round {number + 1} of {bench.rounds}: transfers beside {name}")
+            figures = group[0].run(cost["name"], "empty", "--concurrency", "8", "--rate", "300")
+            add(cost, name, figures and figures["cpu_us_per_unit"])
+            add(middle, name, figures and figures["phases"]["unit"]["p50_us"])
+
+    transfers("0")
+    before = kernel_memory()
+    files = [bench.work / f"idle-{number}.json" for number in range(gates)]
+    span = bench.rounds * (bench.seconds + 3) + 15
+    loads = [gate.start(file, "idle", "--concurrency", str(each), seconds=span) for gate, file in zip(group, files)]
+    deadline = time.monotonic() + 30 + wanted / 50
+    while any(gate.descriptors() < 2 * each for gate in group) and time.monotonic() < deadline:
+        time.sleep(1)
+        measure.say(f"idle: {sum(gate.descriptors() // 2 for gate in group):,} of {wanted:,} sessions")
+    time.sleep(1)
+    after = kernel_memory()
+    transfers(f"{wanted:,}")
+    held = sum(min(each, gate.descriptors() // 2) for gate in group)
+    for load in loads:
+        load.wait(span + 60)
+    figures = [json.loads(file.read_text(encoding="utf-8")) if file.exists() else None for file in files]
+    good = [one for one in figures if one and one["good"]]
+    for one in figures:
+        if one not in good:
+            bench.fail("idle sessions", one)
+    stayed = min(held, sum(one["links"] for one in good))
+    count = record("idle sessions, logged in, both legs in TLS", "held", ["sluicegate"])
+    add(count, "sluicegate", stayed)
+    count.update(claim=[stayed / wanted], claim_unit="of those wanted", target="idle: held")
+    space = record("memory of each", "KiB", ["in the gate", "in the kernel, for each of its sockets"])
+    grown = [(one["memory_bytes"][1] - one["memory_bytes"][0]) / one["links"] / 1024 for one in good]
+    if grown:
+        add(space, "in the gate", statistics.mean(grown))
+        add(space, "in the kernel, for each of its sockets", (after[0] - before[0]) / max(after[1] - before[1], 1) / 1024)
+        space.update(claim=[statistics.mean(grown)], claim_unit="KiB", target="idle: memory")
+    cost.update(claims(cost, f"{wanted:,}", "0"), target="idle: transfers")
+    middle.update(claims(middle, f"{wanted:,}", "0"), target="idle: transfers")
+    bench.stop(*group)
+    return [count, space, cost, middle]
+
+
+def uploads(bench):
+    """Uploads to a backend that sends TLS 1.3 tickets on each data connection, and checks what has come."""
+    setting = peers.Setting(bench.arguments.sluicegate, bench.work, bench.arguments.proxy_core, bench.arguments.load_core, 200,
+                            "backend-uploads")
+    bench.running.append(setting.backend)
+    many = bench.arguments.uploads
+    found = record(f"uploads of 1 MiB that were whole, of {many:,}", "", [])
+    for name, make in (("sluicegate", lambda: peers.sluicegate(setting)), ("mod_proxy", lambda: peers.mod_proxy(setting, "1.3"))):
+        if name in bench.arguments.without:
+            continue
+        measure.say(f"uploads: {many:,} through {name}")
+        try:
+            process, ports, _ = make()
+        except peers.Broken as why:
+            bench.notes.append(f"uploads: {name} is left out: {why}")
+            continue
+        bench.running.append(process)
+        figures = measure.load(bench.arguments, setting, ["put", "--size", "1MiB", "--units", str(many), "--concurrency", "8"],
+                               ports["1.3"], "ftp", "1.3", None, seconds=90.0, warmup=0)
+        found["cases"][name] = [figures["units"]] if figures else []
+        if figures and figures["failures"]:
+            bench.notes.append(f"uploads through {name}: {figures['failures']}")
+    ours = found["cases"].get("sluicegate")
+    if ours:
+        found.update(claim=[ours[0] / many], claim_unit="of all", target="uploads")
+    return [found]
+
+
+def neighbours(bench):
+    """NOOPs at a rate, alone, beside a bulk stream that does not go through the gate, and beside one that does."""
+    core, load_core = bench.arguments.proxy_core, bench.arguments.load_core
+    bulk = peers.Setting(bench.arguments.sluicegate, bench.work, core, load_core, 200, "backend-bulk")
+    bench.running.append(bulk.backend)
+    # One gate, two listeners, a backend behind each: what the bulk's backend is busy with delays no NOOP.
+    both = peers.Setting(bench.arguments.sluicegate, bench.work, core, load_core, 200, "backend-calm")
+    bench.running.append(both.backend)
+    process, ports, _ = peers.sluicegate(both, "fair", [("bulk", "1.3", bulk.backend_ports["explicit"]),
+                                                        ("1.3", "1.3", both.backend_ports["explicit"])])
+    bench.running.append(process)
+    gate = Gate(bench, both, process, ports["1.3"], load_core)
+    urgent = real_time(bench, both.backend.pid, process.pid)
+    ways = {"alone": None, "bulk past the gate": bulk.backend_ports["explicit"], "bulk through the gate": ports["bulk"]}
+    tail = record("NOOP at 500 a second: p99", "us", list(ways))
+    middle = record("NOOP at 500 a second: median", "us", list(ways))
+    speed = record("the stream beside: gigabytes", "GB/s", list(ways)[1:])
+    turn = record("a turn: 1 MiB opened and sealed", "us", ["floor"])
+    for number in range(bench.rounds):
+        floor = measure.floors(bench.arguments)
+        add(turn, "floor", (floor["copy_s_per_gb"] + floor["aead_s_per_gb"]) * (1 << 20) / 1e3)
+        for name in turns(ways, number):
+            measure.say(f"neighbours: round {number + 1} of {bench.rounds}: {name}")
+            file = bench.work / "bulk.json"
+            file.unlink(missing_ok=True)
+            stream = None
+            if ways[name]:
+                command = measure.load_command(bench.arguments, both, ["get", "--concurrency", "1"], ways[name], file, "ftp",
+                                               "1.3", None, bench.seconds + 3)
+                stream = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                time.sleep(1)
+            figures = gate.run(f"neighbours, {name}", "noop", "--concurrency", "8", "--rate", "500", before=urgent)
+            if stream:
+                stream.wait(60)
+                moved = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+                if not moved or not moved["good"]:
+                    bench.fail(f"neighbours, the stream, {name}", moved)
+                else:
+                    add(speed, name, moved["bytes_per_second"] / 1e9)
+            unit = figures and figures["phases"]["unit"]
+            add(tail, name, unit and unit["p99_us"])
+            add(middle, name, unit and unit["p50_us"])
+    rounds = zip(*tail["cases"].values(), turn["cases"]["floor"])
+    tail.update(claim=[(through - past) / one for _, past, through, one in rounds], claim_unit="turns more", target="neighbours")
+    return [tail, middle, speed, turn]
+
+
+def real_time(bench, *pids):
+    """Puts processes before all others on their CPUs; gives the words that do the same for a command."""
+    for pid in pids:
+        moved = subprocess.run(["chrt", "--fifo", "--all-tasks", "--pid", "10", str(pid)], capture_output=True, text=True, check=False)
+        if moved.returncode != 0:
+            bench.notes.append(f"neighbours: everything shares its CPU with everything else: {moved.stderr.strip()}")
+            return []
+    return ["chrt", "--fifo", "10"]
+
+
+def record(name, unit, cases):
+    return {"name": name, "unit": unit, "cases": {case: [] for case in cases}}
+
+
+def add(found, case, value):
+    if value is not None:
+        found["cases"][case].append(value)
+
+
+def claims(found, case, base):
+    """Round by round, how many times the base a case is."""
+    return {"claim": [one / other for one, other in zip(found["cases"][case], found["cases"][base]) if other],
+            "claim_unit": f"x {base}"}
+
+
+def turns(cases, number):
+    """Every other round backwards, as in measure.py."""
+    return list(cases) if number % 2 == 0 else list(cases)[::-1]
+
+
+def descriptor_limit():
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+def sessions_possible():
+    """Idle sessions that one gate of one core can have here: two descriptors each, and what is its own."""
+    return (descriptor_limit() - 500) // 2
+
+
+def kernel_memory():
+    """Bytes that the kernel has in slabs and in socket buffers, and how many TCP sockets there are."""
+    slab = next(int(line.split()[1]) * 1024 for line in pathlib.Path("/proc/meminfo").read_text().splitlines()
+                if line.startswith("Slab:"))
+    words = next(line.split() for line in pathlib.Path("/proc/net/sockstat").read_text().splitlines() if line.startswith("TCP:"))
+    facts = dict(zip(words[1::2], map(int, words[2::2])))
+    return slab + facts["mem"] * resource.getpagesize(), facts["inuse"]

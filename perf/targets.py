@@ -1,0 +1,97 @@
+"""What is to be reached, all in one place, and whether a run has: the first table of its page."""
+
+import statistics
+
+# Units of measure.py: against what, and at most how much. "floor": the sum of primitives that stands beside the unit;
+# "peer": the best of them in the same run; another unit's name: ours of it; "itself": the figure as it is.
+UNITS = {
+    "empty RETR, TLS 1.3": ("floor", 1.3),
+    "empty RETR, TLS 1.2": ("floor", 1.4),
+    "4 KiB RETR, TLS 1.3": ("empty RETR, TLS 1.3", 1.1),
+    "4 KiB RETR, TLS 1.2": ("empty RETR, TLS 1.2", 1.1),
+    "login and QUIT, TLS 1.3": ("floor", 1.4),
+    "NOOP, TLS 1.3": ("floor", 2.0),
+    "GB by RETR, PROT P": ("floor", 1.25),
+    "GB by STOR, PROT P": ("floor", 1.25),
+    "GB by RETR, PROT C": ("floor", 1.05),
+    "GB of a stream, plain": ("floor", 1.05),
+    "GB of a stream, TLS": ("floor", 1.25),
+    "stream connection, TLS, full handshakes": ("floor", 1.3),
+    "stream connection, plain": ("peer", 1.1),
+    "memory of an idle session, TLS 1.3": ("itself", 16.0),
+}
+# Latency: ours by the best peer's, at each of these.
+PERCENTILES = {"p50_us": "p50", "p99_us": "p99", "p999_us": "p99.9"}
+# Bytes for each transfer of a session: none. A page more or less in a round of a thousand is no growth.
+GROWTH_BYTES = 4
+# Records of scale.py by their target: the words, whether it is a least or a most, and how much.
+SCALE = {
+    "cores: work": ("at least 1.9 times", "least", 1.9),
+    "cores: cost": ("the same, to 5 %", "most", 1.05),
+    "sessions: cost": ("at most 15 % more", "most", 1.15),
+    "idle: held": ("all of them", "least", 1.0),
+    "idle: memory": ("at most 16 KiB", "most", 16.0),
+    "idle: transfers": ("as without, to 10 %", "most", 1.10),
+    "uploads": ("all of them", "least", 1.0),
+    # A NOOP goes through the gate twice, and may find it in the middle of a turn each time.
+    "neighbours": ("at most a turn each way", "most", 2.0),
+}
+
+
+def verdicts(result, floor_of):
+    """A row for each target: what, the figure, its spread, the target, and whether it is met."""
+    rows = []
+    ours_of = {unit: statistics.median(values) for unit, values in costs(result, "sluicegate").items()}
+    for unit, (base, limit) in UNITS.items():
+        values = costs(result, "sluicegate").get(unit)
+        if not values:
+            continue
+        other = {"floor": floor_of(unit), "itself": 1.0, "peer": best(result, unit)}.get(base, ours_of.get(base))
+        words = {"floor": f"at most {limit:g} x floor", "itself": f"at most {limit:g} KiB",
+                 "peer": f"at most {limit:g} x the best peer"}.get(base, f"at most {limit:g} x {base}")
+        if other:
+            rows.append(row(unit, [value / other for value in values], words, lambda value, limit=limit: value <= limit))
+    for entry in result["units"]:
+        if entry["subject"] == "sluicegate" and entry["unit"].startswith("empty RETR") and entry["runs"]:
+            grown = [(run["memory_bytes"][2] - run["memory_bytes"][1]) / run["units"] for run in entry["runs"]]
+            rows.append(row(f"growth for each transfer, {entry['unit']}, bytes", grown, f"0, to {GROWTH_BYTES}",
+                            lambda value: value <= GROWTH_BYTES))
+    rows += latencies(result)
+    for record in result.get("scale", []):
+        if record.get("claim"):
+            words, sense, limit = SCALE[record["target"]]
+            rows.append(row(f"{record['name']} ({record['claim_unit']})", record["claim"], words,
+                            lambda value, sense=sense, limit=limit: value >= limit if sense == "least" else value <= limit))
+    return rows
+
+
+def row(name, values, words, is_met):
+    median = statistics.median(values)
+    return name, median, values, words, is_met(median)
+
+
+def costs(result, subject):
+    """All rounds of the units that have a cost."""
+    return {entry["unit"]: [run[entry["metric"]] for run in entry["runs"] if run.get(entry["metric"]) is not None]
+            for entry in result["units"] if entry["subject"] == subject and entry["metric"] != "latency"}
+
+
+def best(result, unit):
+    medians = [statistics.median(costs(result, subject)[unit]) for subject in ("mod_proxy", "haproxy", "nginx")
+               if costs(result, subject).get(unit)]
+    return min(medians, default=None)
+
+
+def latencies(result):
+    rows = []
+    entries = [entry for entry in result["units"] if entry["metric"] == "latency" and entry["runs"]]
+    for unit in dict.fromkeys(entry["unit"] for entry in entries):
+        of = {entry["subject"]: entry["runs"] for entry in entries if entry["unit"] == unit}
+        peers = [name for name in of if name not in ("sluicegate", "direct")]
+        if "sluicegate" not in of or not peers:
+            continue
+        for key, words in PERCENTILES.items():
+            other = min(statistics.median(run["phases"]["unit"][key] for run in of[name]) for name in peers)
+            ours = [run["phases"]["unit"][key] / other for run in of["sluicegate"]]
+            rows.append(row(f"{unit}, {words}", ours, "less than each peer's", lambda value: value < 1))
+    return rows

@@ -1,0 +1,140 @@
+//! What stands at some number now, and what is counted outside the cores: read when somebody asks, with the labels that set one
+//! listener, pool or core apart from the others.
+
+use std::borrow::Cow;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::About;
+use super::collector::{CoreView, View};
+use super::status::{self, PoolStatus};
+use crate::metrics::{Gauge, Reading};
+use crate::session::Tally;
+use crate::shard::SiteState;
+use crate::sys::process;
+
+/// Labels of one series.
+pub(super) type Labels = Vec<(Cow<'static, str>, Cow<'static, str>)>;
+
+/// Series with their values.
+type Series = Vec<(Labels, f64)>;
+
+/// Every reading, all cores together or each for itself.
+pub(super) fn readings(about: &About, view: &View, by_core: bool) -> Vec<(Reading, Series)> {
+    let pools = status::backends(view);
+    let vitals = process::vitals();
+    let reading = |&reading: &Reading| {
+        let series = match reading {
+            Reading::CoreRun => of_cores(view, by_core, |seen| seen.schedule.ran.as_secs_f64()),
+            Reading::CoreDelay => {
+                of_cores(view, by_core, |seen| seen.schedule.waited.as_secs_f64())
+            }
+            Reading::ConnectFailures => pools.iter().flat_map(connect_failures).collect(),
+            Reading::LogLinesDropped => one((about.log_lines_dropped)() as f64),
+            Reading::AuditWritten => of_journal(about, |tally| &tally.written),
+            Reading::AuditDropped => of_journal(about, |tally| &tally.dropped),
+            Reading::AuditLost => of_journal(about, |tally| &tally.lost),
+            Reading::ProcessCpu => one(vitals.cpu.as_secs_f64()),
+        };
+        (reading, series)
+    };
+    Reading::ALL.iter().map(reading).collect()
+}
+
+/// Every gauge, all cores together or each for itself.
+pub(super) fn gauges(about: &About, view: &View, by_core: bool) -> Vec<(Gauge, Series)> {
+    let of_cores = |of: fn(&CoreView) -> f64| of_cores(view, by_core, of);
+    let of_listeners = |of: fn(&SiteState) -> usize| {
+        let sum = |at: usize| {
+            let sites = view.cores.iter().filter_map(move |seen| seen.sites.get(at));
+            sites.map(of).sum::<usize>() as f64
+        };
+        (about.listeners.iter().enumerate())
+            .map(|(at, listener)| (vec![label("listener", listener.name.clone())], sum(at)))
+            .collect::<Series>()
+    };
+    let pools = status::backends(view);
+    let of_pools = |of: fn(&PoolStatus) -> usize| {
+        let row = |pool: &PoolStatus| (vec![label("pool", pool.pool.clone())], of(pool) as f64);
+        pools.iter().map(row).collect::<Series>()
+    };
+    let info = |key, value: String| vec![(vec![label(key, value)], 1.0)];
+    let vitals = process::vitals();
+    let gauge = |&gauge: &Gauge| {
+        let series = match gauge {
+            Gauge::Sessions => of_cores(|seen| seen.sessions as f64),
+            Gauge::TransfersRunning => of_cores(|seen| seen.transfers as f64),
+            Gauge::LingeringLegs => of_cores(|seen| seen.lingering as f64),
+            Gauge::CoresSilent => of_cores(|seen| f64::from(u8::from(!seen.answered))),
+            Gauge::PassivePorts => of_listeners(|site| site.ports),
+            Gauge::PassivePortsInUse => of_listeners(|site| site.ports_in_use),
+            Gauge::Backends => of_pools(PoolStatus::members),
+            Gauge::BackendsResting => of_pools(PoolStatus::resting),
+            Gauge::AuditFailing => one(f64::from(
+                (about.journal.as_ref()).is_some_and(|tally| tally.failing.load(Relaxed)),
+            )),
+            Gauge::BuffersLent => of_cores(|seen| seen.held.lent_bytes as f64),
+            Gauge::BuffersKept => of_cores(|seen| seen.held.kept_bytes as f64),
+            Gauge::PipesLent => of_cores(|seen| seen.held.lent_pipes as f64),
+            Gauge::PipesIdle => of_cores(|seen| seen.held.idle_pipes as f64),
+            Gauge::PipeBytes => of_cores(|seen| seen.held.pipe_bytes as f64),
+            Gauge::Build => info("version", env!("CARGO_PKG_VERSION").to_owned()),
+            Gauge::Config => info("sha256", about.config_sha256.clone()),
+            // Only a good one is ever run.
+            Gauge::ConfigGood => one(1.0),
+            Gauge::ConfigRead => one(status::seconds(about.config_read)),
+            Gauge::ProcessStart => one(status::seconds(about.started)),
+            Gauge::ProcessResident => one(vitals.resident as f64),
+            Gauge::ProcessVirtual => one(vitals.addressed as f64),
+            Gauge::ProcessDescriptors => one(vitals.descriptors as f64),
+            Gauge::ProcessDescriptorsMax => one(vitals.descriptors_max as f64),
+        };
+        (gauge, series)
+    };
+    Gauge::ALL.iter().map(gauge).collect()
+}
+
+/// The label that sets the cores apart.
+pub(super) fn core(cpu: usize) -> Labels {
+    vec![label("core", cpu.to_string())]
+}
+
+/// One label.
+pub(super) fn label(
+    key: &'static str,
+    value: impl Into<Cow<'static, str>>,
+) -> (Cow<'static, str>, Cow<'static, str>) {
+    (Cow::Borrowed(key), value.into())
+}
+
+/// One series for all cores, or one for each.
+fn of_cores(view: &View, by_core: bool, of: fn(&CoreView) -> f64) -> Series {
+    match by_core {
+        false => one(view.cores.iter().map(of).sum()),
+        true => (view.ledger.accounts().iter().zip(&view.cores))
+            .map(|(account, seen)| (core(account.cpu), of(seen)))
+            .collect(),
+    }
+}
+
+/// A member is told by its place: addresses are no labels.
+fn connect_failures(pool: &PoolStatus) -> Series {
+    let row = |(member, failures): (usize, u64)| {
+        let labels = vec![
+            label("pool", pool.pool.clone()),
+            label("member", member.to_string()),
+        ];
+        (labels, failures as f64)
+    };
+    pool.connect_failures().map(row).collect()
+}
+
+/// 0 where no journal is kept.
+fn of_journal(about: &About, of: fn(&Tally) -> &AtomicU64) -> Series {
+    let tally = about.journal.as_deref();
+    one(tally.map_or(0, |tally| of(tally).load(Relaxed)) as f64)
+}
+
+fn one(value: f64) -> Series {
+    vec![(Labels::new(), value)]
+}
