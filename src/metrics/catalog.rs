@@ -89,6 +89,7 @@ catalog! {
         SplicedBytes, "sluicegate_relayed_bytes_total", [path = "spliced"], "Bytes moved between two clear data connections within the kernel.";
         SealedBytes, "sluicegate_relayed_bytes_total", [path = "sealed"], "Bytes moved between data connections with TLS on one of them or both, opened and sealed anew.";
         InPlaceBytes, "sluicegate_relayed_bytes_total", [path = "in_place"], "Bytes moved between two TLS 1.3 data connections in the buffer they came in.";
+        KernelBytes, "sluicegate_relayed_bytes_total", [path = "kernel"], "Bytes moved between data connections within the kernel, which had taken over the TLS 1.3 of one of them or both.";
         ClientEndClean, "sluicegate_data_ends_total", [leg = "client", end = "clean"], "Data connections of clients ended properly.";
         ClientEndUnfinished, "sluicegate_data_ends_total", [leg = "client", end = "unfinished"], "Data connections of clients ended without close_notify.";
         ClientEndBare, "sluicegate_data_ends_total", [leg = "client", end = "bare"], "Data connections of clients closed before any byte of a handshake.";
