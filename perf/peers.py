@@ -41,14 +41,14 @@ INSTANCES = itertools.count()
 class Process:
     """A process of ours, pinned, with its log, that ends with `stop`."""
 
-    def __init__(self, name, command, core, work, ports, patience=15):
+    def __init__(self, name, command, core, work, ports):
         self.name = name
         self.log = work / f"{name}.log"
         command = ["taskset", "-c", str(core), *map(str, command)]
         with open(self.log, "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         self.pid = self.process.pid
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + 15
         for port in ports:
             while not listens(port):
                 if self.process.poll() is not None or time.monotonic() > deadline:
