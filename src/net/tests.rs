@@ -238,6 +238,31 @@ fn writers_wait_for_room_as_often_as_there_is_none() {
 }
 
 #[test]
+fn what_is_held_leaves_with_the_end_or_when_it_is_released() {
+    on_core(|| async {
+        for ends in [true, false] {
+            let (mut ours, mut peer) = pair().await;
+            write_all(&mut ours, b"first ").await.unwrap();
+            ours.hold();
+            write_all(&mut ours, b"and last").await.unwrap();
+            if ends {
+                ours.finish().unwrap();
+            } else {
+                ours.release();
+            }
+            // It does not wait for the kernel's own patience with what it keeps back.
+            assert_eq!(ours.unsent().unwrap(), 0);
+            let mut got = [0; 14];
+            peer.read_exact(&mut got).unwrap();
+            assert_eq!(&got, b"first and last");
+            if ends {
+                assert_eq!(peer.read(&mut got).unwrap(), 0);
+            }
+        }
+    });
+}
+
+#[test]
 fn fin_leaves_at_once_although_the_core_is_busy() {
     on_core(|| async {
         let (mut ours, mut peer) = pair().await;
