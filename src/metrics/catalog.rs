@@ -318,6 +318,7 @@ catalog! {
         Completion, "sluicegate_completion_seconds", [], "From the end of what the source sends until the gate has ended the other data connection.";
         FinalReply, "sluicegate_final_reply_seconds", [], "From the end of the last data connection of a transfer to the client's final reply.";
         Answer, "sluicegate_answer_seconds", [], "One question of the control plane, a scrape for example: how long it kept its core from serving.";
+        AnswerCpu, "sluicegate_answer_cpu_seconds", [], "CPU time of such a question: what it lacks of the time above, another thread has taken.";
         Turn, "sluicegate_turn_seconds", [], "One turn of a session: how long its core ran without yielding.";
     }
 }

@@ -3,6 +3,7 @@
 mod kernel;
 
 use std::io::{self, Read as _};
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::task::{Context, Poll, ready};
@@ -216,11 +217,10 @@ impl Stream {
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.full = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(sent) => {
-                    self.wrote(sent);
-                    return Poll::Ready(Ok(sent));
+                sent => {
+                    let sent = sent.inspect(|&sent| self.wrote(sent));
+                    return Poll::Ready(sent.map_err(|error| self.keep(error)));
                 }
-                Err(error) => return Poll::Ready(Err(self.keep(error))),
             }
         }
     }
@@ -303,6 +303,14 @@ impl Stream {
     /// When the connection is gone.
     pub fn unsent(&self) -> io::Result<usize> {
         sockopt::unsent(self.socket.as_fd())
+    }
+
+    /// Whether bytes wait in the kernel, whatever the ring has told of them so far.
+    #[must_use]
+    pub fn holds_bytes(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        // The socket does not block; an end and an error are no bytes.
+        self.socket.peek(&mut byte).is_ok_and(|got| got > 0)
     }
 
     /// Whether the last read left nothing behind, so that a buffer is better taken after `poll_told`.
