@@ -7,10 +7,12 @@ use core::time::Duration;
 
 mod admin;
 mod journal;
+mod machine;
 mod rig;
 
 pub use admin::*;
 pub use journal::*;
+pub use machine::*;
 pub use rig::*;
 
 // --- words on the control connection -------------------------------------------------------------------------
@@ -159,11 +161,9 @@ pub const RELAY_TURN_BYTES: usize = 1024 * 1024;
 /// What a read costs beside its bytes, in bytes: a source that sends crumbs must not make its turns longer.
 pub const RELAY_READ_BYTES: usize = 16 * 1024;
 
-/// glommio's preemption timer: how long a core that always has something to do goes on before it looks for new events. Who
-/// always has looks after every turn ([`crate::net::Look`]), so that this is for what nobody has thought of. It must be
-/// longer than a busy machine ever holds a thread up: a core for which it passes before its first task is run goes to sleep
-/// with all of them (docs/decisions/0034-looks.md).
-pub const CORE_HOLD_MAX: Duration = Duration::from_secs(1);
+/// glommio's preemption timer: how long a core that always has something to do goes on before it looks for new events. One
+/// that does is asked of the clock and of no timer, so it is short: a neighbour's event waits for one long turn, not for two.
+pub const CORE_HOLD_MAX: Duration = Duration::from_millis(1);
 
 /// Memory of the buffers that one core has lent to its streams, beyond which none of them gets a larger one: peers that
 /// do not take what was read for them hold buffers for as long as they like.
@@ -187,6 +187,9 @@ pub const PIPES_PER_SHARD_MAX: usize = 32;
 
 /// Bytes taken out of a pipe to wait with for room in a socket, which comes in much larger pieces.
 pub const SPLICE_WAIT_BYTES: usize = 4 * 1024;
+
+/// Bytes of a stream that go through the process before the kernel takes over its TLS: small files need not pay for that.
+pub const KERNEL_TLS_AFTER_BYTES: usize = 256 * 1024;
 
 /// Bytes read and dropped while waiting for a peer's end after ours: tickets and alerts, not a second file.
 pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
@@ -237,29 +240,6 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Most cores one process serves.
 pub const SHARDS_MAX: usize = 256;
-
-/// Memory for io_uring's registered buffers, per core: we use none, and 64 KiB is the least that glommio takes.
-pub const RING_MEMORY_BYTES: usize = 64 * 1024;
-
-/// Locked memory the ring of one core needs (measured: the builder fails below 512 KiB).
-pub const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
-
-/// Oldest kernel with io_uring as glommio needs it (its own minimum).
-pub const KERNEL_RELEASE_MIN: (u32, u32) = (5, 8);
-
-/// From this kernel on rings are charged to the memory cgroup, no longer to RLIMIT_MEMLOCK.
-pub const KERNEL_RELEASE_RINGS_UNCHARGED: (u32, u32) = (5, 12);
-
-/// Descriptors beside the sessions': rings, event descriptors, listeners with their probes, of a shard or the gate; and
-/// both ends of a shard's pipes.
-pub const DESCRIPTORS_PER_SHARD: u64 = 64 + 2 * PIPES_PER_SHARD_MAX as u64;
-
-/// Descriptors a session holds at most: two control, for the next transfer a listener with its probe on each leg, one
-/// dying, and the lingering ones of transfers before.
-pub const DESCRIPTORS_PER_SESSION: u64 = 7 + LINGERING_LEGS_MAX as u64;
-
-/// Descriptors of a session that transfers nothing: its two control connections.
-pub const DESCRIPTORS_PER_IDLE_SESSION: u64 = 2;
 
 /// Messages waiting for a shard; the gate sends a handful in all.
 pub const MAILBOX_MESSAGES_MAX: usize = 64;

@@ -72,7 +72,10 @@ impl<'a> Script<'a> {
                 6 => Step::Spoil(tape.word()),
                 7 => Step::Cut(tape.word() % 40),
                 8 => Step::Again,
-                9 => Step::SinkAsks,
+                9 => {
+                    updates += 1;
+                    Step::SinkAsks
+                }
                 10 => ticket(&mut tape),
                 _ => Step::Own({
                     let len = usize::from(tape.byte()) % 64;

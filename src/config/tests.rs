@@ -760,7 +760,7 @@ fn fewer_descriptors_may_be_reckoned_for_idle_sessions_but_not_too_few() {
     };
     assert_eq!(each(MINIMAL), crate::limits::DESCRIPTORS_PER_SESSION);
     assert_eq!(each(&text("descriptors_per_session = 2")), 2);
-    for wrong in [1, 12] {
+    for wrong in [1, 10] {
         let told = complaints(&text(&format!("descriptors_per_session = {wrong}"))).join("\n");
         let expected = format!("limits.descriptors_per_session: {wrong} is out of range");
         assert!(told.contains(&expected), "{told}");

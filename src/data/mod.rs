@@ -30,6 +30,18 @@ pub enum Secure {
     AsClient(Arc<ClientConfig>, ServerName<'static>, Demand),
 }
 
+impl Secure {
+    /// What a leg was that never came up and was not looked at.
+    const fn unseen(&self, was_there: bool) -> End {
+        match (was_there, self) {
+            (false, _) => End::Refused,
+            // A TLS server says nothing of a file before it has heard from its client, and that is us.
+            (true, Self::AsClient(..)) => End::Bare,
+            (true, Self::Clear | Self::AsServer(..)) => End::NotTaken,
+        }
+    }
+}
+
 /// A port of ours that waits for a peer's data connection. The port is free again when this is dropped.
 pub struct Passive {
     // The order of the fields is the order of their end: the listener goes before its port is given back.
@@ -218,12 +230,23 @@ impl Opening {
     }
 
     /// Gives it up, and says how far it had come: what a leg was that never came up.
+    ///
+    /// A core that was held up may hear of a deadline before it hears of the peer, so the kernel is asked: who was there, or
+    /// has said something, was not absent, and what he sent may have been a file (rule 2).
     #[must_use]
     pub fn give_up(self, close: Close) -> End {
-        let Step::Handshaking(mut leg, _) = self.step else {
-            return End::Refused;
+        let mut leg = match self.step {
+            Step::Handshaking(leg, _) => leg,
+            Step::Listening(passive, guard, newcomer) => {
+                return self
+                    .secure
+                    .unseen(newcomer.is_some() || is_waited_at(&passive, &guard));
+            }
+            Step::Dialing(dial) => return self.secure.unseen(dial.has_met()),
+            Step::Starting(_) => return self.secure.unseen(true),
+            Step::Over => return End::Refused,
         };
-        let end = if leg.received_any() {
+        let end = if leg.received_any() || leg.has_unread() {
             End::HandshakeFailed
         } else {
             End::Bare
@@ -234,6 +257,29 @@ impl Opening {
         }
         end
     }
+}
+
+/// Whether the right peer waits at a port. Strangers do not count, and behind a proxy nobody can tell who is one.
+fn is_waited_at(passive: &Passive, guard: &Guard) -> bool {
+    for _ in 0..STRANGERS_PER_LISTENER_MAX {
+        let stream = match passive.listener.take_waiting() {
+            Ok(Some(stream)) => stream,
+            Ok(None) => return false,
+            // Nobody can tell.
+            Err(_) => return true,
+        };
+        let peer = stream.peer();
+        let is_theirs = match guard.doorway(peer) {
+            Doorway::Open => guard.check(peer).is_some(),
+            Doorway::Header => true,
+            Doorway::Shut => false,
+        };
+        if is_theirs {
+            return true;
+        }
+    }
+    // Too many to look at them all.
+    true
 }
 
 /// A reset comes only from who was there, and on a clear leg it may have taken the beginning of a file with it.
@@ -303,6 +349,7 @@ mod tests {
     use super::*;
     use crate::net::{PortRange, on_core, open_passive};
     use crate::policy::DataPeer;
+    use crate::tls::ServerResume;
 
     fn socket() -> socket2::Socket {
         socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap()
@@ -334,6 +381,75 @@ mod tests {
             drop(listener);
             let mut opening = Opening::dial(target, None, Vec::new(), Secure::Clear).unwrap();
             assert_eq!(failure(&mut opening).await, End::Refused);
+        });
+    }
+
+    /// A core that was held up may hear of the deadline before it hears of the connection.
+    #[test]
+    fn who_is_given_up_unseen_was_not_absent() {
+        on_core(|| async {
+            let listener = socket();
+            listener
+                .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+                .unwrap();
+            listener.listen(1).unwrap();
+            let target = listener.local_addr().unwrap().as_socket().unwrap();
+            let dial = || Opening::dial(target, None, Vec::new(), Secure::Clear).unwrap();
+            let opening = dial();
+            let (mut peer, _) = listener.accept().unwrap();
+            peer.write_all(b"a file").unwrap();
+            assert_eq!(opening.give_up(Close::Reset), End::NotTaken);
+            let opening = dial();
+            let (peer, _) = listener.accept().unwrap();
+            peer.set_linger(Some(Duration::ZERO)).unwrap();
+            drop(peer);
+            assert_eq!(opening.give_up(Close::Reset), End::NotTaken);
+            drop(listener);
+            assert_eq!(dial().give_up(Close::Reset), End::Refused);
+        });
+    }
+
+    #[test]
+    fn who_waits_at_a_port_that_is_given_up_was_not_absent() {
+        on_core(|| async {
+            let range = Rc::new(PortRange::slice(&(0..=0), 0, 1));
+            for (peer, end) in [
+                (Ipv4Addr::LOCALHOST.into(), End::NotTaken),
+                ([192, 0, 2, 1].into(), End::Refused),
+            ] {
+                let (listener, lease) = open_passive(&range, Ipv4Addr::LOCALHOST.into()).unwrap();
+                let passive = Passive::new(listener, lease);
+                let target = passive.local();
+                let guard = Guard::new(peer, DataPeer::Same);
+                let opening = Opening::listen(passive, guard, Secure::Clear);
+                let connected = socket();
+                connected.connect(&target.into()).unwrap();
+                assert_eq!(opening.give_up(Close::Reset), end);
+            }
+        });
+    }
+
+    #[test]
+    fn tls_that_nobody_has_read_is_not_none() {
+        on_core(|| async {
+            let (server, _) = tls::tests::configs(&[&rustls::version::TLS13]);
+            let server = Arc::new(server);
+            let demand = || ServerResume::new(&server).demand(None);
+            let range = Rc::new(PortRange::slice(&(0..=0), 0, 1));
+            for (said, end) in [(&b""[..], End::Bare), (b"\x16", End::HandshakeFailed)] {
+                let (listener, lease) = open_passive(&range, Ipv4Addr::LOCALHOST.into()).unwrap();
+                let passive = Passive::new(listener, lease);
+                let target = passive.local();
+                let guard = Guard::new(Ipv4Addr::LOCALHOST.into(), DataPeer::Same);
+                let secure = Secure::AsServer(Arc::clone(&server), demand());
+                let mut opening = Opening::listen(passive, guard, secure);
+                let mut peer = socket();
+                peer.connect(&target.into()).unwrap();
+                let connected = poll_fn(|cx| opening.poll(cx)).await;
+                assert!(matches!(connected, Opened::Connected));
+                peer.write_all(said).unwrap();
+                assert_eq!(opening.give_up(Close::Reset), end);
+            }
         });
     }
 

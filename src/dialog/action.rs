@@ -288,8 +288,8 @@ pub enum Action {
     /// Open both data legs and let the bytes flow.
     OpenData(DataPlan),
     /// End a data leg; answered within bounds by `Ended`, or by `Flowed` when the bytes were still flowing from it.
-    /// A leg that is not up yet is given up, and told as how far it had come: `Refused` without TCP, `Bare` without a
-    /// byte of TLS from the peer, `HandshakeFailed` beyond that. Only one that is up is ever ended `Clean`.
+    /// A leg that is not up yet is given up, and told as how far it had come: `Refused` without TCP, `NotTaken` where it was
+    /// there and had not been looked at, `Bare` without a byte of TLS from the peer, `HandshakeFailed` beyond that. Only one that is up is ever ended `Clean`.
     EndData(Side, Close),
     /// The transfer is over: nothing of it remains, its listener neither. A leg that has not ended is reset.
     CloseData,

@@ -5,6 +5,7 @@
 mod control;
 mod ended;
 mod fault;
+mod kernel;
 mod parting;
 mod pass;
 mod secure;
@@ -94,7 +95,7 @@ impl Leg {
         self.secure(Records::connect(config, name)?)
     }
 
-    fn secure(&mut self, records: Records) -> Result<(), Fault> {
+    pub(crate) fn secure(&mut self, records: Records) -> Result<(), Fault> {
         assert!(self.tls.is_none(), "a leg is private already");
         if self.is_parting() {
             return Err(Fault::Injected);
@@ -111,6 +112,19 @@ impl Leg {
     /// # Errors
     /// `Closed` when the peer ended the connection first (with `received_any` false: bare); `Tls`, `Reset`, `Io`.
     pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        ready!(self.poll_shaken(cx))?;
+        match &self.tls {
+            Some(tls) if !tls.tickets_wait() => self.poll_flush(cx),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// As `poll_handshake`, but our last flight may still be queued: for whoever flushes at once, with the words that
+    /// follow it where there are some.
+    ///
+    /// # Errors
+    /// As `poll_handshake`.
+    pub fn poll_shaken(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         let Some(tls) = &mut self.tls else {
             return Poll::Ready(Ok(()));
         };
@@ -118,15 +132,13 @@ impl Leg {
         let mut is_partial = false;
         loop {
             let handshaking = tls.process_handshake();
-            if tls.tickets_wait() {
+            if handshaking == Ok(false) {
                 return Poll::Ready(Ok(()));
             }
             let has_answered = tls.queued() > 0;
             // A fault's alert is in the queue by now: send what the socket takes of it, then tell the fault.
             let flushed = Self::flush(&mut self.stream, &mut self.queue, Some(tls), cx);
-            if !handshaking? {
-                return flushed;
-            }
+            let _still = handshaking?;
             if let Poll::Ready(Err(fault)) = flushed {
                 return Poll::Ready(Err(fault));
             }
@@ -153,6 +165,9 @@ impl Leg {
     ) -> Poll<Result<Read, Fault>> {
         if self.is_parting() {
             return self.poll_parting(cx, into, max);
+        }
+        if self.is_opened_by_kernel() {
+            return self.poll_opened(cx, into, max);
         }
         if self.tls.is_some() {
             return self.poll_records(cx, max, |tls| {
@@ -215,6 +230,7 @@ impl Leg {
     /// `Tls`: before the handshake is complete, after our close_notify, or when TLS is broken.
     pub fn queue(&mut self, plain: &[u8]) -> Result<(), Fault> {
         match &mut self.tls {
+            Some(tls) if tls.records.is_sealed_by_kernel() => self.queue_for_kernel(plain),
             Some(tls) => tls.seal(plain),
             None => {
                 self.end_parting()?;
@@ -359,6 +375,12 @@ impl Leg {
     #[must_use]
     pub const fn received_any(&self) -> bool {
         self.received_any
+    }
+
+    /// Whether bytes have come that nobody has read yet.
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        self.stream.holds_bytes()
     }
 
     /// Whether the last read has filled its buffer, so that there may be more at once.

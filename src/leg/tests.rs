@@ -211,6 +211,30 @@ fn the_tickets_of_a_control_connection_serve_its_data_connections() {
 }
 
 #[test]
+fn the_last_flight_of_a_client_can_wait_for_its_first_words() {
+    on_core(|| async {
+        let (mut server, mut client) = plain_pair().await;
+        let (for_server, for_client) = configs(&[&rustls::version::TLS13]);
+        server.secure_as_server(Arc::new(for_server)).unwrap();
+        client
+            .secure_as_client(Arc::new(for_client), name())
+            .unwrap();
+        let shaken = poll_fn(|cx| {
+            assert!(server.poll_handshake(cx).is_pending(), "without Finished");
+            client.poll_shaken(cx)
+        });
+        assert_eq!(shaken.await, Ok(()));
+        assert!(client.queued() > 0);
+        client.queue(b"USER alice\r\n").unwrap();
+        flush(&mut client).await.unwrap();
+        poll_fn(|cx| server.poll_handshake(cx)).await.unwrap();
+        let mut got = Vec::new();
+        read(&mut server, &mut got).await.unwrap();
+        assert_eq!(got, b"USER alice\r\n");
+    });
+}
+
+#[test]
 fn facts_are_told_on_both_sides() {
     on_core(|| async {
         for version in VERSIONS {

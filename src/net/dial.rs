@@ -79,6 +79,17 @@ impl Dial {
         Ok(Stream::new(socket, self.peer, local))
     }
 
+    /// Whether the peer has been there by now, whatever the ring has told of it so far; it may have gone again.
+    #[must_use]
+    pub fn has_met(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        self.socket.as_ref().is_some_and(|socket| {
+            let error = socket.take_error().ok().flatten();
+            socket.peer_addr().is_ok()
+                || error.is_some_and(|error| matches!(error.kind(), ConnectionReset | BrokenPipe))
+        })
+    }
+
     /// Where to.
     #[must_use]
     pub const fn peer(&self) -> SocketAddr {

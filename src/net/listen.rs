@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd as _};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use glommio::net::Readiness;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -99,6 +99,18 @@ impl Listener {
                 }
                 Accept::Broken(error) => return Poll::Ready(Err(Fault::Broken(error))),
             }
+        }
+    }
+
+    /// A connection that waits already, whatever the ring has told of it so far.
+    ///
+    /// # Errors
+    /// As `poll_accept`.
+    pub fn take_waiting(&mut self) -> Result<Option<Stream>, Fault> {
+        self.waiting = false;
+        match self.poll_accept(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(stream) => stream.map(Some),
+            Poll::Pending => Ok(None),
         }
     }
 

@@ -211,6 +211,10 @@ impl Session {
             while let Poll::Ready(crate::relay::Closed::Ours(_)) = closing.poll(cx) {}
             !closing.is_over()
         });
+        if self.lingering.is_empty() {
+            // Its memory as well: a session rests for longer than its legs linger.
+            self.lingering = Vec::new();
+        }
         self.core.cards.lingers(&self.card, self.lingering.len());
     }
 }
@@ -237,7 +241,8 @@ impl There {
             return Poll::Ready(FromBackend::Lost(loss(&fault)));
         }
         if self.securing {
-            let Poll::Ready(outcome) = self.leg.leg_mut().poll_handshake(cx) else {
+            // What we say next, which is at once, carries the last flight.
+            let Poll::Ready(outcome) = self.leg.leg_mut().poll_shaken(cx) else {
                 return Poll::Pending;
             };
             self.securing = false;

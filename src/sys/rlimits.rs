@@ -104,9 +104,8 @@ pub fn startup_faults(shards: usize, sessions: usize, each: u64) -> Vec<StartupF
             },
         });
     }
-    // Up to 5.11 every ring is charged to the limit; since 5.12 to the memory cgroup, and glommio's own check stays.
-    let charged = version.is_some_and(|version| version < limits::KERNEL_RELEASE_RINGS_UNCHARGED);
-    let needs = limits::MEMLOCK_BYTES_MIN * if charged { shards.max(1) } else { 1 };
+    // Rings are charged to the memory cgroup (since 5.12), and glommio's own check stays.
+    let needs = limits::MEMLOCK_BYTES_MIN;
     if let Err(has) = raise(Resource::Memlock, needs) {
         faults.push(StartupFault::Memlock { has, needs });
     }

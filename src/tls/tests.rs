@@ -322,6 +322,17 @@ fn the_control_connections_sessions_are_neither_used_up_nor_pushed_out() {
         assert_eq!(data.take(&[0]), Some(vec![1]), "transfer {round}");
         assert_eq!(data.get(&[0]), Some(vec![1]), "transfer {round}");
     }
+    let data = ours.download().session_storage.clone();
+    let kept = |round: &u32| data.get(&round.to_be_bytes()).is_some();
+    assert_eq!(
+        (1..1000).filter(kept).count(),
+        limits::CLIENT_TICKETS_KEPT_MAX,
+        "the newest ones"
+    );
+    assert!(kept(&999));
+    // What is put again is what is found.
+    assert!(data.put(999_u32.to_be_bytes().to_vec(), vec![3]));
+    assert_eq!(data.get(&999_u32.to_be_bytes()), Some(vec![3]));
     let others = ServerResume::new(&server);
     assert_eq!(others.download().session_storage.get(&[0]), None);
 }

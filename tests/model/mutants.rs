@@ -277,11 +277,6 @@ impl Mutant {
                     }
                 }
             }
-            Self::Revenant => {
-                if actions.last() == Some(&Action::Close) {
-                    actions.push(Action::Note(Note::ClientSecured));
-                }
-            }
             Self::Flood => {
                 if actions.contains(&Action::CloseData) {
                     actions.extend(std::iter::repeat_n(
@@ -290,10 +285,33 @@ impl Mutant {
                     ));
                 }
             }
-            Self::Peeler => {
-                if actions.iter().any(|action| says(action, &["534 "])) {
-                    actions.push(Action::Clear(Side::Client));
-                }
+            Self::Overtaker => interject(actions, &["RETR f"], "200 Fine\r\n"),
+            Self::Interjector => interject(actions, &["150-"], "213 RETR: now\r\n"),
+            Self::Hoarder
+            | Self::Leaver
+            | Self::Brusque
+            | Self::Snatcher
+            | Self::Downgrader
+            | Self::Gullible
+            | Self::Careless
+            | Self::Deaf
+            | Self::Trusting
+            | Self::NoResync
+            | Self::NoClock => {}
+            Self::Revenant | Self::Peeler | Self::Listener | Self::Clinger | Self::Forgetter => {
+                self.spoil_sessions(actions);
+            }
+        }
+    }
+
+    /// The same for what is done to a session, not to a transfer.
+    fn spoil_sessions(self, actions: &mut Actions) {
+        match self {
+            Self::Revenant if actions.last() == Some(&Action::Close) => {
+                actions.push(Action::Note(Note::ClientSecured));
+            }
+            Self::Peeler if actions.iter().any(|action| says(action, &["534 "])) => {
+                actions.push(Action::Clear(Side::Client));
             }
             Self::Listener => {
                 // As if what stands behind had not been seen.
@@ -311,19 +329,7 @@ impl Mutant {
                     }
                 }
             }
-            Self::Overtaker => interject(actions, &["RETR f"], "200 Fine\r\n"),
-            Self::Interjector => interject(actions, &["150-"], "213 RETR: now\r\n"),
-            Self::Hoarder
-            | Self::Leaver
-            | Self::Brusque
-            | Self::Snatcher
-            | Self::Downgrader
-            | Self::Gullible
-            | Self::Careless
-            | Self::Deaf
-            | Self::Trusting
-            | Self::NoResync
-            | Self::NoClock => {}
+            _ => {}
         }
     }
 

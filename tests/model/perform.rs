@@ -99,7 +99,7 @@ impl World {
         let broken = (close == Close::Clean)
             .then(|| front.may_end_clean(&self.rules, legs, side))
             .flatten();
-        let broken = broken.or(front.gives_up_bytes(legs).then_some(rules::DELIVERED));
+        let broken = broken.or_else(|| front.gives_up_bytes(legs).then_some(rules::DELIVERED));
         legs.order(side, close);
         if let Some(rule) = broken {
             self.fault(rule);
