@@ -7,10 +7,12 @@ use core::time::Duration;
 
 mod admin;
 mod journal;
+mod machine;
 mod rig;
 
 pub use admin::*;
 pub use journal::*;
+pub use machine::*;
 pub use rig::*;
 
 // --- words on the control connection -------------------------------------------------------------------------
@@ -186,6 +188,9 @@ pub const PIPES_PER_SHARD_MAX: usize = 32;
 /// Bytes taken out of a pipe to wait with for room in a socket, which comes in much larger pieces.
 pub const SPLICE_WAIT_BYTES: usize = 4 * 1024;
 
+/// Bytes of a stream that go through the process before the kernel takes over its TLS: small files need not pay for that.
+pub const KERNEL_TLS_AFTER_BYTES: usize = 256 * 1024;
+
 /// Bytes read and dropped while waiting for a peer's end after ours: tickets and alerts, not a second file.
 pub const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 
@@ -235,26 +240,6 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Most cores one process serves.
 pub const SHARDS_MAX: usize = 256;
-
-/// Memory for io_uring's registered buffers, per core: we use none, and 64 KiB is the least that glommio takes.
-pub const RING_MEMORY_BYTES: usize = 64 * 1024;
-
-/// Locked memory the ring of one core needs (measured: the builder fails below 512 KiB).
-pub const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
-
-/// Oldest kernel with io_uring as our glommio needs it: polls that stay (5.13) and a bound for the wait (5.11).
-pub const KERNEL_RELEASE_MIN: (u32, u32) = (5, 13);
-
-/// Descriptors beside the sessions': rings, event descriptors and listeners of a shard or the gate; and both ends of a
-/// shard's pipes.
-pub const DESCRIPTORS_PER_SHARD: u64 = 64 + 2 * PIPES_PER_SHARD_MAX as u64;
-
-/// Descriptors a session holds at most: two control, for the next transfer a listener on each leg, one dying, and the
-/// lingering ones of transfers before.
-pub const DESCRIPTORS_PER_SESSION: u64 = 5 + LINGERING_LEGS_MAX as u64;
-
-/// Descriptors of a session that transfers nothing: its two control connections.
-pub const DESCRIPTORS_PER_IDLE_SESSION: u64 = 2;
 
 /// Messages waiting for a shard; the gate sends a handful in all.
 pub const MAILBOX_MESSAGES_MAX: usize = 64;

@@ -12,8 +12,8 @@ use super::host::HostName;
 use super::profile::Profile;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
 use super::{
-    AdminAddress, Advertised, Alpn, ClientCertificates, Cores, HostPort, KeyExchange, LogFormat,
-    LogLevel, MissingCloseNotify, Mode, Pin, PortSpan, Steering, TlsVersion, Verify,
+    AdminAddress, Advertised, Alpn, ClientCertificates, Cores, HostPort, KernelTls, KeyExchange,
+    LogFormat, LogLevel, MissingCloseNotify, Mode, Pin, PortSpan, Steering, TlsVersion, Verify,
 };
 use crate::audit::Format as AuditFormat;
 use crate::policy::{
@@ -93,6 +93,7 @@ section! {
     ProcessKeys {
         cores: Cores,
         in_place: bool,
+        kernel_tls: KernelTls,
     }
 }
 

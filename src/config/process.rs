@@ -13,6 +13,19 @@ pub struct Process {
     pub cores: Located<Cores>,
     /// `in_place`: whether data between two TLS 1.3 legs is opened and sealed by our own record layer, in one buffer.
     pub in_place: bool,
+    /// `kernel_tls`: whether the kernel takes over the TLS 1.3 of transfers that turn out to be long.
+    pub kernel_tls: Located<KernelTls>,
+}
+
+/// Whether the kernel's TLS is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KernelTls {
+    /// Where there is one.
+    Auto,
+    /// There has to be one.
+    On,
+    /// No.
+    Off,
 }
 
 /// Which CPUs get a shard.

@@ -13,8 +13,8 @@ use super::host::host;
 use super::relations::{self, ListenerDraft, PoolDraft};
 use super::value::{List, Name, OneLine};
 use super::{
-    Alpn, Audit, Config, Cores, KeyExchange, Limits, Listener, Log, LogFormat, LogLevel, Mode,
-    Pool, Process, Steering, Timeouts, Verify,
+    Alpn, Audit, Config, Cores, KernelTls, KeyExchange, Limits, Listener, Log, LogFormat, LogLevel,
+    Mode, Pool, Process, Steering, Timeouts, Verify,
 };
 use crate::audit::Format;
 use crate::limits;
@@ -89,9 +89,23 @@ fn process(section: Option<Spanned<ProcessKeys>>, findings: &mut Findings) -> Pr
         place: None,
         key: "process.cores".to_owned(),
     };
+    let in_place = desk.or("in_place", keys.in_place, true);
+    let kernel_tls = desk.located("kernel_tls", keys.kernel_tls);
+    let kernel_tls = kernel_tls.unwrap_or_else(|| Located {
+        value: KernelTls::Off,
+        place: None,
+        key: "process.kernel_tls".to_owned(),
+    });
+    if kernel_tls.value != KernelTls::Off && !in_place {
+        let problem =
+            "has no effect: the kernel takes over from our own record layer, and in_place is false";
+        let complaint = kernel_tls.complaint(problem, "in_place = true, or leave this key out");
+        findings.warnings.push(complaint);
+    }
     Process {
         cores: cores.unwrap_or_else(default),
-        in_place: desk.or("in_place", keys.in_place, true),
+        in_place,
+        kernel_tls,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::value::Choice;
 use super::{
-    Alpn, ClientCertificates, KeyExchange, LogFormat, LogLevel, MissingCloseNotify, Mode, Steering,
-    TlsVersion, Verify,
+    Alpn, ClientCertificates, KernelTls, KeyExchange, LogFormat, LogLevel, MissingCloseNotify,
+    Mode, Steering, TlsVersion, Verify,
 };
 use crate::audit::Format;
 use crate::policy::{
@@ -34,6 +34,11 @@ impl Choice for LogFormat {
 impl Choice for Format {
     const WORDS: &'static [(&'static str, Self)] =
         &[("json", Self::Json), ("xferlog", Self::Xferlog)];
+}
+
+impl Choice for KernelTls {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("on", Self::On), ("off", Self::Off)];
 }
 
 impl Choice for Balance {

@@ -262,8 +262,11 @@ impl Opening {
 /// Whether the right peer waits at a port. Strangers do not count, and behind a proxy nobody can tell who is one.
 fn is_waited_at(passive: &Passive, guard: &Guard) -> bool {
     for _ in 0..STRANGERS_PER_LISTENER_MAX {
-        let Some(stream) = passive.listener.take_waiting() else {
-            return false;
+        let stream = match passive.listener.take_waiting() {
+            Ok(Some(stream)) => stream,
+            Ok(None) => return false,
+            // Nobody can tell.
+            Err(_) => return true,
         };
         let peer = stream.peer();
         let is_theirs = match guard.doorway(peer) {

@@ -16,7 +16,10 @@ use super::journal::{Journal, Writer};
 use super::names::{self, Names};
 use super::{EndNotice, News, Running, Shard, logging, news};
 use crate::admin::{self, About, Collector, Door, ListenerFacts, Office};
-use crate::config::{Complaint, Config, Cores, Listener, MissingCloseNotify, Mode, Pool, Steering};
+use crate::config::{
+    Complaint, Config, Cores, KernelTls, Listener, Located, MissingCloseNotify, Mode, Pool,
+    Steering,
+};
 use crate::limits::{
     CORE_HOLD_MAX, MAILBOX_MESSAGES_MAX, NAMES_LOOKUP_PERIOD, RING_MEMORY_BYTES, SESSIONS,
     SHARDS_MAX,
@@ -25,7 +28,7 @@ use crate::net;
 use crate::policy::Advertise;
 use crate::relay::Budget;
 use crate::shard::{self, BindFault, InsidePlan, Plan, SitePlan};
-use crate::sys::{cpus, rlimits};
+use crate::sys::{cpus, ktls, rlimits};
 
 /// Why the gate does not start; each with its cure.
 #[derive(Debug)]
@@ -74,6 +77,7 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
         sessions: Arc::default(),
         drain: config.timeouts.drain,
         journal: journal.as_ref().map(|journal| journal.outbox.clone()),
+        kernel_tls: kernel_tls(&config.process.kernel_tls).map_err(|fault| vec![fault])?,
         sites: sites(prepared, &members, &names.addresses()),
     };
     try_addresses(&plan.sites).map_err(|fault| vec![CoreFault::Bind(fault).told(prepared)])?;
@@ -203,7 +207,7 @@ fn try_addresses(sites: &[SitePlan]) -> Result<(), BindFault> {
     Ok(())
 }
 
-fn cores(configured: &crate::config::Located<Cores>) -> Result<Vec<usize>, Fault> {
+fn cores(configured: &Located<Cores>) -> Result<Vec<usize>, Fault> {
     let mut cores = match &configured.value {
         Cores::All => cpus::available(),
         Cores::List(list) => list.clone(),
@@ -224,6 +228,32 @@ fn cores(configured: &crate::config::Located<Cores>) -> Result<Vec<usize>, Fault
                 missing.available
             );
             Err(Fault::Complaint(configured.complaint(problem, cure)))
+        }
+    }
+}
+
+/// Whether the kernel takes over TLS. It is asked once, here, and what it lacks is told once.
+fn kernel_tls(configured: &Located<KernelTls>) -> Result<bool, Fault> {
+    if configured.value == KernelTls::Off {
+        return Ok(false);
+    }
+    let told = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => "it has none for sockets".to_owned(),
+        _ => error.to_string(),
+    };
+    match (ktls::offered().map_err(told), configured.value) {
+        (Ok(()), _) => {
+            tracing::info!("the kernel takes over the TLS 1.3 of long transfers");
+            Ok(true)
+        }
+        (Err(error), KernelTls::On) => {
+            let problem = format!("this kernel offers no TLS: {error}");
+            let cure = "modprobe tls, on a kernel with CONFIG_TLS, or kernel_tls = \"auto\"";
+            Err(Fault::Complaint(configured.complaint(problem, cure)))
+        }
+        (Err(error), _) => {
+            tracing::info!(%error, "this kernel offers no TLS: all of it stays in the process");
+            Ok(false)
         }
     }
 }

@@ -63,7 +63,7 @@ impl Leg {
         if !self.is_finished() {
             self.queue_close_notify()?;
             self.hold();
-            ready!(self.poll_flush(cx))?;
+            ready!(self.poll_settled(cx))?;
             self.finish()?;
         }
         self.poll_end(cx)

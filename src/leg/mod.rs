@@ -5,6 +5,7 @@
 mod control;
 mod ended;
 mod fault;
+mod kernel;
 mod parting;
 mod pass;
 mod secure;
@@ -94,7 +95,7 @@ impl Leg {
         self.secure(Records::connect(config, name)?)
     }
 
-    fn secure(&mut self, records: Records) -> Result<(), Fault> {
+    pub(crate) fn secure(&mut self, records: Records) -> Result<(), Fault> {
         assert!(self.tls.is_none(), "a leg is private already");
         if self.is_parting() {
             return Err(Fault::Injected);
@@ -165,6 +166,9 @@ impl Leg {
         if self.is_parting() {
             return self.poll_parting(cx, into, max);
         }
+        if self.is_opened_by_kernel() {
+            return self.poll_opened(cx, into, max);
+        }
         if self.tls.is_some() {
             return self.poll_records(cx, max, |tls| {
                 let before = into.len();
@@ -226,6 +230,7 @@ impl Leg {
     /// `Tls`: before the handshake is complete, after our close_notify, or when TLS is broken.
     pub fn queue(&mut self, plain: &[u8]) -> Result<(), Fault> {
         match &mut self.tls {
+            Some(tls) if tls.records.is_sealed_by_kernel() => self.queue_for_kernel(plain),
             Some(tls) => tls.seal(plain),
             None => {
                 self.end_parting()?;

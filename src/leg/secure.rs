@@ -11,13 +11,15 @@ use crate::tls::{self, Progress, Records, TlsFacts};
 
 /// A record layer, and the plain bytes that came with the end of its handshake.
 pub(super) struct Secure {
-    records: Records,
+    pub(super) records: Records,
     early: Vec<u8>,
     /// Tickets wait for our first byte or our end. A client that knows its file to be empty closes right after its
     /// handshake (curl does): tickets that reach it then, unread, make its kernel reset a leg that has done all it had to.
     tickets_wait: bool,
     /// The last read has filled its buffer.
     has_much: bool,
+    /// Records that the kernel has sealed with the key that it has, where it has one, or more than that.
+    pub(super) sealed: u64,
 }
 
 thread_local! {
@@ -33,6 +35,7 @@ impl Secure {
             early: Vec::new(),
             tickets_wait: false,
             has_much: false,
+            sealed: 0,
         }
     }
 
@@ -110,6 +113,21 @@ impl Secure {
         }
     }
 
+    /// Reads at most `max` bytes of ciphertext behind what stands there already; 0 is the FIN.
+    pub(super) fn poll_take(
+        &mut self,
+        stream: &mut Stream,
+        cx: &mut Context<'_>,
+        max: usize,
+    ) -> Poll<Result<usize, Fault>> {
+        let got = stream.poll_read(cx, &mut self.records.space(max)[..max]);
+        if let Poll::Ready(Ok(len)) = got {
+            self.records.fill(len);
+        }
+        self.records.unfill();
+        got.map_err(Fault::from)
+    }
+
     pub(super) fn poll_flush(
         &mut self,
         stream: &mut Stream,
@@ -118,6 +136,10 @@ impl Secure {
         while !self.records.outgoing().is_empty() {
             let sent = ready!(stream.poll_write(cx, self.records.outgoing()))?;
             self.records.advance(sent);
+        }
+        if let Some(word) = self.records.word() {
+            ready!(stream.poll_say(cx, tls::ALERT, &word))?;
+            self.records.word_said();
         }
         Poll::Ready(Ok(()))
     }
@@ -179,7 +201,7 @@ impl Secure {
     }
 
     pub(super) fn queued(&self) -> usize {
-        self.records.outgoing().len()
+        self.records.outgoing().len() + self.records.word().map_or(0, |word| word.len())
     }
 
     pub(super) fn identity(&self) -> Option<PeerIdentity> {

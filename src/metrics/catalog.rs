@@ -89,6 +89,7 @@ catalog! {
         SplicedBytes, "sluicegate_relayed_bytes_total", [path = "spliced"], "Bytes moved between two clear data connections within the kernel.";
         SealedBytes, "sluicegate_relayed_bytes_total", [path = "sealed"], "Bytes moved between data connections with TLS on one of them or both, opened and sealed anew.";
         InPlaceBytes, "sluicegate_relayed_bytes_total", [path = "in_place"], "Bytes moved between two TLS 1.3 data connections in the buffer they came in.";
+        KernelBytes, "sluicegate_relayed_bytes_total", [path = "kernel"], "Bytes moved between data connections within the kernel, which had taken over the TLS 1.3 of one of them or both.";
         ClientEndClean, "sluicegate_data_ends_total", [leg = "client", end = "clean"], "Data connections of clients ended properly.";
         ClientEndUnfinished, "sluicegate_data_ends_total", [leg = "client", end = "unfinished"], "Data connections of clients ended without close_notify.";
         ClientEndBare, "sluicegate_data_ends_total", [leg = "client", end = "bare"], "Data connections of clients closed before any byte of a handshake.";
@@ -317,6 +318,7 @@ catalog! {
         Completion, "sluicegate_completion_seconds", [], "From the end of what the source sends until the gate has ended the other data connection.";
         FinalReply, "sluicegate_final_reply_seconds", [], "From the end of the last data connection of a transfer to the client's final reply.";
         Answer, "sluicegate_answer_seconds", [], "One question of the control plane, a scrape for example: how long it kept its core from serving.";
+        AnswerCpu, "sluicegate_answer_cpu_seconds", [], "CPU time of such a question: what it lacks of the time above, another thread has taken.";
         Turn, "sluicegate_turn_seconds", [], "One turn of a session: how long its core ran without yielding.";
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd as _};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use glommio::net::Readiness;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -103,18 +103,14 @@ impl Listener {
     }
 
     /// A connection that waits already, whatever the ring has told of it so far.
-    pub fn take_waiting(&self) -> Option<Stream> {
-        loop {
-            match sockopt::accept(self.socket.as_fd()) {
-                Accept::Connection(fd, peer) => {
-                    let socket = Socket::from(fd);
-                    if let Ok(local) = self.local_of(&socket) {
-                        return Some(Stream::new(socket, peer, local));
-                    }
-                }
-                Accept::Gone => {}
-                Accept::Empty | Accept::Exhausted(_) | Accept::Broken(_) => return None,
-            }
+    ///
+    /// # Errors
+    /// As `poll_accept`.
+    pub fn take_waiting(&mut self) -> Result<Option<Stream>, Fault> {
+        self.waiting = false;
+        match self.poll_accept(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(stream) => stream.map(Some),
+            Poll::Pending => Ok(None),
         }
     }
 

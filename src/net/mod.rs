@@ -29,7 +29,7 @@ pub use listen::Listener;
 pub use look::{Look, look};
 pub use pool::{is_ample, lent_and_kept};
 pub use ports::{PortLease, PortRange, open_passive};
-pub use stream::Stream;
+pub use stream::{Opened, Stream};
 
 use core::fmt;
 use std::io;

@@ -1,5 +1,7 @@
 //! One TCP connection: read, write, half-close, reset.
 
+mod kernel;
+
 use std::io::{self, Read as _};
 use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
@@ -14,6 +16,8 @@ use super::Ends;
 use crate::sys::pipe::Pipe;
 use crate::sys::sockopt;
 use crate::sys::splice;
+use kernel::Kernel;
+pub use kernel::Opened;
 
 /// A connected TCP stream of this core: non-blocking, closed on exec, without Nagle's delay.
 ///
@@ -44,6 +48,8 @@ pub struct Stream {
     full: bool,
     /// Invariant: set by the first error of either direction and never cleared.
     broken: Option<io::ErrorKind>,
+    /// What the kernel does with TLS records here, if it does.
+    kernel: Option<Box<Kernel>>,
 }
 
 impl Stream {
@@ -67,6 +73,7 @@ impl Stream {
             waiting: false,
             full: false,
             broken: None,
+            kernel: None,
         }
     }
 
@@ -187,7 +194,7 @@ impl Stream {
         }
         match splice::pour(pipe, self.socket.as_fd()) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(self.keep(error)),
-            poured => poured,
+            poured => poured.inspect(|&bytes| self.wrote(bytes)),
         }
     }
 
@@ -200,15 +207,9 @@ impl Stream {
             return Poll::Ready(Err(kind.into()));
         }
         loop {
-            if self.full {
-                let writable = self
-                    .writable
-                    .get_or_insert_with(|| Readiness::to_write(self.socket.as_raw_fd()));
-                let _events = ready!(writable.poll(cx));
-                writable.clear();
-                self.full = false;
-            }
-            let sent = if self.holds {
+            ready!(self.poll_room(cx));
+            // Under the kernel's TLS it would hold back a record, for what may never follow.
+            let sent = if self.holds && self.kernel.is_none() {
                 sockopt::send_more(self.socket.as_fd(), bytes)
             } else {
                 self.socket.send(bytes)
@@ -216,9 +217,25 @@ impl Stream {
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.full = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                sent => return Poll::Ready(sent.map_err(|error| self.keep(error))),
+                sent => {
+                    let sent = sent.inspect(|&sent| self.wrote(sent));
+                    return Poll::Ready(sent.map_err(|error| self.keep(error)));
+                }
             }
         }
+    }
+
+    /// Where the last write found no room, waits for some.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.full {
+            let writable = self
+                .writable
+                .get_or_insert_with(|| Readiness::to_write(self.socket.as_raw_fd()));
+            let _events = ready!(writable.poll(cx));
+            writable.clear();
+            self.full = false;
+        }
+        Poll::Ready(())
     }
 
     /// The end of what is written from here on waits in the kernel, to leave in one packet with what is written next or with
@@ -264,6 +281,9 @@ impl Stream {
 
     /// As `abort`, for whoever has the connection on loan only; nothing can be done with it any more.
     pub fn reset(&self) {
+        if self.kernel.is_some() {
+            return self.reset_at_close();
+        }
         // The reset is sent by the descriptor, at once; what drop does after it finds a dead socket.
         sockopt::abort(self.socket.as_fd());
     }
@@ -380,7 +400,7 @@ impl AsFd for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if !self.finished {
-            sockopt::abort(self.socket.as_fd());
+            self.reset();
         }
     }
 }

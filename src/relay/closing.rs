@@ -98,7 +98,7 @@ impl<L: BorrowMut<Leg>> Closing<L> {
         }
         // One packet for the last bytes, close_notify and FIN.
         leg.hold();
-        match leg.poll_flush(cx) {
+        match leg.poll_settled(cx) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => return Poll::Ready(self.over(End::Reset)),
             Poll::Pending if self.alarm.poll(cx).is_ready() => {

@@ -17,11 +17,13 @@ async fn streams(legs: Legs, idle: Duration) -> (Leg, Duplex, Leg) {
         Legs::Clear | Legs::ToClear => clear_pair().await,
         Legs::FromClear | Legs::Private => private_pair(false, false).await,
         Legs::InPlace => private_pair(false, true).await,
+        _ => unreachable!("it is not among ALL"),
     };
     let (inner, backend) = match legs {
         Legs::Clear | Legs::FromClear => clear_pair().await,
         Legs::ToClear | Legs::Private => private_pair(false, false).await,
         Legs::InPlace => private_pair(true, false).await,
+        _ => unreachable!("it is not among ALL"),
     };
     (client, Duplex::new(outer, inner, idle, LONG), backend)
 }

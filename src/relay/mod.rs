@@ -7,6 +7,7 @@ mod chunk;
 mod closing;
 mod duplex;
 mod in_place;
+mod kernel;
 mod pipes;
 mod sealed;
 mod spliced;
@@ -19,9 +20,13 @@ use std::time::{Duration, Instant};
 use crate::dialog::{End, Phase, Side};
 use crate::ftp::Direction;
 use crate::leg::{Fault, Leg, Read};
-use crate::limits::{DRAIN_BYTES_MAX, RELAY_READ_BYTES, RELAY_TURN_BYTES, TLS_RECORD_BYTES_MAX};
+use crate::limits::{
+    DRAIN_BYTES_MAX, KERNEL_TLS_AFTER_BYTES, RELAY_READ_BYTES, RELAY_TURN_BYTES,
+    TLS_RECORD_BYTES_MAX,
+};
 use crate::net::{self, Alarm, Look};
 use crate::sys::clock;
+use kernel::Kernel;
 use way::{Step, Way};
 
 pub use closing::{Closed, Closing};
@@ -77,7 +82,7 @@ pub fn held() -> Held {
     }
 }
 
-/// How the bytes of one stream go; chosen once, by the legs it has.
+/// How the bytes of one stream go; chosen once, by the legs it has, and by the kernel where it takes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Path {
     /// Both legs in the clear: within the kernel.
@@ -86,6 +91,8 @@ pub enum Path {
     Sealed,
     /// TLS 1.3 on both: opened and sealed in the buffer they came in.
     InPlace,
+    /// TLS 1.3 on a leg or both: opened and sealed by the kernel, but for the beginning.
+    Kernel,
 }
 
 /// Bytes under way between two legs.
@@ -145,6 +152,19 @@ impl Relay {
             alarm,
             look: Look::default(),
         }
+    }
+
+    /// Lets the kernel take over TLS when the stream turns out to be long, where it offers that.
+    #[must_use]
+    pub fn through_kernel(self) -> Self {
+        self.through_kernel_after(KERNEL_TLS_AFTER_BYTES)
+    }
+
+    fn through_kernel_after(mut self, bytes: usize) -> Self {
+        if let Some(kernel) = Kernel::between(&self.source, &self.sink, bytes) {
+            self.way = Way::Kernel(kernel);
+        }
+        self
     }
 
     /// Moves what can be moved; ready, once, when the bytes have stopped.
@@ -323,5 +343,7 @@ pub async fn run(
 
 #[cfg(test)]
 mod duplex_tests;
+#[cfg(test)]
+mod kernel_tests;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use super::*;
 use crate::leg::Ended;
 use crate::net::{Dial, Listener, look, on_core};
+use crate::sys::ktls;
 use crate::tls::tests::{configs, name};
 
 /// How the two legs of a relay are protected.
@@ -25,6 +26,10 @@ pub(super) enum Legs {
     ToClear,
     Private,
     InPlace,
+    /// Taken over by the kernel at once.
+    Kernel,
+    FromKernel,
+    ToKernel,
 }
 
 pub(super) const ALL: [Legs; 5] = [
@@ -35,7 +40,14 @@ pub(super) const ALL: [Legs; 5] = [
     Legs::InPlace,
 ];
 
-const BUDGET: Budget = Budget {
+/// All ways that this kernel offers.
+fn every() -> Vec<Legs> {
+    let in_kernel = [Legs::Kernel, Legs::FromKernel, Legs::ToKernel];
+    let in_kernel = in_kernel.into_iter().filter(|_| ktls::offered().is_ok());
+    ALL.into_iter().chain(in_kernel).collect()
+}
+
+pub(super) const BUDGET: Budget = Budget {
     first_byte: Duration::from_secs(30),
     stall: Duration::from_secs(30),
 };
@@ -79,16 +91,21 @@ pub(super) async fn private_pair(server_direct: bool, client_direct: bool) -> (L
 /// A download: the peer who sends, the relay, the peer who receives.
 async fn download(legs: Legs) -> (Leg, Relay, Leg) {
     let (sender, source) = match legs {
-        Legs::Clear | Legs::FromClear => clear_pair().await,
+        Legs::Clear | Legs::FromClear | Legs::ToKernel => clear_pair().await,
         Legs::ToClear | Legs::Private => private_pair(false, false).await,
-        Legs::InPlace => private_pair(false, true).await,
+        Legs::InPlace | Legs::Kernel | Legs::FromKernel => private_pair(false, true).await,
     };
     let (sink, receiver) = match legs {
-        Legs::Clear | Legs::ToClear => clear_pair().await,
+        Legs::Clear | Legs::ToClear | Legs::FromKernel => clear_pair().await,
         Legs::FromClear | Legs::Private => private_pair(false, false).await,
-        Legs::InPlace => private_pair(true, false).await,
+        Legs::InPlace | Legs::Kernel | Legs::ToKernel => private_pair(true, false).await,
     };
-    let relay = Relay::new(sink, source, Direction::Download, BUDGET);
+    let mut relay = Relay::new(sink, source, Direction::Download, BUDGET);
+    if matches!(legs, Legs::Kernel | Legs::FromKernel | Legs::ToKernel) {
+        relay = relay.through_kernel_after(0);
+        taken_over(&mut relay).await;
+        return (sender, relay, receiver);
+    }
     let path = match legs {
         Legs::Clear => Path::Spliced,
         Legs::InPlace => Path::InPlace,
@@ -96,6 +113,16 @@ async fn download(legs: Legs) -> (Leg, Relay, Leg) {
     };
     assert_eq!(relay.path(), path);
     (sender, relay, receiver)
+}
+
+/// The kernel has taken over, and nothing has come yet.
+pub(super) async fn taken_over(relay: &mut Relay) {
+    poll_fn(|cx| {
+        assert!(relay.poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    assert_eq!(relay.path(), Path::Kernel);
 }
 
 /// Bytes that differ from those of every other place nearby; the period is prime, so no buffer's size divides it.
@@ -131,14 +158,14 @@ pub(super) async fn finish(leg: &mut Leg) {
 }
 
 /// Polls the relay and the future beside it until both are ready.
-async fn together<T>(relay: &mut Relay, beside: impl Future<Output = T>) -> (Report, T) {
+pub(super) async fn together<T>(relay: &mut Relay, beside: impl Future<Output = T>) -> (Report, T) {
     futures_lite::future::zip(poll_fn(|cx| relay.poll(cx)), beside).await
 }
 
 #[test]
 fn streams_of_any_length_arrive_whole_and_end_clean() {
     on_core(|| async {
-        for legs in ALL {
+        for legs in every() {
             for len in [0, 1, 4096, 70_000, 3 << 20] {
                 let (mut sender, mut relay, mut receiver) = download(legs).await;
                 let sent = noise(len);
@@ -206,7 +233,7 @@ async fn stuff(sender: &mut Leg, relay: &mut Relay, bytes: &[u8]) -> usize {
 fn a_receiver_that_pauses_gets_every_byte_and_one_that_stops_loses_none() {
     on_core(|| async {
         let bytes = noise(ROOM_BYTES_MAX);
-        for legs in ALL {
+        for legs in every() {
             for is_stopped in [false, true] {
                 let (mut sender, mut relay, mut receiver) = download(legs).await;
                 let sent = stuff(&mut sender, &mut relay, &bytes).await;
@@ -245,7 +272,7 @@ fn a_receiver_that_pauses_gets_every_byte_and_one_that_stops_loses_none() {
 #[test]
 fn a_reset_is_no_end_on_either_side_whatever_the_relay_was_doing() {
     on_core(|| async {
-        for legs in ALL {
+        for legs in every() {
             for is_asleep in [false, true] {
                 let (mut sender, mut relay, mut receiver) = download(legs).await;
                 if is_asleep {
@@ -293,7 +320,7 @@ fn a_reset_is_no_end_on_either_side_whatever_the_relay_was_doing() {
 #[test]
 fn a_turn_is_bounded_in_bytes_however_much_there_is() {
     on_core(|| async {
-        for legs in ALL {
+        for legs in every() {
             let (mut sender, mut relay, mut receiver) = download(legs).await;
             let sent = noise(8 << 20);
             sender.queue(&sent).unwrap();
@@ -320,7 +347,7 @@ fn a_turn_is_bounded_in_bytes_however_much_there_is() {
 #[test]
 fn neighbours_have_their_turn_between_two_of_a_bulk_stream() {
     on_core(|| async {
-        for legs in ALL {
+        for legs in every() {
             let (mut sender, mut relay, mut receiver) = download(legs).await;
             let moved = Rc::new(Cell::new(0));
             let sent = noise(16 << 20);

@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 
 use super::Path;
 use super::in_place::InPlace;
+use super::kernel::Kernel;
 use super::sealed::Sealed;
 use super::spliced::Spliced;
 use crate::leg::{Fault, Leg, Read};
@@ -13,6 +14,7 @@ pub(super) enum Way {
     Spliced(Spliced),
     Sealed(Sealed),
     InPlace(InPlace),
+    Kernel(Kernel),
 }
 
 /// What one read has come to.
@@ -56,6 +58,7 @@ impl Way {
             Self::Spliced(_) => Path::Spliced,
             Self::Sealed(_) => Path::Sealed,
             Self::InPlace(_) => Path::InPlace,
+            Self::Kernel(kernel) => kernel.path(),
         }
     }
 
@@ -70,6 +73,7 @@ impl Way {
             Self::Spliced(spliced) => spliced.poll_read(source, sink, cx),
             Self::Sealed(sealed) => sealed.poll_read(source, sink, cx),
             Self::InPlace(in_place) => in_place.poll_read(source, sink, cx),
+            Self::Kernel(kernel) => kernel.poll_read(source, sink, cx),
         }
     }
 
@@ -81,6 +85,7 @@ impl Way {
     ) -> Poll<Result<(), Fault>> {
         match self {
             Self::Spliced(spliced) => spliced.poll_flush(sink, cx),
+            Self::Kernel(kernel) => kernel.poll_flush(sink, cx),
             Self::Sealed(_) | Self::InPlace(_) => sink.poll_flush(cx),
         }
     }
@@ -89,14 +94,17 @@ impl Way {
     pub(super) fn held(&self) -> usize {
         match self {
             Self::Spliced(spliced) => spliced.held(),
+            Self::Kernel(kernel) => kernel.held(),
             Self::Sealed(_) | Self::InPlace(_) => 0,
         }
     }
 
     /// Stops here: what was read goes to the sink's queue.
     pub(super) fn leave(&mut self, sink: &mut Leg) {
-        if let Self::Spliced(spliced) = self {
-            spliced.leave(sink);
+        match self {
+            Self::Spliced(spliced) => spliced.leave(sink),
+            Self::Kernel(kernel) => kernel.leave(sink),
+            Self::Sealed(_) | Self::InPlace(_) => {}
         }
     }
 }

@@ -101,18 +101,21 @@ pub struct Core {
     pub cards: Cards,
     /// Where records go, if a journal is kept.
     pub journal: Option<Outbox>,
+    /// Whether the kernel takes over the TLS of long transfers.
+    pub kernel_tls: bool,
 }
 
 impl Core {
     /// A core that has counted nothing yet.
     #[must_use]
-    pub fn new(cpu: usize, journal: Option<Outbox>) -> Self {
+    pub fn new(cpu: usize, journal: Option<Outbox>, kernel_tls: bool) -> Self {
         Self {
             cpu,
             recorder: RefCell::default(),
             bell: Bell::default(),
             cards: Cards::default(),
             journal,
+            kernel_tls,
         }
     }
 }

@@ -209,7 +209,10 @@ impl Transfer {
         if let (Half::Up(client), Half::Up(backend)) = (client, backend) {
             self.observe(Phase::DataReady, self.began);
             self.ready = Some(clock::now());
-            let relay = Relay::new(client, backend, self.direction, self.budget);
+            let mut relay = Relay::new(client, backend, self.direction, self.budget);
+            if self.core.kernel_tls {
+                relay = relay.through_kernel();
+            }
             tracing::debug!(session = self.session, path = ?relay.path(), "bytes may flow");
             self.relay = Some(relay);
         }
@@ -224,8 +227,10 @@ impl Transfer {
             Path::Spliced => Counter::SplicedBytes,
             Path::Sealed => Counter::SealedBytes,
             Path::InPlace => Counter::InPlaceBytes,
+            Path::Kernel => Counter::KernelBytes,
         };
         self.core.recorder.borrow_mut().add(path, report.bytes);
+        tracing::debug!(session = self.session, went = ?relay.path(), "bytes have stopped");
         let (source, sink) = relay.into_legs();
         self.source_ended = Some(clock::now());
         self.flowed = Some(report.bytes);

@@ -251,3 +251,27 @@ async fn turn_away(stream: Stream, hears: bool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a future of five arguments takes.
+    fn held<A, B, C, D, E, F: Future>(_: impl FnOnce(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_session_and_its_task_have_little_room_for_what_is_not_there() {
+        // What is needed seldom, or for a moment, belongs in a box; `tests/idle.rs` counts what is in the boxes.
+        // The budgets are what there was when they were written, and a tenth.
+        for (what, bytes, most) in [
+            ("a session", size_of::<Session>(), 1_780),
+            ("its task", held(live), 490),
+            ("a control leg", size_of::<crate::leg::ControlLeg>(), 280),
+            ("a dialog", size_of::<crate::dialog::Dialog>(), 480),
+        ] {
+            assert!(bytes <= most, "{what} takes {bytes} bytes of {most}");
+        }
+    }
+}

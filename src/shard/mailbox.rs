@@ -14,7 +14,7 @@ use crate::policy::Advertise;
 use crate::pool::{Pool, PoolState};
 use crate::relay::{self, Held};
 use crate::session::{Card, Core, Site};
-use crate::sys::clock;
+use crate::sys::{clock, process};
 use crate::tls::TlsFacts;
 
 /// What a shard may be told.
@@ -126,11 +126,12 @@ impl Desk {
 
     /// True if it was the order to stop. Timed: what is asked must not keep the core from serving.
     fn answer(&self, mail: Mail) -> bool {
-        let began = clock::now();
+        let (began, cpu_before) = (clock::now(), process::thread_cpu());
         let is_stop = self.answer_untimed(mail);
-        let took = clock::now() - began;
+        let (cpu_behind, took) = (process::thread_cpu(), clock::now() - began);
         let mut recorder = self.core.recorder.borrow_mut();
         recorder.observe(Phase::Answer, took);
+        recorder.observe(Phase::AnswerCpu, cpu_behind - cpu_before);
         is_stop
     }
 

@@ -51,6 +51,8 @@ pub struct Plan {
     pub drain: Duration,
     /// Where records go, if a journal is kept.
     pub journal: Option<Outbox>,
+    /// Whether the kernel takes over the TLS of long transfers.
+    pub kernel_tls: bool,
     /// What it listens for.
     pub sites: Vec<SitePlan>,
 }
@@ -129,7 +131,7 @@ pub type Ready = Result<Vec<Vec<SocketAddr>>, BindFault>;
 
 /// Serves until the gate says stop; gives the last state of the recorder.
 pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> Snapshot {
-    let core = Rc::new(Core::new(plan.cpu, plan.journal.clone()));
+    let core = Rc::new(Core::new(plan.cpu, plan.journal.clone(), plan.kernel_tls));
     let permits = Rc::new(Permits::new(plan.sessions_max, Arc::clone(&plan.sessions)));
     let ids = Rc::new(Cell::new(plan.id as u64));
     let mut desk = mailbox::Desk {

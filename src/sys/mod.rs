@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod cpus;
+pub mod ktls;
 pub mod pipe;
 pub mod process;
 pub mod rlimits;

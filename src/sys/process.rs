@@ -1,4 +1,4 @@
-//! What the kernel knows of this process as a whole (proc(5)): for who looks on, never for a core that serves.
+//! What the kernel knows of this process as a whole (proc(5)), for who looks on, and of the CPU time of one thread.
 
 use std::fs;
 use std::time::Duration;
@@ -25,12 +25,18 @@ pub struct Vitals {
 pub fn vitals() -> Vitals {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     Vitals {
-        cpu: cpu(),
+        cpu: time_of(libc::CLOCK_PROCESS_CPUTIME_ID),
         resident: kibibytes(&status, "VmRSS:") * 1024,
         addressed: kibibytes(&status, "VmSize:") * 1024,
         descriptors: descriptors(),
         descriptors_max: rlimits::descriptors_max(),
     }
+}
+
+/// How long the thread that asks has run on a CPU. A system call: not for what is done often.
+#[must_use]
+pub fn thread_cpu() -> Duration {
+    time_of(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 
 /// The number behind this name; all of them are in KiB.
@@ -50,13 +56,13 @@ fn descriptors() -> u64 {
     }
 }
 
-fn cpu() -> Duration {
+fn time_of(clock: libc::clockid_t) -> Duration {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: clock_gettime writes one timespec through a pointer to a live one.
-    if unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) } != 0 {
+    if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
         return Duration::ZERO;
     }
     // The kernel gives no negative times, and less than a second of nanoseconds.
@@ -80,6 +86,15 @@ mod tests {
         assert!(vitals().descriptors >= before.descriptors + 300);
         drop(many);
         assert!(vitals().cpu > before.cpu);
+    }
+
+    #[test]
+    fn a_thread_that_works_has_used_its_cpu() {
+        let before = thread_cpu();
+        while thread_cpu() - before < Duration::from_millis(1) {
+            std::hint::spin_loop();
+        }
+        assert!(thread_cpu() <= vitals().cpu);
     }
 
     #[test]

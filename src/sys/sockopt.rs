@@ -146,17 +146,11 @@ pub fn send_more(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
 /// # Errors
 /// When the descriptor is no TCP socket any more.
 pub fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
-    let mut bytes: libc::c_int = 0;
-    // SAFETY: SIOCOUTQNSD writes one int through a pointer to a live one.
-    let refused = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCOUTQNSD, &raw mut bytes) };
-    if refused != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(usize::try_from(bytes).unwrap_or(0))
+    queue(socket, SIOCOUTQNSD)
 }
 
 /// <linux/sockios.h>; libc has it for other systems only.
-const SIOCOUTQNSD: libc::c_ulong = 0x894B;
+const SIOCOUTQNSD: libc::Ioctl = 0x894B;
 
 /// Whether the next read would begin at an urgent mark (tcp(7), SIOCATMARK): the last one has stopped there, whatever
 /// stands behind it. Where it cannot be asked, it might be.
@@ -170,11 +164,44 @@ pub fn is_at_mark(socket: BorrowedFd<'_>) -> bool {
 /// <asm-generic/sockios.h>; libc has it for other systems only.
 const SIOCATMARK: libc::c_ulong = 0x8905;
 
+/// Bytes that have arrived and were not read (tcp(7), SIOCINQ).
+///
+/// # Errors
+/// When the descriptor is no TCP socket any more.
+pub fn unread(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    queue(socket, libc::FIONREAD)
+}
+
+/// How many bytes TCP has taken over in all, sent or not, give or take one that is the same at every call: more than what
+/// it has taken is never said.
+///
+/// # Errors
+/// When the connection is gone.
+pub fn taken(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    // In this order: what is acknowledged between the two is missing in the sum, not twice in it.
+    let acknowledged = info(socket)?.tcpi_bytes_acked;
+    Ok(acknowledged + queue(socket, libc::TIOCOUTQ)? as u64)
+}
+
+fn queue(socket: BorrowedFd<'_>, request: libc::Ioctl) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: each of these requests writes one int through a pointer to a live one.
+    let refused = unsafe { libc::ioctl(socket.as_raw_fd(), request, &raw mut bytes) };
+    if refused != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(usize::try_from(bytes).unwrap_or(0))
+}
+
 /// Whether the peer's FIN has arrived, read or not (tcp(7), TCP_INFO); also when the connection is over altogether.
 ///
 /// # Errors
 /// Those of getsockopt(2).
 pub fn peer_has_finished(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(FIN_RECEIVED.contains(&info(socket)?.tcpi_state))
+}
+
+fn info(socket: BorrowedFd<'_>) -> io::Result<libc::tcp_info> {
     // SAFETY: all-zero bytes are a valid tcp_info, which is numbers only.
     let mut info: libc::tcp_info = unsafe { mem::zeroed() };
     let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
@@ -191,7 +218,7 @@ pub fn peer_has_finished(socket: BorrowedFd<'_>) -> io::Result<bool> {
     if refused != 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(FIN_RECEIVED.contains(&info.tcpi_state))
+    Ok(info)
 }
 
 /// States of a socket behind the peer's FIN or its end: TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING.

@@ -17,6 +17,14 @@ pub fn draw(socket: BorrowedFd<'_>, pipe: &mut Pipe) -> io::Result<usize> {
         pipe.is_empty(),
         "a full pipe says the same as an idle socket"
     );
+    draw_more(socket, pipe)
+}
+
+/// As `draw`, behind what the pipe holds. It says `WouldBlock` also where the pipe has no room: the caller leaves some.
+///
+/// # Errors
+/// As `draw`.
+pub fn draw_more(socket: BorrowedFd<'_>, pipe: &mut Pipe) -> io::Result<usize> {
     let moved = splice(socket, pipe.writer(), pipe.capacity())?;
     pipe.put(moved);
     Ok(moved)

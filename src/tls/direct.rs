@@ -4,8 +4,10 @@
 //! it was opened (`reseal`). rustls stays the one who shakes hands and derives keys; what it would do with each record
 //! (RFC 8446 sections 4.6, 5 and 6) is done here.
 
+mod kernel;
 mod refusal;
 mod reseal;
+mod update;
 
 use std::time::{Duration, Instant};
 
@@ -17,14 +19,17 @@ use super::{Fault, Progress, TlsFacts};
 use crate::limits;
 use crate::net::Buffer;
 use crate::sys::clock;
-use refusal::{Refusal, misbehaved, overlong, unexpected};
+use refusal::{Refusal, misbehaved, overlong, unexpected, unopened};
 
 /// An established connection whose records are opened and sealed here.
 pub(super) struct Direct {
     maker: KeyMaker,
     facts: TlsFacts,
-    opener: Key,
-    sealer: Key,
+    /// Each is gone for good where the kernel has it: a key that two use would make a nonce twice.
+    opener: Option<Key>,
+    sealer: Option<Key>,
+    /// What is still to be said through the kernel that seals.
+    word: Option<[u8; 2]>,
     /// Records after which the sealing key is changed: few enough to leave room for the change itself and an alert.
     seals_max: u64,
     /// The start of a handshake message whose rest is still to come.
@@ -65,8 +70,9 @@ impl Direct {
         let limit = suite.common.confidentiality_limit;
         Ok(Self {
             facts,
-            opener: Key::new(secrets.rx.0, &secrets.rx.1)?,
-            sealer: Key::new(secrets.tx.0, &secrets.tx.1)?,
+            opener: Some(Key::new(secrets.rx.0, secrets.rx.1)?),
+            sealer: Some(Key::new(secrets.tx.0, secrets.tx.1)?),
+            word: None,
             seals_max: limit.saturating_sub(SEALS_RESERVED),
             message: Vec::new(),
             ticket: None,
@@ -169,10 +175,8 @@ impl Direct {
 
     /// Data stays where it is, behind the header, and behind it its type and its padding.
     fn open_record(&mut self, record: &mut [u8]) -> Result<Opened, Refusal> {
-        let inner = self.opener.open(record).ok_or(Refusal {
-            alert: Some(AlertDescription::BadRecordMac),
-            fault: Fault::BadRecord,
-        })?;
+        let opener = self.opener.as_mut().ok_or_else(kernel::gone)?;
+        let inner = opener.open(record).ok_or_else(unopened)?;
         if inner.len() > PLAIN_BYTES_MAX + 1 {
             return Err(overlong());
         }
@@ -180,7 +184,10 @@ impl Direct {
         let Some(end) = inner.iter().rposition(|&byte| byte != 0) else {
             return Err(unexpected("a record of nothing but padding"));
         };
-        let (content, kind) = (&inner[..end], inner[end]);
+        self.take(inner[end], &inner[..end])
+    }
+
+    fn take(&mut self, kind: u8, content: &[u8]) -> Result<Opened, Refusal> {
         if kind != HANDSHAKE && !self.message.is_empty() {
             return Err(unexpected("a record amid a handshake message"));
         }
@@ -249,29 +256,6 @@ impl Direct {
         Ok(())
     }
 
-    fn hear_key_update(&mut self, body: &[u8]) -> Result<(), Refusal> {
-        self.tolerate()?;
-        match body {
-            [0] => {}
-            [1] => self.update_owed = true,
-            [_] => {
-                return Err(misbehaved(
-                    AlertDescription::IllegalParameter,
-                    "a key update that says neither yes nor no",
-                ));
-            }
-            _ => return Err(misbehaved(AlertDescription::DecodeError, "a key update")),
-        }
-        let renewed = self.maker.next_opener().map_err(Fault::from);
-        self.opener = renewed
-            .and_then(|(sequence, secrets)| Key::new(sequence, &secrets))
-            .map_err(|fault| Refusal {
-                alert: Some(AlertDescription::InternalError),
-                fault,
-            })?;
-        Ok(())
-    }
-
     /// Whatever its level says, an alert is an error unless it is one of two (RFC 8446 section 6).
     fn hear_alert(&mut self, content: &[u8]) -> Result<Progress, Refusal> {
         let &[_, alert] = content else {
@@ -295,20 +279,6 @@ impl Direct {
         Ok(())
     }
 
-    /// Whether our key has to change before our next data.
-    const fn is_update_due(&self) -> bool {
-        self.update_owed || self.sealer.used() >= self.seals_max
-    }
-
-    /// Tells the peer that our key changes, and changes it. Its own may stay.
-    fn update_sealer(&mut self, outgoing: &mut Buffer) -> Result<(), Fault> {
-        self.seal_record(HANDSHAKE, &[KEY_UPDATE, 0, 0, 1, 0], outgoing)?;
-        let (sequence, secrets) = self.maker.next_sealer()?;
-        self.sealer = Key::new(sequence, &secrets)?;
-        self.update_owed = false;
-        Ok(())
-    }
-
     fn seal_record(
         &mut self,
         kind: u8,
@@ -316,13 +286,16 @@ impl Direct {
         outgoing: &mut Buffer,
     ) -> Result<(), Fault> {
         debug_assert!(content.len() <= PLAIN_BYTES_MAX, "callers cut it");
+        let Some(sealer) = &mut self.sealer else {
+            return self.leave_word(kind, content);
+        };
         let sealed = content.len() + 1 + TAG_BYTES;
         let record = &mut outgoing.room(HEADER_BYTES + sealed)[..HEADER_BYTES + sealed];
         let [high, low] = (sealed as u16).to_be_bytes();
         record[..HEADER_BYTES].copy_from_slice(&[APPLICATION_DATA, 3, 3, high, low]);
         record[HEADER_BYTES..][..content.len()].copy_from_slice(content);
         record[HEADER_BYTES + content.len()] = kind;
-        self.sealer
+        sealer
             .seal(record)
             .ok_or_else(|| Fault::Ours("the keys are used up".into()))?;
         outgoing.fill(HEADER_BYTES + sealed);
@@ -362,9 +335,11 @@ fn whole_message(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
 }
 
 // What records hold (RFC 8446 section 5.1).
-const ALERT: u8 = 21;
+/// An alert; close_notify is one.
+pub const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
-const APPLICATION_DATA: u8 = 23;
+/// Application data.
+pub const APPLICATION_DATA: u8 = 23;
 
 // Handshake messages behind the handshake (RFC 8446 section 4).
 const NEW_SESSION_TICKET: u8 = 4;
@@ -389,3 +364,7 @@ const TICKET_LIFETIME_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 #[cfg(test)]
 #[path = "direct_tests.rs"]
 mod tests;
+#[cfg(test)]
+pub(crate) use reseal::{Heard, Peer};
+#[cfg(test)]
+pub(crate) use tests::ticket;

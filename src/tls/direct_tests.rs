@@ -147,8 +147,8 @@ impl Forger {
         let (ExtractedSecrets { tx, rx }, _) = server.dangerous_into_kernel_connection().unwrap();
         Self {
             ours,
-            sealer: Key::new(tx.0, &tx.1).unwrap(),
-            opener: Key::new(rx.0, &rx.1).unwrap(),
+            sealer: Key::new(tx.0, tx.1).unwrap(),
+            opener: Key::new(rx.0, rx.1).unwrap(),
         }
     }
 
@@ -376,7 +376,7 @@ fn a_ticket_amid_data_is_kept_and_the_newest_is_renewed() {
 }
 
 /// A ticket as a handshake message.
-pub(super) fn ticket(len: usize) -> Vec<u8> {
+pub(crate) fn ticket(len: usize) -> Vec<u8> {
     let (body, len) = ((13 + len) as u32, (len as u16).to_be_bytes());
     let mut message = vec![NEW_SESSION_TICKET];
     message.extend_from_slice(&body.to_be_bytes()[1..]);

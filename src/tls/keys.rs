@@ -6,6 +6,7 @@ use aws_lc_rs::aead::{
 use rustls::ConnectionTrafficSecrets;
 
 use super::Fault;
+use crate::sys::ktls::RecordKey;
 
 /// Bytes of a record before what is encrypted: type, version, length.
 pub(super) const HEADER_BYTES: usize = 5;
@@ -20,12 +21,14 @@ pub(super) struct Key {
     aead: LessSafeKey,
     iv: [u8; NONCE_LEN],
     sequence: u64,
+    /// What it was made of, for the kernel.
+    secrets: ConnectionTrafficSecrets,
 }
 
 impl Key {
     /// The key that these secrets hold, from record `sequence` on.
-    pub(super) fn new(sequence: u64, secrets: &ConnectionTrafficSecrets) -> Result<Self, Fault> {
-        let (algorithm, key, iv) = match secrets {
+    pub(super) fn new(sequence: u64, secrets: ConnectionTrafficSecrets) -> Result<Self, Fault> {
+        let (algorithm, key, iv) = match &secrets {
             ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (&AES_128_GCM, key, iv),
             ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (&AES_256_GCM, key, iv),
             ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (&CHACHA20_POLY1305, key, iv),
@@ -36,7 +39,21 @@ impl Key {
             aead: LessSafeKey::new(unbound),
             iv: iv.as_ref().try_into().map_err(|_| unfit())?,
             sequence,
+            secrets,
         })
+    }
+
+    /// As it is for the next record; nothing for a cipher that is not left to the kernel.
+    pub(super) fn for_kernel(&self) -> Option<RecordKey<'_>> {
+        match &self.secrets {
+            ConnectionTrafficSecrets::Aes128Gcm { key, .. }
+            | ConnectionTrafficSecrets::Aes256Gcm { key, .. } => Some(RecordKey {
+                key: key.as_ref(),
+                iv: &self.iv,
+                sequence: self.sequence,
+            }),
+            _ => None,
+        }
     }
 
     /// How many records were opened or sealed, the key's predecessors not counted.

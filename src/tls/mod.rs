@@ -21,6 +21,7 @@ mod stores;
 mod turn;
 mod verify;
 
+pub use direct::{ALERT, APPLICATION_DATA};
 pub use facts::{TlsFacts, TlsVersion};
 pub use fault::Fault;
 pub use records::{Broken, Progress, Records};
@@ -28,3 +29,5 @@ pub use resume::{ClientResume, Demand, ServerResume, Unmet};
 
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+pub(crate) use direct::{Heard, Peer, ticket};

@@ -1,6 +1,8 @@
 //! The record layer of one connection: ciphertext in and plain bytes out, plain bytes in and ciphertext out.
 
+mod kernel;
 mod pass;
+mod shaking;
 
 use std::sync::Arc;
 
@@ -375,36 +377,6 @@ impl Records {
         match turn {
             Ok(Turn::Rest) => self.shake_on(),
             turn => turn,
-        }
-    }
-
-    /// rustls has done what it can with what it was shown: it is shown another record, or has done its part.
-    fn shake_on(&mut self) -> Result<Turn, Fault> {
-        match std::mem::replace(&mut self.side, Side::Nobody) {
-            Side::Shaking { library, shown } if library.is_handshaking() => {
-                let more = next_record(&self.incoming.filled()[shown..]);
-                self.side = Side::Shaking {
-                    library,
-                    shown: shown + more,
-                };
-                Ok(if more > 0 { Turn::Again } else { Turn::Rest })
-            }
-            Side::Shaking { library, shown } => {
-                self.side = match library.protocol_version() {
-                    Some(ProtocolVersion::TLSv1_3) if shown > 0 => {
-                        return Err(Fault::Misbehaved("bytes beside Finished".into()));
-                    }
-                    Some(ProtocolVersion::TLSv1_3) => {
-                        Side::Direct(Box::new(Direct::adopt(library)?))
-                    }
-                    _ => Side::Library(library),
-                };
-                Ok(Turn::Again)
-            }
-            side => {
-                self.side = side;
-                Ok(Turn::Rest)
-            }
         }
     }
 }

@@ -217,7 +217,7 @@ fn a_transfer_without_descriptors_is_refused_and_the_session_goes_on() {
 fn idle_sessions_may_be_reckoned_with_fewer_descriptors() {
     let scene = Scene::new();
     let rude = Rude::start(&scene, Script::new());
-    for (each, said) in [("11", "open files are allowed"), ("2", "ready")] {
+    for (each, said) in [("9", "open files are allowed"), ("2", "ready")] {
         // On two cores 384 are the gate's own.
         let setup = Setup::new()
             .limit("sessions", "100")

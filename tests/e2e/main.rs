@@ -33,6 +33,7 @@ mod hosts;
 mod identity;
 mod interop;
 mod journal;
+mod kernel;
 mod limits;
 mod login;
 mod metrics;

@@ -244,8 +244,8 @@ async function showSessions() {
   if (!by("sessions").open) return;
   const listed = await ask(`/sessions?most=${SESSIONS_SHOWN}`);
   rows(body, listed.map(session => session.id), () => make("tr")).forEach((row, at) => {
-    const { id, client, user, backend, phase, transfer, age_seconds: old } = listed[at];
-    cells(row, [String(id), [client, ""], [user ?? "–", ""], [backend ?? "–", ""], [transfer ? `${transfer.direction}, ${age(transfer.age_seconds)}` : phase, ""], transfer ? number(transfer.bytes, "B") : "–", age(old)]);
+    const { id, client, user, backend, phase, transfer, stream, age_seconds: old } = listed[at];
+    cells(row, [String(id), [client, ""], [user ?? "–", ""], [backend ?? "–", ""], [transfer ? `${transfer.direction}, ${age(transfer.age_seconds)}` : phase, ""], transfer ? number(transfer.bytes, "B") : stream ? number(stream.sent + stream.received, "B") : "–", age(old)]);
   });
   const sessions = history.last.sessions;
   write(by("sessions-more"), !sessions ? "No session lives." : sessions > listed.length ? `${count(sessions - listed.length)} more; /sessions turns pages.` : "");

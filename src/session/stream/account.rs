@@ -127,6 +127,7 @@ impl Passage {
                 Path::Spliced => Counter::SplicedBytes,
                 Path::Sealed => Counter::SealedBytes,
                 Path::InPlace => Counter::InPlaceBytes,
+                Path::Kernel => Counter::KernelBytes,
             };
             let mut recorder = self.core.recorder.borrow_mut();
             recorder.add(bytes, flow.bytes);

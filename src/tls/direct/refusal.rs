@@ -29,3 +29,10 @@ pub(super) fn overlong() -> Refusal {
         "a record that is too long",
     )
 }
+
+pub(super) fn unopened() -> Refusal {
+    Refusal {
+        alert: Some(AlertDescription::BadRecordMac),
+        fault: Fault::BadRecord,
+    }
+}

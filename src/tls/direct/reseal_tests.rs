@@ -16,7 +16,7 @@ use crate::tls::tests::name;
 use crate::tls::turn::{Order, Turn};
 
 /// The other end of a connection of ours, with its keys in the test's hand: it makes what rustls never would.
-struct Peer {
+pub(crate) struct Peer {
     maker: KeyMaker,
     sealer: Key,
     opener: Key,
@@ -24,15 +24,15 @@ struct Peer {
 
 /// What a peer was told.
 #[derive(Debug, Default, PartialEq)]
-struct Heard {
-    plain: Vec<u8>,
-    alerts: Vec<u8>,
-    updates: usize,
+pub(crate) struct Heard {
+    pub(crate) plain: Vec<u8>,
+    pub(crate) alerts: Vec<u8>,
+    pub(crate) updates: usize,
 }
 
 impl Peer {
     /// A connection between us, whose records are our own or rustls', and a peer; behind its handshake.
-    fn shaken(suite: usize, we_serve: bool, is_direct: bool) -> (Records, Self) {
+    pub(crate) fn shaken(suite: usize, we_serve: bool, is_direct: bool) -> (Records, Self) {
         let (mut server, mut client) = with_suite(SUITES[suite]);
         server.enable_secret_extraction = is_direct || !we_serve;
         client.enable_secret_extraction = is_direct || we_serve;
@@ -67,7 +67,7 @@ impl Peer {
         assert!(none.is_empty() && wire.is_empty());
         assert_eq!(ours.direct().is_some(), is_direct);
         let (secrets, maker) = theirs.retire().unwrap();
-        let key = |(sequence, secrets)| Key::new(sequence, &secrets).unwrap();
+        let key = |(sequence, secrets)| Key::new(sequence, secrets).unwrap();
         let peer = Self {
             maker,
             sealer: key(secrets.tx),
@@ -76,7 +76,7 @@ impl Peer {
         (ours, peer)
     }
 
-    fn record(&mut self, inner: &[u8]) -> Vec<u8> {
+    pub(crate) fn record(&mut self, inner: &[u8]) -> Vec<u8> {
         self.record_of_version(3, inner)
     }
 
@@ -87,10 +87,10 @@ impl Peer {
         record
     }
 
-    fn update(&mut self, asks: bool) -> Vec<u8> {
+    pub(crate) fn update(&mut self, asks: bool) -> Vec<u8> {
         let record = self.record(&[KEY_UPDATE, 0, 0, 1, u8::from(asks), HANDSHAKE]);
         let (sequence, secrets) = self.maker.next_sealer().unwrap();
-        self.sealer = Key::new(sequence, &secrets).unwrap();
+        self.sealer = Key::new(sequence, secrets).unwrap();
         record
     }
 
@@ -98,11 +98,21 @@ impl Peer {
     fn hear(&mut self, ours: &mut Records, heard: &mut Heard) {
         let mut wire = ours.outgoing().to_vec();
         ours.advance(wire.len());
-        let mut rest = &mut wire[..];
-        while !rest.is_empty() {
-            let len = whole_record(rest).ok().flatten().expect("whole records");
+        assert_eq!(
+            self.hear_wire(&mut wire, heard),
+            wire.len(),
+            "whole records"
+        );
+    }
+
+    /// As many whole records as there are; says how long they were.
+    pub(crate) fn hear_wire(&mut self, wire: &mut [u8], heard: &mut Heard) -> usize {
+        let mut rest = &mut *wire;
+        let mut done = 0;
+        while let Some(len) = whole_record(rest).ok().flatten() {
             let (record, behind) = rest.split_at_mut(len);
             rest = behind;
+            done += len;
             assert_eq!(record[1..3], [3, 3]);
             let inner = self.opener.open(record).expect("sealed in its turn");
             assert!(inner.len() <= PLAIN_BYTES_MAX + 1);
@@ -113,12 +123,13 @@ impl Peer {
                 (HANDSHAKE, &[KEY_UPDATE, ..]) => {
                     heard.updates += 1;
                     let (sequence, secrets) = self.maker.next_opener().unwrap();
-                    self.opener = Key::new(sequence, &secrets).unwrap();
+                    self.opener = Key::new(sequence, secrets).unwrap();
                 }
                 (HANDSHAKE, &[NEW_SESSION_TICKET, ..]) => {}
                 other => panic!("{other:?}"),
             }
         }
+        done
     }
 }
 
