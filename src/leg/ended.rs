@@ -1,9 +1,11 @@
 //! The end of a leg: the peer's direction read out, and the whole of a polite close.
 
+use std::os::fd::AsFd as _;
 use std::task::{Context, Poll, ready};
 
 use super::{Fault, Leg, Read};
 use crate::limits;
+use crate::sys::sockopt;
 
 /// How the peer's direction ended, read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,12 @@ pub enum Ended {
 }
 
 impl Leg {
+    /// Whether bytes wait in the kernel, whatever the ring has told of them so far.
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        sockopt::holds_bytes(self.as_fd())
+    }
+
     /// Reads the peer's direction to its end and drops it, as must be done before a close: bytes left unread would
     /// make the kernel send a reset after our close_notify. TLS goes on (tickets are kept).
     ///

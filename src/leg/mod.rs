@@ -377,12 +377,6 @@ impl Leg {
         self.received_any
     }
 
-    /// Whether bytes have come that nobody has read yet.
-    #[must_use]
-    pub fn has_unread(&self) -> bool {
-        self.stream.holds_bytes()
-    }
-
     /// Whether the last read has filled its buffer, so that there may be more at once.
     #[must_use]
     pub const fn has_filled(&self) -> bool {

@@ -3,7 +3,6 @@
 mod kernel;
 
 use std::io::{self, Read as _};
-use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::task::{Context, Poll, ready};
@@ -303,14 +302,6 @@ impl Stream {
     /// When the connection is gone.
     pub fn unsent(&self) -> io::Result<usize> {
         sockopt::unsent(self.socket.as_fd())
-    }
-
-    /// Whether bytes wait in the kernel, whatever the ring has told of them so far.
-    #[must_use]
-    pub fn holds_bytes(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        // The socket does not block; an end and an error are no bytes.
-        self.socket.peek(&mut byte).is_ok_and(|got| got > 0)
     }
 
     /// Whether the last read left nothing behind, so that a buffer is better taken after `poll_told`.

@@ -149,6 +149,11 @@ pub fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
     queue(socket, SIOCOUTQNSD)
 }
 
+/// Whether bytes have come that nobody has read (tcp(7), SIOCINQ, which is FIONREAD).
+pub fn holds_bytes(socket: BorrowedFd<'_>) -> bool {
+    queue(socket, libc::FIONREAD).is_ok_and(|bytes| bytes > 0)
+}
+
 /// <linux/sockios.h>; libc has it for other systems only.
 const SIOCOUTQNSD: libc::Ioctl = 0x894B;
 
@@ -180,7 +185,7 @@ pub fn taken(socket: BorrowedFd<'_>) -> io::Result<u64> {
     let mut acknowledged = info(socket)?.tcpi_bytes_acked;
     for _ in 0..TAKEN_TRIES_MAX {
         let queued = queue(socket, libc::TIOCOUTQ)? as u64;
-        let before = std::mem::replace(&mut acknowledged, info(socket)?.tcpi_bytes_acked);
+        let before = mem::replace(&mut acknowledged, info(socket)?.tcpi_bytes_acked);
         // What is acknowledged between the two would be missing in the sum, or twice in it.
         if before == acknowledged {
             return Ok(acknowledged + queued);
