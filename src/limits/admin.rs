@@ -30,7 +30,7 @@ pub const ADMIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 pub const ADMIN_SESSIONS_PER_PAGE_MAX: usize = 1000;
 
 /// Sessions that a core describes in one answer; a page of more is asked for in pieces, and the core serves between them. Each
-/// takes a microsecond at most: a core is kept for less than the 100 that a scrape may cost it.
-pub const ADMIN_SESSIONS_PER_ANSWER_MAX: usize = 50;
+/// takes a microsecond (`perf/scrape`): with what an answer costs by itself, half of the 100 that a core may be kept for.
+pub const ADMIN_SESSIONS_PER_ANSWER_MAX: usize = 25;
 
 const _: () = assert!(ADMIN_SESSIONS_PER_ANSWER_MAX <= ADMIN_SESSIONS_PER_PAGE_MAX);

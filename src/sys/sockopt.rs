@@ -172,16 +172,25 @@ pub fn unread(socket: BorrowedFd<'_>) -> io::Result<usize> {
     queue(socket, libc::FIONREAD)
 }
 
-/// How many bytes TCP has taken over in all, sent or not, give or take one that is the same at every call: more than what
-/// it has taken is never said.
+/// How many bytes TCP has taken over in all, sent or not, give or take one that is the same at every call.
 ///
 /// # Errors
-/// When the connection is gone.
+/// `WouldBlock` where acknowledgements come too fast to tell; otherwise when the connection is gone.
 pub fn taken(socket: BorrowedFd<'_>) -> io::Result<u64> {
-    // In this order: what is acknowledged between the two is missing in the sum, not twice in it.
-    let acknowledged = info(socket)?.tcpi_bytes_acked;
-    Ok(acknowledged + queue(socket, libc::TIOCOUTQ)? as u64)
+    let mut acknowledged = info(socket)?.tcpi_bytes_acked;
+    for _ in 0..TAKEN_TRIES_MAX {
+        let queued = queue(socket, libc::TIOCOUTQ)? as u64;
+        let before = std::mem::replace(&mut acknowledged, info(socket)?.tcpi_bytes_acked);
+        // What is acknowledged between the two would be missing in the sum, or twice in it.
+        if before == acknowledged {
+            return Ok(acknowledged + queued);
+        }
+    }
+    Err(io::ErrorKind::WouldBlock.into())
 }
+
+/// Acknowledgements come milliseconds apart, and two system calls take microseconds.
+const TAKEN_TRIES_MAX: usize = 8;
 
 fn queue(socket: BorrowedFd<'_>, request: libc::Ioctl) -> io::Result<usize> {
     let mut bytes: libc::c_int = 0;

@@ -213,10 +213,13 @@ impl Stream {
         };
         let records = ktls::sealed(socket, sealing.key_bytes)? - sealing.first;
         let sealed = sealing.plain + records * RECORD_OVERHEAD_BYTES;
-        if sockopt::taken(socket)? - sealing.taken >= sealed {
-            return Poll::Ready(Ok(()));
+        match sockopt::taken(socket) {
+            Ok(taken) if taken - sealing.taken >= sealed => return Poll::Ready(Ok(())),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                return Poll::Ready(Err(error));
+            }
+            _ => kernel.look_later(cx),
         }
-        kernel.look_later(cx);
         Poll::Pending
     }
 
