@@ -237,10 +237,10 @@ impl Opening {
     pub fn give_up(self, close: Close) -> End {
         let mut leg = match self.step {
             Step::Handshaking(leg, _) => leg,
-            Step::Listening(passive, guard, newcomer) => {
+            Step::Listening(mut passive, guard, newcomer) => {
                 return self
                     .secure
-                    .unseen(newcomer.is_some() || is_waited_at(&passive, &guard));
+                    .unseen(newcomer.is_some() || is_waited_at(&mut passive, &guard));
             }
             Step::Dialing(dial) => return self.secure.unseen(dial.has_met()),
             Step::Starting(_) => return self.secure.unseen(true),
@@ -260,7 +260,7 @@ impl Opening {
 }
 
 /// Whether the right peer waits at a port. Strangers do not count, and behind a proxy nobody can tell who is one.
-fn is_waited_at(passive: &Passive, guard: &Guard) -> bool {
+fn is_waited_at(passive: &mut Passive, guard: &Guard) -> bool {
     for _ in 0..STRANGERS_PER_LISTENER_MAX {
         let stream = match passive.listener.take_waiting() {
             Ok(Some(stream)) => stream,

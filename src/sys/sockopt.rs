@@ -180,7 +180,7 @@ pub fn taken(socket: BorrowedFd<'_>) -> io::Result<u64> {
     let mut acknowledged = info(socket)?.tcpi_bytes_acked;
     for _ in 0..TAKEN_TRIES_MAX {
         let queued = queue(socket, libc::TIOCOUTQ)? as u64;
-        let before = std::mem::replace(&mut acknowledged, info(socket)?.tcpi_bytes_acked);
+        let before = mem::replace(&mut acknowledged, info(socket)?.tcpi_bytes_acked);
         // What is acknowledged between the two would be missing in the sum, or twice in it.
         if before == acknowledged {
             return Ok(acknowledged + queued);
