@@ -4,6 +4,14 @@
 //! prints the figures beside the system calls.
 
 #![allow(unsafe_code, reason = "a global allocator cannot be had without")]
+#![allow(
+    clippy::disallowed_types,
+    reason = "a test may block: it is no core's business"
+)]
+#![allow(
+    clippy::panic,
+    reason = "a broken premise fails the test, as it should"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt;
