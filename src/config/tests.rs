@@ -26,6 +26,7 @@ fn written_keys(text: &str, section: &str) -> Vec<String> {
 /// A configuration without the places of its values.
 fn placeless(mut config: Config) -> Config {
     config.process.cores.place = None;
+    config.process.kernel_tls.place = None;
     for listener in &mut config.listeners {
         listener.address.place = None;
         listener.certificate.as_mut().unwrap().place = None;
