@@ -91,8 +91,8 @@ fn curl_gets_300_empty_files_in_one_session() {
         for n in 0..300 {
             assert_eq!(target.read(&format!("got/{n:03}")), b"", "{}", ran.text());
         }
-        let opened = gate.log().matches("session opened").count();
-        assert_eq!(opened, 1, "{}", server.log());
+        let opened = gate.wait_for_logs(1, "session opened");
+        assert_eq!(opened.len(), 1, "{}", server.log());
     });
 }
 

@@ -223,8 +223,22 @@ impl Gate {
         self.server.log()
     }
 
+    /// Waits for a line of its log, which is written some time after what it tells of.
     pub(crate) fn wait_for_log(&self, text: &str) -> String {
-        self.server.wait_for_line(text, |line| line.contains(text))
+        self.wait_for_logs(1, text).remove(0)
+    }
+
+    /// Waits for so many lines that contain this; all there are then.
+    pub(crate) fn wait_for_logs(&self, count: usize, text: &str) -> Vec<String> {
+        let wanted = |line: &str| line.contains(text);
+        self.server.wait_for_lines(count, text, wanted)
+    }
+
+    /// Stops it as an operator does; all that it has logged, for tests of what must not stand there.
+    pub(crate) fn stop(mut self) -> String {
+        self.signal("TERM");
+        assert_eq!(self.wait_for_exit(), Some(0), "{}", self.log());
+        self.log()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

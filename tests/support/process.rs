@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use super::{deadline, eventually};
+use super::{PATIENCE, deadline, eventually};
 
 #[derive(Default)]
 struct Output {
@@ -48,21 +48,30 @@ impl Printed {
         self.0.0.lock().unwrap().text.clone()
     }
 
-    /// Waits until a line was printed for which `wanted` holds; `None` when it never will be.
-    fn wait_for(&self, wanted: impl Fn(&str) -> bool) -> Option<String> {
+    /// Waits until so many lines were printed for which `wanted` holds; those that were, when there never will be more.
+    fn wait_for(&self, count: usize, wanted: impl Fn(&str) -> bool) -> Vec<String> {
         let deadline = deadline();
         let (output, changed) = &*self.0;
         let mut output = output.lock().unwrap();
         loop {
-            if let Some(line) = output.text.lines().find(|line| wanted(line)) {
-                return Some(line.to_owned());
-            }
-            let left = deadline.checked_duration_since(Instant::now())?;
-            if output.open == 0 {
-                return None;
+            let found: Vec<&str> = output.text.lines().filter(|line| wanted(line)).collect();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if found.len() >= count || left.is_zero() || output.open == 0 {
+                return found.into_iter().map(str::to_owned).collect();
             }
             output = changed.wait_timeout(output, left).unwrap().0;
         }
+    }
+
+    /// Waits until the child has closed its outputs: then everything it printed is here.
+    fn wait_for_end(&self) {
+        let (output, changed) = &*self.0;
+        let output = output.lock().unwrap();
+        let ended = changed.wait_timeout_while(output, PATIENCE, |output| output.open > 0);
+        assert!(
+            !ended.unwrap().1.timed_out(),
+            "somebody keeps its outputs open"
+        );
     }
 }
 
@@ -125,9 +134,26 @@ impl Server {
 
     /// Waits for a printed line, and gives it back.
     pub(crate) fn wait_for_line(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        self.printed
-            .wait_for(wanted)
-            .unwrap_or_else(|| panic!("{} never printed {what}:\n{}", self.name, self.log()))
+        self.wait_for_lines(1, what, wanted).remove(0)
+    }
+
+    /// Waits until a line like this was printed so many times, and gives all of them back: what another process does is
+    /// printed some time after it can be seen.
+    pub(crate) fn wait_for_lines(
+        &self,
+        count: usize,
+        what: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
+        let found = self.printed.wait_for(count, wanted);
+        assert!(
+            found.len() >= count,
+            "{} printed {what} {} times of {count}:\n{}",
+            self.name,
+            found.len(),
+            self.log()
+        );
+        found
     }
 
     /// Everything it printed and logged.
@@ -150,9 +176,10 @@ impl Server {
         assert!(sent.unwrap().success(), "SIG{name} was not sent");
     }
 
-    /// Waits until it has ended by itself; its exit code, none when a signal has ended it.
+    /// Waits until it has ended by itself, and all that it printed is here; its exit code, none when a signal has ended it.
     pub(crate) fn wait_for_exit(&mut self) -> Option<i32> {
         eventually("the process ends", || !self.is_running());
+        self.printed.wait_for_end();
         self.child.wait().unwrap().code()
     }
 
@@ -218,7 +245,7 @@ pub(crate) fn run(command: &mut Command) -> Ran {
         stderr.read_to_end(&mut bytes).map(|_| bytes)
     });
     // A client may make a thousand transfers in one run, on a machine that does other work as well.
-    let deadline = deadline() + 5 * super::PATIENCE;
+    let deadline = deadline() + 5 * PATIENCE;
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break Some(status);
