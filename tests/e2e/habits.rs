@@ -37,9 +37,8 @@ fn for_each_server(test: impl Fn(&Target)) {
         let gate = Gate::start(&scene, server.address(), Setup::new());
         let before = gate.descriptors();
         test(&Target::new(&scene, gate.address()));
-        eventually("everything is given back", || {
-            gate.listening_ports() == 0 && gate.descriptors() <= before
-        });
+        gate.wait_for_ports();
+        gate.wait_for_descriptors(before);
     }
 }
 
@@ -71,7 +70,7 @@ fn tnftp_interrupts_with_telnets_synch() {
     assert!(log.contains("receive aborted"), "{log}");
     assert_eq!(target.read("good"), b"payload");
     eventually("the backend's session ends", || rude.sessions() == 0);
-    assert_eq!(gate.listening_ports(), 0);
+    gate.wait_for_ports();
     assert_eq!(gate.stop().matches("session opened").count(), 1);
 }
 
@@ -85,7 +84,7 @@ fn lftp_aborts_a_job_that_is_killed() {
     assert!(ran.stderr.contains("---> ABOR"), "{}", ran.stderr);
     assert_eq!(target.read("good"), b"payload");
     eventually("the backend's session ends", || rude.sessions() == 0);
-    assert_eq!(gate.listening_ports(), 0);
+    gate.wait_for_ports();
     assert_eq!(gate.stop().matches("session opened").count(), 1);
 }
 
@@ -113,7 +112,7 @@ fn ftplib_aborts_in_clear_text_with_an_urgent_line() {
     let session = "ftp.close(); ftp = ftplib.FTP(timeout=20); ftp.connect(host, int(port)); ftp.login(user, password)";
     let script = FTPLIB_ABORTS.replace("big", "stuck");
     target.ftplib(&format!("{session}\n{script}")).ok();
-    eventually("everything is given back", || gate.listening_ports() == 0);
+    gate.wait_for_ports();
 }
 
 #[test]

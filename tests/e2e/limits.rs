@@ -72,14 +72,8 @@ fn a_thousand_sessions_transfer_at_once() {
         assert_eq!(failed, 0, "of {SESSIONS} sessions");
     });
     eventually("the backend's sessions end", || rude.sessions() == 0);
-    eventually("all descriptors are given back", || {
-        gate.descriptors() <= descriptors
-    });
-    assert_eq!(
-        gate.listening_ports(),
-        0,
-        "all passive ports are given back"
-    );
+    gate.wait_for_descriptors(descriptors);
+    gate.wait_for_ports();
 
     let mut last = Strict::open(gate.address(), &scene.authority, Versions::Both);
     last.download("RETR hollow").assert_complete(b"");
@@ -132,12 +126,8 @@ fn a_client_that_leaves_at_any_moment_leaves_nothing() {
         }
     }
     eventually("the backend's sessions end", || rude.sessions() == 0);
-    eventually("all descriptors are given back", || {
-        gate.descriptors() <= descriptors
-    });
-    eventually("all passive ports are given back", || {
-        gate.listening_ports() == 0
-    });
+    gate.wait_for_descriptors(descriptors);
+    gate.wait_for_ports();
     assert!(rude.stored("up").is_none());
 }
 

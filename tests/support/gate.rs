@@ -10,7 +10,7 @@ use std::process::Command;
 
 use super::ports::Ports;
 use super::process::{Ran, Server, run};
-use super::{PASSWORD, Scene};
+use super::{PASSWORD, Scene, eventually};
 
 /// What differs from the plain config: keys with their values as TOML writes them.
 #[derive(Clone, Debug, Default)]
@@ -250,6 +250,18 @@ impl Gate {
         std::fs::read_dir(format!("/proc/{}/fd", self.server.pid()))
             .unwrap()
             .count()
+    }
+
+    /// Waits until it has at most so many open: data connections are read to their end behind the final reply.
+    pub(crate) fn wait_for_descriptors(&self, most: usize) {
+        eventually("descriptors are given back", || self.descriptors() <= most);
+    }
+
+    /// Waits until no passive port is listened on, where a session may end later than its peers have seen.
+    pub(crate) fn wait_for_ports(&self) {
+        eventually("passive ports are given back", || {
+            self.listening_ports() == 0
+        });
     }
 
     /// Lets it have so many descriptors from now on.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{PATIENCE, deadline, eventually};
 
@@ -75,7 +75,7 @@ impl Printed {
     }
 }
 
-/// A server that runs until it is dropped.
+/// A server that runs until it is dropped; when `drop` has returned, all of its processes are gone.
 pub(crate) struct Server {
     name: &'static str,
     child: Child,
@@ -254,7 +254,7 @@ pub(crate) fn run(command: &mut Command) -> Ran {
             kill_group(&mut child);
             break None;
         }
-        thread::sleep(std::time::Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     };
     let stdout = out.join().unwrap().unwrap();
     let stderr = String::from_utf8_lossy(&err.join().unwrap().unwrap()).into_owned();
@@ -281,6 +281,26 @@ fn kill_group(child: &mut Child) {
         child.kill().ok();
     }
     child.wait().ok();
+    // A server's sessions hold its ports and its files until they are gone as well.
+    let deadline = deadline();
+    while is_alive(child.id()) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether a process of this group has not ended; those that nobody has waited for have.
+fn is_alive(group: u32) -> bool {
+    let lives = |stat: &str| {
+        // Behind the name, which may hold anything: state, parent, group.
+        let mut columns = stat.rsplit_once(')')?.1.split_whitespace();
+        let is_over = matches!(columns.next()?, "Z" | "X");
+        Some(!is_over && columns.nth(1)?.parse() == Ok(group))
+    };
+    std::fs::read_dir("/proc").unwrap().any(|process| {
+        process
+            .and_then(|process| std::fs::read_to_string(process.path().join("stat")))
+            .is_ok_and(|stat| lives(&stat).unwrap_or_default())
+    })
 }
 
 /// Whether something listens on a TCP port, as the kernel tells: connecting would be seen by the server.
