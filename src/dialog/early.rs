@@ -75,7 +75,10 @@ impl Dialog {
             None => {
                 self.leave_closing(turn, "No server is available", Blame::Backend, "no backend");
             }
-            Some(Ending { by, why }) if by == Blame::Clock => self.backend_overran(turn, why),
+            Some(Ending {
+                by: Blame::Clock,
+                why,
+            }) => self.backend_overran(turn, why),
             Some(Ending { why, .. }) => self.lose_backend(turn, why),
         }
     }

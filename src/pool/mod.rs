@@ -45,6 +45,9 @@ pub struct PoolState {
     pub members: Vec<MemberState>,
 }
 
+/// When a member was passed over, and why.
+type PassedOver = (Instant, Failure, Arc<str>);
+
 /// One shard's view of a pool.
 #[derive(Debug)]
 pub struct Pool {
@@ -63,7 +66,7 @@ pub struct Pool {
     /// How often each member was passed over.
     failures: RefCell<Vec<Failures>>,
     /// When and why each was the last time.
-    last: RefCell<Vec<Option<(Instant, Failure, Arc<str>)>>>,
+    last: RefCell<Vec<Option<PassedOver>>>,
 }
 
 impl Pool {

@@ -290,23 +290,7 @@ impl Mutant {
             }
             Self::Overtaker => interject(actions, &["RETR f"], "200 Fine\r\n"),
             Self::Interjector => interject(actions, &["150-"], "213 RETR: now\r\n"),
-            Self::Hoarder
-            | Self::Leaver
-            | Self::Brusque
-            | Self::Snatcher
-            | Self::Downgrader
-            | Self::Gullible
-            | Self::Careless
-            | Self::Deaf
-            | Self::Trusting
-            | Self::NoResync
-            | Self::NoClock => {}
-            Self::Revenant
-            | Self::Peeler
-            | Self::Listener
-            | Self::Clinger
-            | Self::Forgetter
-            | Self::Turncoat => self.spoil_sessions(actions),
+            _ => self.spoil_sessions(actions),
         }
     }
 

@@ -80,7 +80,8 @@ impl World {
         (peers.secured[1], peers.securing[1]) = (false, false);
         (peers.is_connecting, peers.is_done) = (true, false);
         peers.is_out = std::mem::replace(&mut peers.is_second, true);
-        self.sight = Some(Sight::PassedOver);
+        // Why it has failed may be to be seen as well.
+        self.sight.get_or_insert(Sight::PassedOver);
     }
 
     fn release_backend(&mut self) {

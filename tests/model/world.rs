@@ -168,14 +168,7 @@ impl World {
                 self.peers.goodbye = true;
                 Input::Client(FromClient::Lost(loss.loss()))
             }
-            Move::Reached => {
-                self.peers.is_connecting = false;
-                self.peers.asks.push_back(Ask::greeting());
-                Input::Backend(match self.peers.is_second {
-                    false => FromBackend::ReachedFor(SHARE),
-                    true => FromBackend::Reached,
-                })
-            }
+            Move::Reached => self.member_answers(),
             Move::Unreachable => {
                 self.peers.is_done = true;
                 Input::Backend(FromBackend::Unreachable)
@@ -227,6 +220,16 @@ impl World {
             }
         };
         self.step(input, mutant);
+    }
+
+    /// The first of two members has its share of time, and the second one all of it.
+    fn member_answers(&mut self) -> Input {
+        self.peers.is_connecting = false;
+        self.peers.asks.push_back(Ask::greeting());
+        Input::Backend(match self.peers.is_second {
+            false => FromBackend::ReachedFor(SHARE),
+            true => FromBackend::Reached,
+        })
     }
 
     fn client_says(&mut self, kind: Kind) -> Input {
