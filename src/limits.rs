@@ -140,8 +140,8 @@ pub const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How long a member of a pool that could not be reached is tried behind the others.
 pub const MEMBER_REST: Duration = Duration::from_secs(10);
 
-/// How much of the words is kept with which a member says no: they are for a log, and not its own.
-pub const LAST_WORDS_LOGGED_MAX: usize = 200;
+/// Most bytes that are told of what a member has said before it was passed over: enough for a reason.
+pub const MEMBER_WORDS_MAX: usize = 200;
 
 // --- data connections ----------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use super::{Backend, Session, There};
 use crate::dialog::{Close, Early, FromBackend, Input};
 use crate::ftp::escape;
-use crate::limits::LAST_WORDS_LOGGED_MAX;
+use crate::limits::MEMBER_WORDS_MAX;
 use crate::metrics::Phase;
 use crate::pool::Failure;
 use crate::relay::Closing;
@@ -89,7 +89,7 @@ impl Session {
 /// Why a member is passed over, and what it has said; nothing where a handshake tells more.
 fn blamed(early: &Early) -> Option<(Failure, Cow<'static, str>)> {
     let said = |what: &str, line: &[u8]| {
-        let shown = &line[..line.len().min(LAST_WORDS_LOGGED_MAX)];
+        let shown = &line[..line.len().min(MEMBER_WORDS_MAX)];
         Cow::Owned(format!("{what}: {}", escape(shown)))
     };
     let (failure, why) = match early {
