@@ -143,6 +143,9 @@ pub const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How long a member of a pool that could not be reached is tried behind the others.
 pub const MEMBER_REST: Duration = Duration::from_secs(10);
 
+/// Most bytes that are told of what a member has said before it was passed over: enough for a reason.
+pub const MEMBER_WORDS_MAX: usize = 200;
+
 // --- data connections ----------------------------------------------------------------------------------------
 
 /// Lowest port that a client may have a data connection opened to: below are services (RFC 2577 section 3).
