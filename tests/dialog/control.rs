@@ -220,6 +220,32 @@ fn epsv_falls_back_to_pasv_once_and_for_all() {
     script.client("RETR a").gives(&["C 425 Use EPSV"]);
 }
 
+/// ProFTPD's sessions take each other's port now and then, and say 425 to EPSV.
+#[test]
+fn epsv_that_is_refused_for_now_becomes_pasv_this_time() {
+    let mut script = Script::ready(rules());
+    script.client("EPSV").gives(&["listen", "B EPSV"]);
+    script.passive().gives(&["C 229"]);
+    script
+        .backend("425 EPSV: Address already in use")
+        .gives(&["B PASV"]);
+    script.client("RETR a").gives(&[]);
+    script
+        .backend("227 At 10,0,0,9,10,11")
+        .gives(&["open", "B RETR a"]);
+
+    // There is an end to it, and it is not remembered.
+    let mut script = Script::ready(rules());
+    script.client("EPSV").gives(&["listen", "B EPSV"]);
+    script.passive().gives(&["C 229"]);
+    script.backend("425 Not now").gives(&["B PASV"]);
+    script.backend("425 Not now").gives(&[]);
+    script
+        .client("RETR a")
+        .gives(&["stop listening", "C 425 No data connection"]);
+    script.client("EPSV").gives(&["listen", "B EPSV"]);
+}
+
 #[test]
 fn the_next_command_waits_for_both_halves() {
     let mut script = Script::ready(rules());

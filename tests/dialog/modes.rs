@@ -228,6 +228,7 @@ fn an_active_transfer_is_like_any_other() {
         .gives(&["close data", "C 226 Fine"]);
     script.client("RETR a").gives(&["C 425 Use EPSV"]);
     script.client(PORT).gives(&["C 200", "B EPSV"]);
+    script.backend("425 No").gives(&["B PASV"]);
     script.backend("425 No").gives(&[]);
     // There is no listener to be closed.
     script.client("RETR a").gives(&["C 425 No data connection"]);

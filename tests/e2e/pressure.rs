@@ -99,7 +99,7 @@ fn a_backend_that_talks_out_of_turn_is_given_up() {
     client.say("NOOP").expect(&[200]);
     client.hear().expect(&[421]);
     eventually("the backend's session ends", || rude.sessions() == 0);
-    let strays = gate.log().matches("belongs to no command").count();
+    let strays = gate.stop().matches("belongs to no command").count();
     assert!(strays < 100, "{strays} lines in the log");
 }
 

@@ -47,9 +47,7 @@ fn stopping_lets_a_transfer_end_and_tells_who_waits() {
             busy.hear().expect(&[421]);
             busy.hear_or_end().unwrap_err();
         });
-        eventually("the transfer runs", || {
-            gate.log().contains("data leg secured")
-        });
+        gate.wait_for_log("data leg secured");
         std::thread::sleep(Duration::from_millis(50));
         gate.signal("TERM");
         idle.hear().expect(&[421]);
