@@ -329,10 +329,7 @@ fn tls(facts: &TlsFacts) -> TlsRow {
 
 fn transfer((direction, age, bytes): (Direction, Duration, u64)) -> TransferRow {
     TransferRow {
-        direction: match direction {
-            Direction::Download => "download",
-            Direction::Upload => "upload",
-        },
+        direction: direction.word(),
         age_seconds: age.as_secs_f64(),
         bytes,
     }

@@ -10,8 +10,8 @@ use crate::support::rude::{Act, Ended, Rude, Script};
 use crate::support::strict::Strict;
 use crate::support::{Scene, eventually, noise};
 
-/// The gate may take so long beyond its bound to say its last words.
-const LEEWAY: Duration = Duration::from_secs(4);
+/// The gate may take so long beyond its bound to say its last words; half a minute is the bound where none is set.
+const LEEWAY: Duration = Duration::from_secs(15);
 
 fn clear() -> Setup {
     Setup::new()

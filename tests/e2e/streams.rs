@@ -279,7 +279,7 @@ fn a_stream_in_which_nothing_moves_is_ended_by_reset() {
 #[test]
 fn stopping_lets_streams_end_and_cuts_off_the_rest() {
     let (server, address) = server();
-    let mut row = Row::plain(address, |setup| setup.timeout("drain", "1s"));
+    let mut row = Row::plain(address, |setup| setup.timeout("drain", "3s"));
     let (mut ends, mut hangs) = (connect(row.outer.address()), connect(row.outer.address()));
     for client in [&mut ends, &mut hangs] {
         client.write_all(b"?").unwrap();
