@@ -3,8 +3,8 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::Path;
 use super::way::{Step, Way};
+use super::{LONG_SEND_BYTES_MIN, Path};
 use crate::dialog::{End, Phase, Side};
 use crate::leg::{Leg, Read};
 use crate::limits::{RELAY_READ_BYTES, RELAY_TURN_BYTES};
@@ -111,6 +111,9 @@ impl Duplex {
 
     /// Moves what can be moved; ready, once, when both directions have stopped.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        if self.look.is_pending(cx) {
+            return Poll::Pending;
+        }
         let mut turn = 0;
         loop {
             let mut is_blocked = true;
@@ -185,10 +188,14 @@ impl Duplex {
         };
         let (source_side, sink_side) = (SIDES[from], SIDES[1 - from]);
         let lane = &mut self.lanes[from];
+        let mut sent = 0;
         if lane.unsent {
             let waiting = lane.way.held() + sink.queued();
             match lane.way.poll_flush(sink, cx) {
-                Poll::Ready(Ok(())) => lane.unsent = false,
+                Poll::Ready(Ok(())) => {
+                    lane.unsent = false;
+                    sent = waiting;
+                }
                 Poll::Ready(Err(_)) => return Pace::Done(sink_side, End::Reset),
                 Poll::Pending if lane.way.held() + sink.queued() < waiting => {
                     self.progressed();
@@ -206,6 +213,7 @@ impl Duplex {
                     Err(_) => Pace::Done(sink_side, End::Reset),
                 };
             }
+            State::Flowing if sent >= LONG_SEND_BYTES_MIN => return Pace::Moved(sent),
             State::Flowing => {}
         }
         let Poll::Ready(step) = lane.way.poll_read(source, sink, cx) else {
@@ -215,7 +223,7 @@ impl Duplex {
             Step::Moved(bytes) => {
                 lane.moved += bytes as u64;
                 lane.unsent = true;
-                return Pace::Moved(bytes);
+                return Pace::Moved(sent + bytes);
             }
             Step::SinkBroken => return Pace::Done(sink_side, End::Reset),
             Step::Ended(Some(Read::Fin)) if source.is_private() => {
@@ -232,7 +240,7 @@ impl Duplex {
             Step::Ended(None) => return Pace::Done(source_side, End::Reset),
         }
         (lane.state, lane.unsent) = (State::Finishing, true);
-        Pace::Moved(0)
+        Pace::Moved(sent)
     }
 
     /// Bytes that were read from this leg and wait for the other's socket.
