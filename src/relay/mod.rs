@@ -117,8 +117,16 @@ pub struct Relay {
     look: Look,
 }
 
-/// What is sent without a read behind it in the same step: each of both then takes its time.
-const LONG_SEND_BYTES_MIN: usize = RELAY_TURN_BYTES / 2;
+/// A read, or a send, that is a turn by itself.
+const LONG_STEP_BYTES_MIN: usize = RELAY_TURN_BYTES / 2;
+
+/// What a step takes of a turn.
+const fn share(bytes: usize) -> usize {
+    match bytes {
+        LONG_STEP_BYTES_MIN.. => RELAY_TURN_BYTES,
+        _ => bytes + RELAY_READ_BYTES,
+    }
+}
 
 /// Whether the loop can go on at once.
 enum Pace {
@@ -182,7 +190,7 @@ impl Relay {
             match self.step(cx) {
                 Pace::Done(report) => return Poll::Ready(report),
                 Pace::Moved(bytes) => {
-                    turn += bytes + RELAY_READ_BYTES;
+                    turn += share(bytes);
                     if turn >= RELAY_TURN_BYTES {
                         self.look.ask(cx);
                         return Poll::Pending;
@@ -242,7 +250,7 @@ impl Relay {
             return self.done(Side::source(self.direction), end);
         }
         match sent {
-            LONG_SEND_BYTES_MIN.. => Pace::Moved(sent),
+            LONG_STEP_BYTES_MIN.. => Pace::Moved(sent),
             _ => self.read(sent, cx),
         }
     }

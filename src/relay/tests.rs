@@ -328,7 +328,7 @@ fn a_turn_is_bounded_in_bytes_however_much_there_is() {
             let (mut got, mut turns) = (Vec::new(), 0u64);
             while got.len() < sent.len() {
                 let before = relay.moved;
-                let is_long_send = relay.waiting() >= LONG_SEND_BYTES_MIN;
+                let is_long_send = relay.waiting() >= LONG_STEP_BYTES_MIN;
                 poll_fn(|cx| {
                     let _pending = sender.poll_flush(cx);
                     assert!(relay.poll(cx).is_pending());
