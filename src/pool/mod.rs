@@ -3,30 +3,35 @@
 //! It never connects, never reads a clock, and never gives up on a member for good.
 
 mod choice;
+mod failure;
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::limits::MEMBER_REST;
 
 pub use choice::Balance;
 use choice::Standing;
+pub use failure::{Failure, Failures, LastFailure};
 
 /// A member of a pool, by its place in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MemberId(pub usize);
 
 /// How a member stands with one shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberState {
     /// Where it listens.
     pub address: SocketAddr,
-    /// Whether it could not be reached lately, and is tried behind the others.
+    /// Whether it has failed lately, and is tried behind the others.
     pub resting: bool,
-    /// How often it could not be reached since the start.
-    pub failures: u64,
+    /// How often it was passed over since the start.
+    pub failures: Failures,
+    /// The last time that it was.
+    pub last: Option<LastFailure>,
     /// How many sessions it has.
     pub sessions: usize,
 }
@@ -39,6 +44,9 @@ pub struct PoolState {
     /// Its members, in the order of the configuration.
     pub members: Vec<MemberState>,
 }
+
+/// When a member was passed over, and why.
+type PassedOver = (Instant, Failure, Arc<str>);
 
 /// One shard's view of a pool.
 #[derive(Debug)]
@@ -55,8 +63,10 @@ pub struct Pool {
     held: RefCell<Vec<usize>>,
     /// Until when each member is tried last, because it has failed.
     resting: RefCell<Vec<Option<Instant>>>,
-    /// How often each member could not be reached.
-    failures: RefCell<Vec<u64>>,
+    /// How often each member was passed over.
+    failures: RefCell<Vec<Failures>>,
+    /// When and why each was the last time.
+    last: RefCell<Vec<Option<PassedOver>>>,
 }
 
 impl Pool {
@@ -70,7 +80,8 @@ impl Pool {
             balance,
             turn: Cell::new(0),
             held: RefCell::new(vec![0; members.len()]),
-            failures: RefCell::new(vec![0; members.len()]),
+            failures: RefCell::new(vec![Failures::default(); members.len()]),
+            last: RefCell::new(vec![None; members.len()]),
             members,
             resting,
         }
@@ -114,11 +125,16 @@ impl Pool {
     #[must_use]
     pub fn state(&self, now: Instant) -> PoolState {
         let (resting, failures) = (self.resting.borrow(), self.failures.borrow());
-        let held = self.held.borrow();
+        let (held, last) = (self.held.borrow(), self.last.borrow());
         let member = |(place, &address): (usize, &SocketAddr)| MemberState {
             address,
             resting: resting[place].is_some_and(|until| now < until),
             failures: failures[place],
+            last: last[place].as_ref().map(|(at, failure, why)| LastFailure {
+                age: now.saturating_duration_since(*at),
+                failure: *failure,
+                why: Arc::clone(why),
+            }),
             sessions: held[place],
         };
         PoolState {
@@ -127,14 +143,17 @@ impl Pool {
         }
     }
 
-    /// A member could not be reached.
-    pub fn failed(&self, member: MemberId, now: Instant) {
-        self.resting.borrow_mut()[member.0] = Some(now + MEMBER_REST);
-        self.failures.borrow_mut()[member.0] += 1;
+    /// A member is passed over; `why` is fit for a log.
+    pub fn failed(&self, member: MemberId, now: Instant, failure: Failure, why: &str) {
+        if failure.rests() {
+            self.resting.borrow_mut()[member.0] = Some(now + MEMBER_REST);
+        }
+        self.failures.borrow_mut()[member.0].count(failure);
+        self.last.borrow_mut()[member.0] = Some((now, failure, why.into()));
     }
 
-    /// A member was reached.
-    pub fn reached(&self, member: MemberId) {
+    /// A member is ready to serve.
+    pub fn ready(&self, member: MemberId) {
         self.resting.borrow_mut()[member.0] = None;
     }
 
@@ -191,6 +210,10 @@ mod tests {
             .collect()
     }
 
+    fn fail(pool: &Pool, member: usize, now: Instant) {
+        pool.failed(MemberId(member), now, Failure::Closed, "it closed");
+    }
+
     #[test]
     fn members_take_turns() {
         let (pool, now) = (pool(), Instant::now());
@@ -202,28 +225,48 @@ mod tests {
     #[test]
     fn a_member_that_failed_is_tried_last_for_a_while() {
         let (pool, now) = (pool(), Instant::now());
-        pool.failed(MemberId(0), now);
+        fail(&pool, 0, now);
         assert_eq!(order(&pool, now), [1, 2, 0]);
         assert_eq!(order(&pool, now + MEMBER_REST), [1, 2, 0]);
         assert_eq!(order(&pool, now), [2, 1, 0]);
-        pool.reached(MemberId(0));
+        pool.ready(MemberId(0));
         assert_eq!(order(&pool, now), [0, 1, 2]);
     }
 
     #[test]
     fn failures_are_counted_and_outlive_the_rest() {
         let (pool, now) = (pool(), Instant::now());
-        pool.failed(MemberId(1), now);
-        pool.failed(MemberId(1), now);
+        fail(&pool, 1, now);
+        fail(&pool, 1, now);
         let _hold = pool.hold(MemberId(2));
         let seen = || {
             let members = pool.state(now).members;
-            let of = |member: &MemberState| (member.resting, member.failures, member.sessions);
+            let of =
+                |member: &MemberState| (member.resting, member.failures.total(), member.sessions);
             members.iter().map(of).collect::<Vec<_>>()
         };
         assert_eq!(seen(), [(false, 0, 0), (true, 2, 0), (false, 0, 1)]);
-        pool.reached(MemberId(1));
+        pool.ready(MemberId(1));
         assert_eq!(seen()[1], (false, 2, 0));
+    }
+
+    #[test]
+    fn a_member_that_says_no_goes_on_having_its_turn() {
+        let (pool, now) = (pool(), Instant::now());
+        pool.failed(MemberId(0), now, Failure::Greeting, "421 Too many users");
+        let member = pool.state(now).members.swap_remove(0);
+        assert!(!member.resting);
+        assert_eq!(member.failures.of(Failure::Greeting), 1);
+        let last = member.last.expect("it was passed over");
+        assert_eq!(
+            (last.failure, &*last.why),
+            (Failure::Greeting, "421 Too many users")
+        );
+        assert_eq!(order(&pool, now), [0, 1, 2]);
+        // It takes back no rest that it has for another reason.
+        fail(&pool, 1, now);
+        pool.failed(MemberId(1), now, Failure::Greeting, "421 Too many users");
+        assert!(pool.state(now).members[1].resting);
     }
 
     #[test]
@@ -236,7 +279,7 @@ mod tests {
         assert_eq!(order(&pool, now), [2, 0, 1]);
         drop((second, third));
         assert_eq!(order(&pool, now), [1, 2, 0]);
-        pool.failed(MemberId(1), now);
+        fail(&pool, 1, now);
         assert_eq!(order(&pool, now), [2, 0, 1]);
     }
 
@@ -245,8 +288,8 @@ mod tests {
         let (pool, now) = (pool_of(1, Balance::Turn), Instant::now());
         assert_eq!(order(&pool, now), [0, 1, 2]);
         assert_eq!(order(&pool, now), [1, 0, 2]);
-        pool.failed(MemberId(0), now);
-        pool.failed(MemberId(1), now);
+        fail(&pool, 0, now);
+        fail(&pool, 1, now);
         assert_eq!(order(&pool, now), [2, 0, 1]);
         assert_eq!(order(&pool, now + MEMBER_REST), [1, 0, 2]);
     }

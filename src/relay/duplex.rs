@@ -1,13 +1,13 @@
 //! Both directions between two legs at once, for streams that are no transfer: each end is carried through by itself.
 
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::Path;
 use super::way::{Step, Way};
+use super::{LONG_STEP_BYTES_MIN, Path, share};
 use crate::dialog::{End, Phase, Side};
 use crate::leg::{Leg, Read};
-use crate::limits::{RELAY_READ_BYTES, RELAY_TURN_BYTES};
+use crate::limits::RELAY_TURN_BYTES;
 use crate::net::{Alarm, Look};
 use crate::sys::clock;
 
@@ -25,6 +25,8 @@ pub struct Duplex {
     idle: Duration,
     stall: Duration,
     is_lenient: bool,
+    /// When a byte was last read or taken.
+    moved_at: Instant,
     alarm: Alarm,
     look: Look,
 }
@@ -89,15 +91,14 @@ impl Duplex {
             is_unfinished: false,
         };
         let lanes = [lane(&client, &backend), lane(&backend, &client)];
-        let mut alarm = Alarm::new();
-        alarm.set(Some(clock::now() + idle));
         Self {
             legs: [client, backend],
             lanes,
             idle,
             stall,
             is_lenient: false,
-            alarm,
+            moved_at: clock::now(),
+            alarm: Alarm::new(),
             look: Look::default(),
         }
     }
@@ -111,6 +112,9 @@ impl Duplex {
 
     /// Moves what can be moved; ready, once, when both directions have stopped.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        if self.look.is_pending(cx) {
+            return Poll::Pending;
+        }
         let mut turn = 0;
         loop {
             let mut is_blocked = true;
@@ -118,9 +122,9 @@ impl Duplex {
             for from in 0..2 {
                 match self.step(from, cx) {
                     Pace::Moved(bytes) => {
-                        turn += bytes + RELAY_READ_BYTES;
+                        turn += share(bytes);
                         is_blocked = false;
-                        self.progressed();
+                        self.moved_at = clock::now();
                     }
                     Pace::Blocked => {}
                     Pace::Done(side, end) => return Poll::Ready(broken(side, end)),
@@ -185,16 +189,22 @@ impl Duplex {
         };
         let (source_side, sink_side) = (SIDES[from], SIDES[1 - from]);
         let lane = &mut self.lanes[from];
+        let mut sent = 0;
         if lane.unsent {
             let waiting = lane.way.held() + sink.queued();
             match lane.way.poll_flush(sink, cx) {
-                Poll::Ready(Ok(())) => lane.unsent = false,
+                Poll::Ready(Ok(())) => {
+                    lane.unsent = false;
+                    sent = waiting;
+                    self.moved_at = clock::now();
+                }
                 Poll::Ready(Err(_)) => return Pace::Done(sink_side, End::Reset),
-                Poll::Pending if lane.way.held() + sink.queued() < waiting => {
-                    self.progressed();
+                Poll::Pending => {
+                    if lane.way.held() + sink.queued() < waiting {
+                        self.moved_at = clock::now();
+                    }
                     return Pace::Blocked;
                 }
-                Poll::Pending => return Pace::Blocked,
             }
         }
         match lane.state {
@@ -206,6 +216,7 @@ impl Duplex {
                     Err(_) => Pace::Done(sink_side, End::Reset),
                 };
             }
+            State::Flowing if sent >= LONG_STEP_BYTES_MIN => return Pace::Moved(sent),
             State::Flowing => {}
         }
         let Poll::Ready(step) = lane.way.poll_read(source, sink, cx) else {
@@ -215,7 +226,7 @@ impl Duplex {
             Step::Moved(bytes) => {
                 lane.moved += bytes as u64;
                 lane.unsent = true;
-                return Pace::Moved(bytes);
+                return Pace::Moved(sent + bytes);
             }
             Step::SinkBroken => return Pace::Done(sink_side, End::Reset),
             Step::Ended(Some(Read::Fin)) if source.is_private() => {
@@ -232,7 +243,7 @@ impl Duplex {
             Step::Ended(None) => return Pace::Done(source_side, End::Reset),
         }
         (lane.state, lane.unsent) = (State::Finishing, true);
-        Pace::Moved(0)
+        Pace::Moved(sent)
     }
 
     /// Bytes that were read from this leg and wait for the other's socket.
@@ -240,21 +251,16 @@ impl Duplex {
         self.lanes[from].way.held() + self.legs[1 - from].queued()
     }
 
-    fn progressed(&mut self) {
-        let is_unsent = self.lanes.iter().any(|lane| lane.unsent);
-        let bound = if is_unsent { self.stall } else { self.idle };
-        self.alarm.set(Some(clock::now() + bound));
-    }
-
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        // Bytes that wait for a sink are the sink's to take.
+        let (side, bound) = match self.lanes.iter().position(|lane| lane.unsent) {
+            Some(from) => (SIDES[1 - from], self.stall),
+            None => (Side::Client, self.idle),
+        };
+        self.alarm.set(Some(self.moved_at + bound));
         if self.alarm.poll(cx).is_pending() {
             return Poll::Pending;
         }
-        // Bytes that wait for a sink are the sink's to take.
-        let side = match self.lanes.iter().position(|lane| lane.unsent) {
-            Some(from) => SIDES[1 - from],
-            None => Side::Client,
-        };
         Poll::Ready(broken(side, End::TimedOut(Phase::Stall)))
     }
 

@@ -95,6 +95,7 @@ fn clear_text_behind_the_backends_234_ends_the_session() {
     script.backend("234 Go").gives(&["secure backend"]);
     script
         .backend_lost(Loss::Injection)
+        .passes_over("Injection")
         .gives(&["C 421", "close"]);
     assert!(script.noted(&Note::Injected(Side::Backend)));
 }
@@ -105,7 +106,10 @@ fn a_backend_without_tls_is_not_used() {
     script.client("USER ann").gives(&["connect"]);
     script.reached(FromBackend::Reached).gives(&[]);
     script.backend("220 Hello").gives(&["B AUTH TLS"]);
-    script.backend("502 What?").gives(&["C 421", "close"]);
+    script
+        .backend("502 What?")
+        .passes_over("NoTls")
+        .gives(&["C 421", "close"]);
 }
 
 #[test]
@@ -122,6 +126,7 @@ fn a_backend_that_is_not_there_or_says_nothing() {
     script.backend("120 In a minute").gives(&[]);
     script
         .waits(Duration::from_secs(10))
+        .passes_over("Silent")
         .gives(&["C 421", "close"]);
 }
 
