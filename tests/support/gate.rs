@@ -238,6 +238,16 @@ impl Gate {
             .count()
     }
 
+    /// Threads of the process.
+    #[allow(
+        dead_code,
+        reason = "the end-to-end tests need it, the matrix does not"
+    )]
+    pub(crate) fn threads(&self) -> usize {
+        let tasks = format!("/proc/{}/task", self.server.pid());
+        std::fs::read_dir(tasks).unwrap().count()
+    }
+
     /// Lets it have so many descriptors from now on.
     pub(crate) fn allow_descriptors(&self, most: usize) {
         let limit = format!("--nofile={most}:");
