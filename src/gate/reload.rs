@@ -16,7 +16,6 @@ use super::{logging, names, office};
 use crate::admin::{Asked, Attempt, Collector, Outcome, Standing, Told};
 use crate::limits::{NAMES_LOOKUP_PERIOD, RELOAD_TURN_TIMEOUT};
 use crate::shard::{Mail, Orders};
-use crate::sys::clock;
 
 /// Whoever replaces the configuration: one at a time.
 pub(super) struct Reloader {
@@ -142,16 +141,14 @@ impl Reloader {
                 format!("the core on CPU {cpu} does not answer; cure: see SluicegateCoreSilent");
             return Err(Fault::Machine(text));
         }
-        let (answer, answers) = sync_channel(shards.len());
+        // Nothing is said by it: it closes when every core has gone over.
+        let (told, gone_over) = sync_channel(1);
         for (shard, orders) in shards.iter().zip(orders) {
             // There was room a moment ago; whoever has taken it gives it back within a turn.
-            let _gone = shard.send_blocking(Mail::Reload(Box::new(orders), answer.clone()));
+            let _gone = shard.send_blocking(Mail::Reload(Box::new(orders), told.clone()));
         }
-        drop(answer);
-        let deadline = clock::now() + RELOAD_TURN_TIMEOUT;
-        let next = || answers.recv_timeout(deadline.saturating_duration_since(clock::now()));
-        // Closed when all of them have answered, or have ended.
-        if std::iter::repeat_with(next).find_map(Result::err) == Some(RecvTimeoutError::Timeout) {
+        drop(told);
+        if gone_over.recv_timeout(RELOAD_TURN_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
             tracing::error!(
                 "a core has not gone over to the new configuration yet: it will when it runs"
             );

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll, Waker};
 
 use futures_lite::FutureExt as _;
@@ -26,6 +27,8 @@ pub(super) struct Entrance {
     /// Replaced when the configuration is.
     site: RefCell<Rc<Site>>,
     is_closing: Cell<bool>,
+    /// Whoever waits for the socket to be gone has this dropped behind it.
+    until_gone: RefCell<Option<SyncSender<()>>>,
     /// The loop, while it waits.
     waiting: RefCell<Option<Waker>>,
 }
@@ -35,6 +38,7 @@ impl Entrance {
         Rc::new(Self {
             site: RefCell::new(site),
             is_closing: Cell::new(false),
+            until_gone: RefCell::default(),
             waiting: RefCell::default(),
         })
     }
@@ -44,8 +48,9 @@ impl Entrance {
         self.site.replace(site);
     }
 
-    /// The loop ends, when it has taken who waits already.
-    pub(super) fn close(&self) {
+    /// The loop ends, when it has taken who waits already; `until_gone` is held for as long as the address is.
+    pub(super) fn close(&self, until_gone: SyncSender<()>) {
+        self.until_gone.replace(Some(until_gone));
         self.is_closing.set(true);
         if let Some(waker) = self.waiting.take() {
             waker.wake();
@@ -70,6 +75,7 @@ impl Entrance {
 
 /// One listener at work.
 pub(super) struct Accepting {
+    // Before the entrance, as it must be gone before it.
     pub(super) listener: Listener,
     pub(super) entrance: Rc<Entrance>,
     pub(super) core: Rc<Core>,

@@ -37,7 +37,8 @@ pub enum Mail {
     },
     /// What the sites of this configuration advertise from now on, in their order.
     Advertise(u64, Vec<Arc<Advertise>>),
-    /// Serve this from now on; the answer says that it is so. A core that has been told to stop does not answer.
+    /// Serve this from now on. What is held of the other is dropped when it is so, and what is closed has gone: nobody can be
+    /// told too early. A core that has been told to stop does nothing.
     Reload(Box<Orders>, SyncSender<()>),
     /// End a session; the answer says whether there was one.
     Kill(u64, Sender<bool>),
@@ -163,8 +164,7 @@ impl Desk {
             // What would listen anew must not while all others have stopped.
             Mail::Reload(..) if self.is_draining => {}
             Mail::Reload(orders, answer) => {
-                self.serving.follow(*orders);
-                let _unheard = answer.try_send(());
+                self.serving.follow(*orders, &answer);
             }
             Mail::Kill(id, answer) => {
                 let _unheard = answer.try_send(self.core.cards.kill(id));

@@ -158,7 +158,7 @@ pub async fn run(
         serving: Serving::new(plan, &core, &permits),
         is_draining: false,
     };
-    desk.serving.follow(orders);
+    desk.serving.follow(orders, &ready);
     // The gate waits for exactly this message; if it has gone, there is nobody to tell.
     let _told = ready.send(());
     desk.until_drain(&mail).await;

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use super::accept::{Accepting, Entrance};
@@ -59,8 +60,8 @@ impl Serving {
         self.drain
     }
 
-    /// Serves this from now on. New sessions alone notice.
-    pub(super) fn follow(&mut self, orders: Orders) {
+    /// Serves this from now on. New sessions alone notice. Copies of `told` are held until what is closed has gone.
+    pub(super) fn follow(&mut self, orders: Orders, told: &SyncSender<()>) {
         self.generation = orders.generation;
         self.drain = orders.drain;
         self.permits.bound(orders.sessions_max);
@@ -76,7 +77,7 @@ impl Serving {
             })
             .collect();
         self.pools = pools.now;
-        self.lead(&orders.sites, orders.ports);
+        self.lead(&orders.sites, orders.ports, told);
     }
 
     /// What the sites of a configuration advertise from now on, in their order; nothing if it is no longer this one.
@@ -89,7 +90,7 @@ impl Serving {
     }
 
     /// Every door leads to its site of now. Those that are no more wanted are closed, when those that are new are open.
-    fn lead(&mut self, plans: &[SitePlan], mut ports: Vec<NewPort>) {
+    fn lead(&mut self, plans: &[SitePlan], mut ports: Vec<NewPort>, told: &SyncSender<()>) {
         let mut before = std::mem::take(&mut self.doors);
         for (at, plan) in plans.iter().enumerate() {
             for &door in &plan.doors {
@@ -107,7 +108,7 @@ impl Serving {
             }
         }
         for (_, entrance) in before {
-            entrance.close();
+            entrance.close(told.clone());
         }
     }
 

@@ -122,6 +122,9 @@ fn nothing_is_lost_or_cut_and_all_sums_hold_while_it_is_reloaded_under_load() {
     );
 }
 
+/// What the allocator may keep: a configuration that stays behind takes some 20 KiB, with its TLS.
+const SLACK_KIB: usize = 1024;
+
 #[test]
 fn two_hundred_reloads_leave_nothing_behind() {
     let bed = Bed::new(|setup| {
@@ -135,15 +138,17 @@ fn two_hundred_reloads_leave_nothing_behind() {
     let address = format!("\"{}\"", bed.gate.address());
     let two = format!("[\"127.0.0.1:{}\", {address}]", ports.control() + 1);
     let two = one.replace(&address, &two).replace("100s", "90s");
+    let mut old = None;
     let mut round = |count: usize| {
         for number in 0..count {
             bed.write([&two, &one][number % 2]);
             bed.reload();
-            // Each second one is the end of a session that has begun with the one before.
-            bed.client()
-                .download("RETR file")
-                .assert_complete(&noise(10_000));
+            // A session that has begun with the configuration before is over only now: what it had goes with it.
+            let mut new = bed.client();
+            new.say("NOOP").expect(&[200]);
+            old = Some(new);
         }
+        old = None;
         eventually("all sessions are gone", || {
             bed.json("/status")["sessions"] == 0
         });
@@ -156,7 +161,7 @@ fn two_hundred_reloads_leave_nothing_behind() {
     let (early_kib, early_descriptors, early_threads) = round(50);
     let (late_kib, late_descriptors, late_threads) = round(150);
     assert!(
-        late_kib < early_kib + 2048,
+        late_kib < early_kib + SLACK_KIB,
         "{early_kib} KiB, then {late_kib}"
     );
     assert!(
