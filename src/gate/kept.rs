@@ -89,3 +89,92 @@ pub(super) type SecuredListener = Secured<ListenerTls>;
 
 /// TLS of a pool.
 pub(super) type SecuredPool = Secured<PoolTls>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    const TEXT: &str = "[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:21\"\npool = \"p\"\npassive_ports = \"50000-50099\"\n\
+        certificate = \"c\"\nkey = \"k\"\n[[pool]]\nname = \"p\"\nmembers = [\"10.0.0.1:21\"]\nca = \"ca\"\n";
+
+    /// The marks of the listener and of the pool, with files in a directory.
+    fn marks(text: &str, directory: &std::path::Path) -> (Mark, Mark) {
+        let config = config::read(text).unwrap().relative_to(directory);
+        let pool = Mark::of_pool(&config.pools[0], config.process.in_place);
+        (Mark::of_listener(&config, 0), pool)
+    }
+
+    #[test]
+    fn whatever_tls_is_made_of_makes_another_mark_and_nothing_else_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+        for name in ["c", "k", "ca", "hc", "hk", "crl"] {
+            write(name, name);
+        }
+        let of = |text: &str| marks(text, directory.path());
+        let with = |listener: &str, pool: &str| {
+            let text = TEXT.replace("[[pool]]", &format!("{listener}\n[[pool]]"));
+            format!("{text}{pool}\n")
+        };
+        let (listener, pool) = of(TEXT);
+        for same in [
+            with(
+                "banner = \"x\"\nactive = false",
+                "balance = \"least\"\nempty = \"reject\"",
+            ),
+            format!("[timeouts]\nidle = \"9s\"\n{TEXT}"),
+        ] {
+            assert_eq!(of(&same), (listener.clone(), pool.clone()), "{same}");
+        }
+        let asked = "client_certificates = \"optional\"\nclient_ca = \"ca\"";
+        for other in [
+            "tls = \"optional\"".to_owned(),
+            "tls_versions = [\"1.3\"]".to_owned(),
+            "key_exchange = \"off\"".to_owned(),
+            "alpn = \"ignore\"".to_owned(),
+            "resumption = \"required\"".to_owned(),
+            asked.to_owned(),
+            format!("{asked}\nclient_crl = \"crl\""),
+            asked.replace("optional", "required"),
+            "[[host]]\nname = \"h.example\"\nlistener = \"a\"".to_owned(),
+            "[[host]]\nname = \"h.example\"\nlistener = \"a\"\ncertificate = \"hc\"\nkey = \"hk\""
+                .to_owned(),
+        ] {
+            let (other_listener, same_pool) = of(&with(&other, ""));
+            assert_ne!(other_listener, listener, "{other}");
+            assert_eq!(same_pool, pool, "{other}");
+        }
+        for other in [
+            "tls = \"implicit\"",
+            "tls_versions = [\"1.3\"]",
+            "key_exchange = \"off\"",
+            "verify = \"chain\"",
+            "alpn = true",
+            "server_name = \"x.example\"",
+            "client_certificate = \"c\"\nclient_key = \"k\"",
+            "backups = [\"10.0.0.2:21\"]",
+        ] {
+            let (same_listener, other_pool) = of(&with("", other));
+            assert_ne!(other_pool, pool, "{other}");
+            assert_eq!(same_listener, listener, "{other}");
+        }
+        let off = format!("[process]\nin_place = false\n{TEXT}");
+        assert_ne!(of(&off).0, listener);
+        assert_ne!(of(&off).1, pool);
+        for (file, changes) in [
+            ("k", [true, false]),
+            ("c", [true, false]),
+            ("ca", [false, true]),
+        ] {
+            write(file, "another");
+            let (new_listener, new_pool) = of(TEXT);
+            assert_eq!(
+                [new_listener != listener, new_pool != pool],
+                changes,
+                "{file}"
+            );
+            write(file, file);
+        }
+    }
+}

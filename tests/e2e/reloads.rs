@@ -47,25 +47,29 @@ fn never_falls(before: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>) {
     }
 }
 
+/// Downloads of each session under load.
+const TRANSFERS: usize = 25;
+
+/// Three sessions of a client, one after the other, each of which must come to its own end.
+fn sessions(bed: &Bed, client: usize) {
+    for session in 0..3 {
+        let stored = format!("STOR up{client}-{session}");
+        let mut client = bed.client();
+        for _ in 0..TRANSFERS {
+            client.download("RETR file").assert_complete(&noise(10_000));
+        }
+        client.upload(&stored, b"payload").reply.expect(&[226]);
+        client.say("QUIT").expect(&[221]);
+    }
+}
+
 #[test]
 fn nothing_is_lost_or_cut_and_all_sums_hold_while_it_is_reloaded_under_load() {
-    const TRANSFERS: usize = 25;
-    let bed = Bed::new(|setup| setup.timeout("idle", "100s"));
+    let bed = &Bed::new(|setup| setup.timeout("idle", "100s"));
     let is_over = AtomicBool::new(false);
     let reloads = std::thread::scope(|scope| {
-        let work = |number: usize| {
-            for session in 0..3 {
-                let mut client = bed.client();
-                for _ in 0..TRANSFERS {
-                    client.download("RETR file").assert_complete(&noise(10_000));
-                }
-                let stored = format!("STOR up{number}-{session}");
-                client.upload(&stored, b"payload").reply.expect(&[226]);
-                client.say("QUIT").expect(&[221]);
-            }
-        };
         let workers: Vec<_> = (0..4)
-            .map(|number| scope.spawn(move || work(number)))
+            .map(|number| scope.spawn(move || sessions(bed, number)))
             .collect();
         let readers = scope.spawn(|| {
             let mut before = BTreeMap::new();
