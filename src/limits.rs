@@ -113,6 +113,9 @@ pub const CLIENT_TICKETS_KEPT_MAX: usize = 32;
 /// their handshake use up some. Each has the backend's chain of certificates in it, so they are few.
 pub const BACKEND_TICKETS_KEPT_MAX: usize = 4;
 
+/// TLS sessions towards a pool that one core keeps for streams to resume: more than a pool has members, as each keeps a few.
+pub const STREAM_SESSIONS_KEPT: usize = 256;
+
 /// Longest ticket kept for another use: servers send some hundred bytes, with a client's certificates in it some thousand.
 pub const TICKET_RENEWED_BYTES_MAX: usize = 16 * 1024;
 
@@ -140,13 +143,13 @@ pub const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How long a member of a pool that could not be reached is tried behind the others.
 pub const MEMBER_REST: Duration = Duration::from_secs(10);
 
+/// Most bytes that are told of what a member has said before it was passed over: enough for a reason.
+pub const MEMBER_WORDS_MAX: usize = 200;
+
 // --- data connections ----------------------------------------------------------------------------------------
 
 /// Lowest port that a client may have a data connection opened to: below are services (RFC 2577 section 3).
 pub const ACTIVE_PORT_MIN: u16 = 1024;
-
-/// What the rig moves at once: large enough to batch records, small enough to share a core.
-pub const RELAY_CHUNK_BYTES: usize = 256 * 1024;
 
 /// Buffer of a stream's first reads: most files are small.
 pub const RELAY_CHUNK_BYTES_MIN: usize = 64 * 1024;
@@ -250,21 +253,6 @@ pub const NAMES_LOOKUP_PERIOD: Duration = Duration::from_secs(60);
 /// Log lines waiting for the disk or the journal; beyond it lines are dropped and counted, never waited for.
 pub const LOG_LINES_MAX: usize = 16 * 1024;
 
-// The admin server.
-
-/// How often `sluicegate top` asks, as the live page does.
-pub const TOP_PERIOD: Duration = Duration::from_secs(1);
-
-/// How long it waits for an answer: longer than the gate waits for its cores.
-pub const TOP_PATIENCE: Duration = Duration::from_secs(4);
-const _: () = assert!(TOP_PATIENCE.as_millis() > ADMIN_ANSWER_TIMEOUT.as_millis());
-
-/// How long a key may wait before the screen is drawn again.
-pub const TOP_KEYS_PAUSE: Duration = Duration::from_millis(100);
-
-/// The largest answer it takes: some kilobytes for each core.
-pub const TOP_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
-
 // --- measuring -----------------------------------------------------------------------------------------------
 
 /// Shortest time a histogram tells from zero: a reply within one core takes tens of microseconds.
@@ -304,9 +292,6 @@ pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 pub const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long transfers may go on when the process is told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// TLS sessions towards a pool that one core keeps for streams to resume: more than a pool has members, as each keeps a few.
-pub const STREAM_SESSIONS_KEPT: usize = 256;
 
 const _: () = assert!(
     COMMAND_LINE_BYTES_MAX <= CONTROL_QUEUE_BYTES_MAX / 4,

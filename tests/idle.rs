@@ -3,142 +3,17 @@
 //!
 //! The gate runs in this process, and so do its clients, in a thread whose memory is not counted; the backend is a child.
 
-#![allow(unsafe_code, reason = "a global allocator cannot be had without")]
-#![allow(
-    clippy::disallowed_types,
-    reason = "a test may block: it is no core's business"
-)]
-#![allow(
-    clippy::panic,
-    reason = "a broken premise fails the test, as it should"
-)]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
-use std::time::SystemTime;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use sluicegate::limits;
 use sluicegate::rig::client::{Client, Options, Sink};
-use sluicegate::{gate, limits};
 
-#[path = "support/ports.rs"]
-#[allow(dead_code, reason = "other tests need more of it")]
-mod ports;
-
-/// Counts what is held, and leaves the work to the system's allocator.
-struct Counting;
-
-/// Bytes that are held by whoever is not one of the clients.
-static HELD: AtomicIsize = AtomicIsize::new(0);
-
-thread_local! {
-    static IS_CLIENT: Cell<bool> = const { Cell::new(false) };
-}
-
-fn count(bytes: isize) {
-    if !IS_CLIENT.get() {
-        HELD.fetch_add(bytes, Relaxed);
-    }
-}
-
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: as the caller has promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: as the caller has promised.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size.cast_signed() - layout.size().cast_signed());
-        // SAFETY: as the caller has promised.
-        unsafe { System.realloc(memory, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
-        // SAFETY: as the caller has promised.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// A child that ends with its value.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _gone = self.0.kill();
-        let _reaped = self.0.wait();
-    }
-}
-
-/// The backend, and where it listens. It makes the certificates for all.
-fn backend(folder: &Path) -> (Ended, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
-    command.args(["backend", "--explicit", "127.0.0.1:0", "--certificates"]);
-    command.arg(folder).stdout(Stdio::piped());
-    let mut child = command.spawn().expect("the backend can be started");
-    let said = child.stdout.take().expect("its words");
-    let child = Ended(child);
-    let mut lines = BufReader::new(said).lines().map_while(Result::ok);
-    let first = lines.next().expect("where it listens");
-    let (_, address) = first.rsplit_once(' ').expect("an address stands last");
-    assert_eq!(lines.next().as_deref(), Some("ready"), "{first}");
-    (child, address.to_owned())
-}
-
-/// A gate on one core, and where it listens.
-fn start(folder: &Path, backend: &str, ports: &ports::Ports) -> (gate::Running, SocketAddr) {
-    let place = folder.display();
-    let passive = ports.passive();
-    let (first, last) = (passive.start(), passive.end());
-    let text = format!(
-        r#"
-        [process]
-        cores = [0]
-        [log]
-        level = "error"
-        [limits]
-        sessions = 100
-        [[listener]]
-        name = "outside"
-        address = "127.0.0.1:0"
-        pool = "inside"
-        certificate = "{place}/gate.pem"
-        key = "{place}/gate.key"
-        passive_ports = "{first}-{last}"
-        [[pool]]
-        name = "inside"
-        members = ["{backend}"]
-        ca = "{place}/ca.pem"
-        server_name = "localhost"
-        "#
-    );
-    let file = folder.join("gate.toml");
-    std::fs::write(&file, text).expect("the configuration can be written");
-    let prepared = gate::check::load(&file, SystemTime::now()).expect("the configuration is right");
-    let gate = gate::start(&prepared).unwrap_or_else(|_| panic!("the gate can be started"));
-    let address = gate.addresses()[0][0];
-    (gate, address)
-}
+#[path = "support/counted.rs"]
+mod counted;
 
 /// Whom the clients trust.
 fn trusting(folder: &Path) -> Arc<ClientConfig> {
@@ -156,9 +31,9 @@ fn trusting(folder: &Path) -> Arc<ClientConfig> {
 async fn measure(options: &Options) -> [isize; 2] {
     // What the first ones take is of the core: its tables grow, and have room for those that are measured.
     let _warm = enter(options, WARM).await;
-    let before = HELD.load(Relaxed);
+    let before = counted::held();
     let mut clients = enter(options, SESSIONS).await;
-    let idle = HELD.load(Relaxed) - before;
+    let idle = counted::held() - before;
     for client in &mut clients {
         let file = client.retr("empty", Sink::Keep).await;
         file.expect("a session goes on");
@@ -166,7 +41,7 @@ async fn measure(options: &Options) -> [isize; 2] {
         let class = sluicegate::ftp::Class::Completion;
         client.command("TYPE I", class).await.expect("an answer");
     }
-    let used = HELD.load(Relaxed) - before;
+    let used = counted::held() - before;
     [idle, used].map(|held| held / SESSIONS.cast_signed())
 }
 
@@ -194,13 +69,13 @@ const USED_MAX: isize = 15_000;
 fn a_session_at_rest_stays_within_its_budget() {
     let place = tempfile::tempdir().expect("a directory");
     let folder = place.path();
-    let (_backend, inside) = backend(folder);
-    let ports = ports::Ports::reserve();
-    let (gate, address) = start(folder, &inside, &ports);
+    let (_backend, inside) = counted::backend(folder);
+    let (gate, _ports) = counted::start(folder, &inside, "");
+    let address = gate.addresses()[0][0];
     let name = ServerName::try_from("localhost").expect("a name");
     let options = Options::private(address, trusting(folder), name);
     let client = std::thread::spawn(move || {
-        IS_CLIENT.set(true);
+        counted::leave_out_this_thread();
         let executor = glommio::LocalExecutorBuilder::new(glommio::Placement::Unbound)
             .io_memory(limits::RING_MEMORY_BYTES)
             .make();

@@ -107,6 +107,10 @@ struct World {
     due: VecDeque<Input>,
     securing: [bool; 2],
     there: bool,
+    /// It has heard of the client.
+    chosen: bool,
+    /// A member of the pool that has not been tried.
+    other: bool,
     legs: Option<[Leg; 2]>,
     flows: bool,
     replies: ReplyReader,
@@ -127,6 +131,8 @@ pub(super) fn dialog(bytes: &[u8]) {
         due: VecDeque::new(),
         securing: [false; 2],
         there: false,
+        chosen: false,
+        other: true,
         legs: None,
         flows: false,
         replies: ReplyReader::default(),
@@ -157,7 +163,7 @@ impl World {
         match input {
             Input::Client(FromClient::Secured) => self.securing[0] = false,
             Input::Backend(FromBackend::Secured) => self.securing[1] = false,
-            Input::Backend(FromBackend::Reached) => self.there = true,
+            Input::Backend(FromBackend::Reached | FromBackend::ReachedFor(_)) => self.there = true,
             _ => {}
         }
         let actions = self.dialog.step(self.now, input);
@@ -291,6 +297,7 @@ impl World {
             match action {
                 Action::ToClient(wire) => self.tell_client(&wire),
                 Action::ToBackend(wire) => {
+                    self.chosen |= wire.starts_with(b"USER ");
                     let lines = wire.iter().filter(|byte| **byte == b'\n').count();
                     assert!(
                         self.there && wire.ends_with(b"\r\n") && lines == 1,
@@ -305,12 +312,23 @@ impl World {
                     self.secure(Side::Backend, Input::Backend(FromBackend::Secured))
                 }
                 Action::ReleaseBackend => {
-                    (self.there, self.securing[1]) = (false, false);
-                    self.due.retain(|input| !matches!(input, Input::Backend(_)));
+                    self.part();
+                    (self.chosen, self.other) = (false, true);
                 }
                 Action::ConnectBackend => {
                     assert!(!self.there, "it is there");
-                    self.due.push_back(Input::Backend(FromBackend::Reached));
+                    let share = Duration::from_secs(5);
+                    self.due
+                        .push_back(Input::Backend(FromBackend::ReachedFor(share)));
+                }
+                Action::PassOver(_) => {
+                    assert!(self.there && !self.chosen, "it has to serve");
+                    self.part();
+                    let next = match std::mem::take(&mut self.other) {
+                        true => FromBackend::Reached,
+                        false => FromBackend::Unreachable,
+                    };
+                    self.due.push_back(Input::Backend(next));
                 }
                 Action::OpenPassive(side) => {
                     let address = ([203, 0, 113, 5], 50_000).into();
@@ -337,6 +355,11 @@ impl World {
                 Action::Clear(_) | Action::Choose(_) => {}
             }
         }
+    }
+
+    fn part(&mut self) {
+        (self.there, self.securing[1]) = (false, false);
+        self.due.retain(|input| !matches!(input, Input::Backend(_)));
     }
 
     fn secure(&mut self, side: Side, news: Input) {

@@ -1,10 +1,8 @@
 //! A handshake with bytes changed on their way, at a record layer of our own and at rustls'.
 
-use std::sync::Arc;
-
 use sluicegate::tls::{Fault, Records};
 
-use super::peer::{CONFIGS, SUITES, Shaking, name};
+use super::peer::{SUITES, strangers};
 use super::tape::{Tape, in_pieces};
 
 /// Flights that an input can change; a handshake has fewer.
@@ -31,14 +29,7 @@ pub(super) fn handshake(bytes: &[u8]) {
 fn shake(bytes: &[u8], is_own: bool) -> Outcome {
     let mut tape = Tape::new(bytes);
     let (suite, we_serve) = (usize::from(tape.byte()) % SUITES, tape.flag());
-    let (configs, own) = (&CONFIGS[suite], usize::from(is_own));
-    let ours = if we_serve {
-        Records::accept(Arc::clone(&configs.server[own]))
-    } else {
-        Records::connect(Arc::clone(&configs.client[own]), name())
-    };
-    let mut ours = ours.expect("a configuration that fits");
-    let mut theirs = Shaking::towards(configs, we_serve);
+    let (mut ours, mut theirs) = strangers(suite, we_serve, is_own);
     let (mut wire, mut plain) = (Vec::new(), Vec::new());
     let mut end = ours.process(&mut plain).map(drop);
     for _ in 0..TURNS_MAX {

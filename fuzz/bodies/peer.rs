@@ -214,18 +214,22 @@ pub(super) struct Heard {
     pub(super) alerts: Vec<u8>,
 }
 
+/// Both ends of a connection before its handshake: our records, own or rustls', and a peer.
+pub(super) fn strangers(suite: usize, we_serve: bool, is_own: bool) -> (Records, Shaking) {
+    let (configs, own) = (&CONFIGS[suite], usize::from(is_own));
+    let ours = if we_serve {
+        Records::accept(Arc::clone(&configs.server[own]))
+    } else {
+        Records::connect(Arc::clone(&configs.client[own]), name())
+    };
+    let ours = ours.expect("a configuration that fits");
+    (ours, Shaking::towards(configs, we_serve))
+}
+
 impl Peer {
     /// A connection between our records, own or rustls', and a peer: the server's side is ours, or its.
     pub(super) fn shaken(suite: usize, we_serve: bool, is_own: bool) -> (Records, Self) {
-        let configs = &CONFIGS[suite % SUITES];
-        let own = usize::from(is_own);
-        let ours = if we_serve {
-            Records::accept(Arc::clone(&configs.server[own]))
-        } else {
-            Records::connect(Arc::clone(&configs.client[own]), name())
-        };
-        let mut ours = ours.expect("a configuration that fits");
-        let mut theirs = Shaking::towards(configs, we_serve);
+        let (mut ours, mut theirs) = strangers(suite % SUITES, we_serve, is_own);
         let (mut wire, mut none) = (Vec::new(), Vec::new());
         while ours.is_handshaking() || theirs.is_handshaking() {
             let said = theirs.turn(&mut wire).expect("a good handshake");

@@ -9,6 +9,7 @@ use super::collector::{CoreView, View};
 use super::status::{self, PoolStatus};
 use super::{About, ListenerFacts, Office};
 use crate::metrics::{Gauge, Reading};
+use crate::pool::Failure;
 use crate::session::Tally;
 use crate::shard::SiteState;
 use crate::sys::process;
@@ -125,12 +126,13 @@ fn of_cores(view: &View, by_core: bool, of: fn(&CoreView) -> f64) -> Series {
 
 /// A member is told by its number: addresses are no labels.
 fn connect_failures(pool: &PoolStatus) -> Series {
-    let row = |(member, failures): (usize, u64)| {
+    let row = |(member, failure, count): (usize, Failure, u64)| {
         let labels = vec![
             label("pool", pool.pool.clone()),
             label("member", member.to_string()),
+            label("reason", failure.word()),
         ];
-        (labels, failures as f64)
+        (labels, count as f64)
     };
     pool.connect_failures().map(row).collect()
 }

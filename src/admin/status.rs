@@ -11,7 +11,7 @@ use super::collector::View;
 use super::{About, Attempt, Books, InForce, ListenerFacts};
 use crate::ftp::Direction;
 use crate::metrics::{Counter, Phase, Snapshot};
-use crate::pool::{MemberState, PoolState};
+use crate::pool::{Failure, Failures, LastFailure, MemberState, PoolState};
 use crate::shard::Sight;
 use crate::tls::TlsFacts;
 
@@ -105,10 +105,13 @@ impl PoolStatus {
         resting.count()
     }
 
-    /// Each member's number, and how often it could not be reached.
-    pub(super) fn connect_failures(&self) -> impl Iterator<Item = (usize, u64)> {
-        let failures = |member: &MemberStatus| (member.member, member.connect_failures);
-        self.members.iter().map(failures)
+    /// Each member's number, and how often it was passed over because of each failure.
+    pub(super) fn connect_failures(&self) -> impl Iterator<Item = (usize, Failure, u64)> {
+        let failures = |member: &MemberStatus| {
+            let (member, failures) = (member.member, member.counted);
+            (Failure::ALL.into_iter()).map(move |failure| (member, failure, failures.of(failure)))
+        };
+        self.members.iter().flat_map(failures)
     }
 }
 
@@ -119,11 +122,24 @@ struct MemberStatus {
     address: SocketAddr,
     /// How many sessions it has.
     sessions: usize,
-    /// How often it could not be reached.
+    /// How often it was passed over.
     connect_failures: u64,
-    /// Cores that could not reach it lately and try it behind the others.
+    /// The same by why, where it ever was.
+    failures: BTreeMap<&'static str, u64>,
+    last_failure: Option<FailureRow>,
+    #[serde(skip)]
+    counted: Failures,
+    /// Cores that have passed it over lately and try it behind the others.
     resting_on: usize,
     cores: usize,
+}
+
+/// The last time that a member was passed over.
+#[derive(Serialize)]
+struct FailureRow {
+    reason: &'static str,
+    why: String,
+    age_seconds: f64,
 }
 
 /// One row of `GET /sessions`.
@@ -262,11 +278,22 @@ pub(super) fn backends(view: &View) -> Vec<PoolStatus> {
         let member = |member: &MemberState| {
             let all = others.iter().flat_map(|other| &other.members);
             let seen = || all.clone().filter(|seen| seen.number == member.number);
+            let failures = seen().map(|member| member.failures);
+            let counted = failures.fold(Failures::default(), |all, core| all.and(&core));
             MemberStatus {
                 member: member.number,
                 address: member.address,
                 sessions: seen().map(|member| member.sessions).sum(),
-                connect_failures: seen().map(|member| member.failures).sum(),
+                connect_failures: counted.total(),
+                failures: (Failure::ALL.into_iter())
+                    .map(|failure| (failure.word(), counted.of(failure)))
+                    .filter(|&(_, count)| count > 0)
+                    .collect(),
+                last_failure: seen()
+                    .filter_map(|member| member.last.as_ref())
+                    .min_by_key(|last| last.age)
+                    .map(failure),
+                counted,
                 resting_on: seen().filter(|member| member.resting).count(),
                 cores: view.cores.len(),
             }
@@ -277,6 +304,14 @@ pub(super) fn backends(view: &View) -> Vec<PoolStatus> {
         }
     };
     first.map_or_else(Vec::new, |first| first.pools.iter().map(pool).collect())
+}
+
+fn failure(last: &LastFailure) -> FailureRow {
+    FailureRow {
+        reason: last.failure.word(),
+        why: last.why.to_string(),
+        age_seconds: last.age.as_secs_f64(),
+    }
 }
 
 pub(super) fn sessions(seen: &[Sight]) -> Vec<SessionRow<'_>> {
@@ -315,10 +350,7 @@ fn tls(facts: &TlsFacts) -> TlsRow {
 
 fn transfer((direction, age, bytes): (Direction, Duration, u64)) -> TransferRow {
     TransferRow {
-        direction: match direction {
-            Direction::Download => "download",
-            Direction::Upload => "upload",
-        },
+        direction: direction.word(),
         age_seconds: age.as_secs_f64(),
         bytes,
     }

@@ -126,7 +126,7 @@ fn tell_transfer(line: &mut Line<'_>, transfer: &Transfer) {
     line.text("verb", transfer.verb.word());
     line.bytes("path", &transfer.path);
     line.bytes("user", &transfer.user);
-    line.text("direction", xferlog::word(transfer.direction));
+    line.text("direction", transfer.direction.word());
     line.number("bytes", transfer.bytes);
     line.number("offset", transfer.offset);
     line.text("type", if transfer.ascii { "A" } else { "I" });

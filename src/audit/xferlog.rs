@@ -57,14 +57,6 @@ fn word_of(bytes: &[u8]) -> String {
     }
 }
 
-/// The direction, as metrics and journal write it.
-pub(super) const fn word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Download => "download",
-        Direction::Upload => "upload",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use core::time::Duration;

@@ -119,3 +119,106 @@ impl Leaf for Rule {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::read;
+    use crate::config::tests::{complaints, with};
+    use crate::policy::SendProxy;
+
+    #[test]
+    fn addresses_for_pasv_are_one_for_all_or_rules_by_network() {
+        let advertise = |value: &str| {
+            let text = with(
+                "passive_ports",
+                &format!("advertise = {value}\npassive_ports"),
+            );
+            read(&text).map(|config| config.listeners[0].advertise.clone().unwrap().value)
+        };
+        let client = |address: &str| address.parse().unwrap();
+        let one = advertise("\"203.0.113.5\"").unwrap();
+        let expected = Advertised::Address([203, 0, 113, 5].into());
+        assert_eq!(one.find(client("::ffff:198.51.100.1")), Some(&expected));
+        let rules = advertise(
+            r#"[{ clients = "10.0.0.0/8", address = "local" }, { clients = "0.0.0.0/0", address = "ftp.example.org" }]"#,
+        );
+        let rules = rules.unwrap();
+        assert_eq!(rules.find(client("10.1.1.1")), Some(&Advertised::Local));
+        let name = Advertised::Name("ftp.example.org".to_owned());
+        assert_eq!(rules.find(client("192.0.2.1")), Some(&name));
+
+        for (value, problem) in [
+            (
+                "\"203.0.113.256\"",
+                "\"203.0.113.256\" is not an IPv4 address",
+            ),
+            ("\"0.0.0.0\"", "no client can connect to 0.0.0.0"),
+            ("[]", "is an empty list"),
+            (
+                "[\"203.0.113.5\"]",
+                "item 1: is the text \"203.0.113.5\", not a rule",
+            ),
+            (
+                r#"[{ clients = "10.0.0.0/8" }]"#,
+                "item 1: a rule lacks clients or address",
+            ),
+            (
+                r#"[{ client = "10.0.0.0/8", address = "local" }]"#,
+                "item 1: \"client\" is not known in a rule",
+            ),
+            (
+                r#"[{ clients = "10.0.0.1/8", address = "local" }]"#,
+                "item 1: \"10.0.0.1/8\" has bits behind its prefix",
+            ),
+            (
+                r#"[{ clients = "10.0.0.0/8", address = "local" }, { clients = "10.0.0.0/8", address = "local" }]"#,
+                "has two rules for 10.0.0.0/8",
+            ),
+            (
+                r#"[{ clients = "fd00::/8", address = "local" }]"#,
+                "item 1: fd00::/8 is IPv6, and there PASV, which alone needs an address, is not served",
+            ),
+        ] {
+            let faults = advertise(value).expect_err(value);
+            assert_eq!(faults[0].problem, problem);
+        }
+    }
+
+    #[test]
+    fn proxies_are_named_where_they_are_believed() {
+        let listener = |keys: &str| with("passive_ports", &format!("{keys}\npassive_ports"));
+        let required = "proxy_protocol = \"required\"";
+        let good = read(&listener(&format!(
+            "{required}\nproxy_from = \"10.0.0.0/8\""
+        )))
+        .unwrap();
+        let proxies = good.listeners[0].proxy_from.as_ref().unwrap();
+        assert!(proxies.contain("10.9.9.9".parse().unwrap()));
+        assert!(!proxies.contain("11.0.0.1".parse().unwrap()));
+        assert!(complaints(&listener(required))[0].contains("proxy_from: is missing"));
+        let alone = complaints(&listener("proxy_from = [\"10.0.0.0/8\"]"));
+        assert!(alone[0].contains("nobody is believed"), "{alone:?}");
+
+        let idle = [
+            listener("proxy_protocol_data = true"),
+            with("[[pool]]", "[[pool]]\nsend_proxy_data = true"),
+        ];
+        for text in idle {
+            let warnings = read(&text).unwrap().warnings;
+            assert!(
+                warnings[0].problem.contains("has no effect without"),
+                "{warnings:?}"
+            );
+        }
+        let told = read(&with(
+            "[[pool]]",
+            "[[pool]]\nsend_proxy = \"v2\"\nsend_proxy_data = true",
+        ));
+        let pool = told.unwrap().pools.remove(0);
+        assert_eq!(
+            (pool.send_proxy, pool.send_proxy_data),
+            (SendProxy::V2, true)
+        );
+    }
+}

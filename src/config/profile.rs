@@ -220,3 +220,90 @@ pub const PROFILES: &[Profile] = &[
         ],
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::{REFERENCE, with};
+    use crate::config::{Config, read};
+    use crate::policy::OnEmpty;
+
+    #[test]
+    fn each_profile_fills_what_the_file_leaves_to_it() {
+        for profile in PROFILES {
+            for section in ["listener", "pool"] {
+                let is_for = profile.settings.iter().any(|one| one.section == section);
+                let text = REFERENCE
+                    .split("\n[[")
+                    .find(|text| text.starts_with(section));
+                let lists = text.unwrap().split("# profile =").next().unwrap();
+                let is_listed = lists.contains(&format!(" {},", profile.name))
+                    || lists.contains(&format!(" {}.", profile.name));
+                assert_eq!(
+                    is_listed, is_for,
+                    "the reference lists the profiles of a {section}"
+                );
+                let settings = || profile.settings.iter().filter(|one| one.section == section);
+                let apply = |keys: &str| {
+                    let heading = format!("[[{section}]]");
+                    read(&with(
+                        &heading,
+                        &format!("{heading}\nprofile = {:?}{keys}", profile.name),
+                    ))
+                };
+                if settings().count() == 0 {
+                    let faults = apply("").expect_err("it has nothing for this section");
+                    assert!(
+                        faults[0].problem.contains("has nothing for a"),
+                        "{faults:?}"
+                    );
+                    continue;
+                }
+                let applied = |config: Config| match section {
+                    "listener" => config.listeners[0].profile.clone().unwrap(),
+                    _ => config.pools[0].profile.clone().unwrap(),
+                };
+                let config = apply("\ntls = \"implicit\"").unwrap();
+                assert_eq!(config.warnings, [], "{}", profile.name);
+                let whole = applied(config);
+                assert_eq!(
+                    whole.set,
+                    settings().collect::<Vec<_>>(),
+                    "{}",
+                    profile.name
+                );
+                assert!(whole.overridden.is_empty());
+
+                // Whatever the file says itself stays, whether it is the same or not.
+                let own = settings().map(|one| format!("\n{one}")).collect::<String>();
+                let left = applied(apply(&format!("\ntls = \"implicit\"{own}")).unwrap());
+                assert_eq!(left.overridden, settings().collect::<Vec<_>>());
+                assert!(left.set.is_empty());
+
+                // What is about implicit TLS only is not set elsewhere, where it would be a warning.
+                let explicit = apply("").unwrap();
+                assert_eq!(explicit.warnings, []);
+                assert!(applied(explicit).set.iter().all(|one| !one.implicit));
+            }
+        }
+    }
+
+    #[test]
+    fn a_profile_means_its_keys_and_the_file_means_more() {
+        let zos = "[[listener]]\nprofile = \"zos\"\ntls = \"implicit\"";
+        assert!(read(&with("[[listener]]", zos)).unwrap().listeners[0].banner_first);
+        let own = with("[[listener]]", &format!("{zos}\nbanner_first = false"));
+        assert!(!read(&own).unwrap().listeners[0].banner_first);
+        let iis = |keys: &str| {
+            read(&with(
+                "[[pool]]",
+                &format!("[[pool]]\nprofile = \"iis\"{keys}"),
+            ))
+        };
+        assert_eq!(iis("").unwrap().pools[0].empty, OnEmpty::Verify);
+        let own = iis("\nempty = \"reject\"").unwrap();
+        assert_eq!(own.pools[0].empty, OnEmpty::Reject);
+        let faults = read(&with("[[pool]]", "[[pool]]\nprofile = \"sterlin\"")).unwrap_err();
+        assert_eq!(faults[0].cure, "did you mean \"sterling\"?");
+    }
+}

@@ -47,7 +47,7 @@ pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
         .collect();
     let listeners: Vec<ListenerDraft> = (0..)
         .zip(file.listener)
-        .filter_map(|(index, keys)| listener(index, keys, &pool_names, findings))
+        .map(|(index, keys)| listener(index, keys, &pool_names, findings))
         .collect();
     let owners: Vec<usize> = listeners.iter().map(|draft| draft.listener.pool).collect();
     let hosts: Vec<_> = (0..)
@@ -208,7 +208,7 @@ fn listener(
     section: Spanned<ListenerKeys>,
     pools: &[Option<String>],
     findings: &mut Findings,
-) -> Option<ListenerDraft> {
+) -> ListenerDraft {
     let (mut desk, mut keys) = one_of_many("listener", index, section, findings);
     let mode = desk.mode(&mut keys);
     let is_implicit = keys.tls.is(ClientTls::Implicit);
@@ -244,6 +244,8 @@ fn listener(
         banner_first,
         assume_private: desk.or("assume_private", keys.assume_private, is_implicit),
         strict_sni: value_or(&strict_sni, false),
+        certificate,
+        key,
         alpn: desk.or("alpn", keys.alpn, Alpn::Strict),
         pbsz: desk.or("pbsz", keys.pbsz, Pbsz::Expected),
         ccc: desk.or("ccc", keys.ccc, ClientCcc::Refuse),
@@ -266,17 +268,14 @@ fn listener(
         bare_uploads: desk.or("bare_uploads", keys.bare_uploads, false),
         banner: desk.or("banner", keys.banner, OneLine(BANNER.to_owned())).0,
         steering: desk.or("steering", keys.steering, Steering::Cpu),
-        // Last: what is wrong with the others is told all the same.
-        certificate: certificate?,
-        key: key?,
     };
-    Some(ListenerDraft {
+    ListenerDraft {
         listener,
         name,
         mode,
         ports,
         strict_sni,
-    })
+    }
 }
 
 fn pool(index: usize, section: Spanned<PoolKeys>, findings: &mut Findings) -> PoolDraft {

@@ -29,7 +29,7 @@ const KEYS: &[&str] = &[
 ];
 
 /// A file of our identity, where we have one.
-type Shown = Option<Option<Located<PathBuf>>>;
+type Shown = Option<Located<PathBuf>>;
 
 fn is_stream(mode: Option<&Located<Mode>>) -> bool {
     mode.is_some_and(|mode| mode.value == Mode::Stream)
@@ -102,7 +102,8 @@ impl Desk<'_> {
         }
     }
 
-    /// What the gate shows of itself to clients, certificate and key; none where TLS is off, and nothing where one is missing.
+    /// What the gate shows of itself to clients, certificate and key; none where TLS is off, or where one is missing, which
+    /// has been noted.
     pub(super) fn own_identity(
         &mut self,
         tls: ClientTls,
@@ -110,11 +111,10 @@ impl Desk<'_> {
         key: Key<PathBuf>,
     ) -> (Shown, Shown) {
         if tls == ClientTls::Off {
-            return (Some(None), Some(None));
+            return (None, None);
         }
         let certificate = self.need("certificate", certificate, "\"gate.pem\"");
-        let key = self.need("key", key, "\"gate.key\"");
-        (certificate.map(Some), key.map(Some))
+        (certificate, self.need("key", key, "\"gate.key\""))
     }
 }
 
@@ -149,5 +149,72 @@ pub(super) fn check(
             let cure = "a listener of its own for each pool";
             findings.faults.push(host.name.complaint(problem, cure));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::read;
+    use crate::config::tests::{complaints, with};
+
+    const STREAM: &str = "[[listener]]\nname = \"s\"\nmode = \"stream\"\naddress = \"0.0.0.0:5432\"\npool = \"p\"\n\
+                          tls = \"off\"\n[[pool]]\nname = \"p\"\nmembers = \"10.0.0.1:5432\"\ntls = \"off\"\n";
+
+    #[test]
+    fn a_stream_needs_no_more_than_it_has() {
+        let config = read(STREAM).unwrap();
+        let listener = &config.listeners[0];
+        assert_eq!(
+            (listener.mode, listener.tls),
+            (Mode::Stream, ClientTls::Off)
+        );
+        assert!(listener.certificate.is_none() && listener.passive_ports.is_none());
+        assert_eq!(config.warnings, []);
+        let private = STREAM.replacen("tls = \"off\"", "tls = \"implicit\"", 1);
+        assert_eq!(
+            complaints(&private),
+            [
+                "1:1  listener[0].certificate: is missing",
+                "1:1  listener[0].key: is missing",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_means_nothing_in_a_stream_is_refused() {
+        let keys = "tls = \"off\"\nbanner = \"hi\"\npassive_ports = \"1-2\"\nkey = \"k\"";
+        let text = STREAM.replacen("tls = \"off\"", keys, 1);
+        assert_eq!(
+            complaints(&text),
+            [
+                "7:10  listener[0].banner: means nothing beside mode = \"stream\"",
+                "8:17  listener[0].passive_ports: means nothing beside mode = \"stream\"",
+                "9:7  listener[0].key: has no effect beside tls = \"off\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_stream_says_whether_it_is_private_and_knows_no_auth() {
+        let saying = |tls| STREAM.replacen("tls = \"off\"\n", tls, 1);
+        let told = complaints(&saying(""));
+        assert!(told[0].contains("listener[0].tls: is missing"), "{told:?}");
+        let told = complaints(&saying("tls = \"optional\"\n"));
+        assert!(told[2].contains("listener[0].tls: needs AUTH"), "{told:?}");
+        let explicit = STREAM.replace("5432\"\ntls = \"off\"", "5432\"\nca = \"ca\"");
+        let told = complaints(&explicit);
+        assert!(
+            told[0].contains("listener[0].mode: \"stream\" leads to pool \"p\""),
+            "{told:?}"
+        );
+        let host = format!("{STREAM}[[host]]\nname = \"h.example\"\nlistener = \"s\"\n");
+        let told = complaints(&host);
+        assert!(
+            told[0].contains("host[0].name: its listener has mode"),
+            "{told:?}"
+        );
+        let ftp = with("certificate", "tls = \"off\"\ncertificate");
+        assert!(complaints(&ftp)[0].contains("listener[0].tls: \"off\" is for mode"));
     }
 }

@@ -1,10 +1,10 @@
 //! The files that are shipped load, and everything that can be wrong is told, all at once.
 
 use super::*;
-use crate::policy::{BackendProtection, BackendTls, ClientProtection, OnEmpty, SendProxy};
+use crate::policy::{BackendProtection, BackendTls, ClientProtection};
 
-const REFERENCE: &str = include_str!("../../config/sluicegate.toml");
-const MINIMAL: &str = include_str!("../../config/minimal.toml");
+pub(super) const REFERENCE: &str = include_str!("../../config/sluicegate.toml");
+pub(super) const MINIMAL: &str = include_str!("../../config/minimal.toml");
 const DEMO: &str = include_str!("../../config/demo.toml");
 
 /// The lines of a text below the headings of one section, comments without their mark.
@@ -42,14 +42,14 @@ fn placeless(mut config: Config) -> Config {
 }
 
 /// The complaints about a text, one line each, without their cures.
-fn complaints(text: &str) -> Vec<String> {
+pub(super) fn complaints(text: &str) -> Vec<String> {
     let faults = read(text).expect_err("the text has faults");
     let line = |fault: &Complaint| fault.to_string().lines().next().unwrap_or("").to_owned();
     faults.iter().map(line).collect()
 }
 
 /// The minimal file with one piece of it exchanged.
-fn with(old: &str, new: &str) -> String {
+pub(super) fn with(old: &str, new: &str) -> String {
     assert!(MINIMAL.contains(old), "{old}");
     MINIMAL.replacen(old, new, 1)
 }
@@ -406,180 +406,6 @@ fn members_are_hosts_with_ports() {
     }
 }
 
-#[test]
-fn addresses_for_pasv_are_one_for_all_or_rules_by_network() {
-    let advertise = |value: &str| {
-        let text = with(
-            "passive_ports",
-            &format!("advertise = {value}\npassive_ports"),
-        );
-        read(&text).map(|config| config.listeners[0].advertise.clone().unwrap().value)
-    };
-    let client = |address: &str| address.parse().unwrap();
-    let one = advertise("\"203.0.113.5\"").unwrap();
-    let expected = Advertised::Address([203, 0, 113, 5].into());
-    assert_eq!(one.find(client("::ffff:198.51.100.1")), Some(&expected));
-    let rules = advertise(
-        r#"[{ clients = "10.0.0.0/8", address = "local" }, { clients = "0.0.0.0/0", address = "ftp.example.org" }]"#,
-    );
-    let rules = rules.unwrap();
-    assert_eq!(rules.find(client("10.1.1.1")), Some(&Advertised::Local));
-    let name = Advertised::Name("ftp.example.org".to_owned());
-    assert_eq!(rules.find(client("192.0.2.1")), Some(&name));
-
-    for (value, problem) in [
-        (
-            "\"203.0.113.256\"",
-            "\"203.0.113.256\" is not an IPv4 address",
-        ),
-        ("\"0.0.0.0\"", "no client can connect to 0.0.0.0"),
-        ("[]", "is an empty list"),
-        (
-            "[\"203.0.113.5\"]",
-            "item 1: is the text \"203.0.113.5\", not a rule",
-        ),
-        (
-            r#"[{ clients = "10.0.0.0/8" }]"#,
-            "item 1: a rule lacks clients or address",
-        ),
-        (
-            r#"[{ client = "10.0.0.0/8", address = "local" }]"#,
-            "item 1: \"client\" is not known in a rule",
-        ),
-        (
-            r#"[{ clients = "10.0.0.1/8", address = "local" }]"#,
-            "item 1: \"10.0.0.1/8\" has bits behind its prefix",
-        ),
-        (
-            r#"[{ clients = "10.0.0.0/8", address = "local" }, { clients = "10.0.0.0/8", address = "local" }]"#,
-            "has two rules for 10.0.0.0/8",
-        ),
-        (
-            r#"[{ clients = "fd00::/8", address = "local" }]"#,
-            "item 1: fd00::/8 is IPv6, and there PASV, which alone needs an address, is not served",
-        ),
-    ] {
-        let faults = advertise(value).expect_err(value);
-        assert_eq!(faults[0].problem, problem);
-    }
-}
-
-#[test]
-fn proxies_are_named_where_they_are_believed() {
-    let listener = |keys: &str| with("passive_ports", &format!("{keys}\npassive_ports"));
-    let required = "proxy_protocol = \"required\"";
-    let good = read(&listener(&format!(
-        "{required}\nproxy_from = \"10.0.0.0/8\""
-    )))
-    .unwrap();
-    let proxies = good.listeners[0].proxy_from.as_ref().unwrap();
-    assert!(proxies.contain("10.9.9.9".parse().unwrap()));
-    assert!(!proxies.contain("11.0.0.1".parse().unwrap()));
-    assert!(complaints(&listener(required))[0].contains("proxy_from: is missing"));
-    let alone = complaints(&listener("proxy_from = [\"10.0.0.0/8\"]"));
-    assert!(alone[0].contains("nobody is believed"), "{alone:?}");
-
-    let idle = [
-        listener("proxy_protocol_data = true"),
-        with("[[pool]]", "[[pool]]\nsend_proxy_data = true"),
-    ];
-    for text in idle {
-        let warnings = read(&text).unwrap().warnings;
-        assert!(
-            warnings[0].problem.contains("has no effect without"),
-            "{warnings:?}"
-        );
-    }
-    let told = read(&with(
-        "[[pool]]",
-        "[[pool]]\nsend_proxy = \"v2\"\nsend_proxy_data = true",
-    ));
-    let pool = told.unwrap().pools.remove(0);
-    assert_eq!(
-        (pool.send_proxy, pool.send_proxy_data),
-        (SendProxy::V2, true)
-    );
-}
-
-#[test]
-fn each_profile_fills_what_the_file_leaves_to_it() {
-    for profile in PROFILES {
-        for section in ["listener", "pool"] {
-            let is_for = profile.settings.iter().any(|one| one.section == section);
-            let text = REFERENCE
-                .split("\n[[")
-                .find(|text| text.starts_with(section));
-            let lists = text.unwrap().split("# profile =").next().unwrap();
-            let is_listed = lists.contains(&format!(" {},", profile.name))
-                || lists.contains(&format!(" {}.", profile.name));
-            assert_eq!(
-                is_listed, is_for,
-                "the reference lists the profiles of a {section}"
-            );
-            let settings = || profile.settings.iter().filter(|one| one.section == section);
-            let apply = |keys: &str| {
-                let heading = format!("[[{section}]]");
-                read(&with(
-                    &heading,
-                    &format!("{heading}\nprofile = {:?}{keys}", profile.name),
-                ))
-            };
-            if settings().count() == 0 {
-                let faults = apply("").expect_err("it has nothing for this section");
-                assert!(
-                    faults[0].problem.contains("has nothing for a"),
-                    "{faults:?}"
-                );
-                continue;
-            }
-            let applied = |config: Config| match section {
-                "listener" => config.listeners[0].profile.clone().unwrap(),
-                _ => config.pools[0].profile.clone().unwrap(),
-            };
-            let config = apply("\ntls = \"implicit\"").unwrap();
-            assert_eq!(config.warnings, [], "{}", profile.name);
-            let whole = applied(config);
-            assert_eq!(
-                whole.set,
-                settings().collect::<Vec<_>>(),
-                "{}",
-                profile.name
-            );
-            assert!(whole.overridden.is_empty());
-
-            // Whatever the file says itself stays, whether it is the same or not.
-            let own = settings().map(|one| format!("\n{one}")).collect::<String>();
-            let left = applied(apply(&format!("\ntls = \"implicit\"{own}")).unwrap());
-            assert_eq!(left.overridden, settings().collect::<Vec<_>>());
-            assert!(left.set.is_empty());
-
-            // What is about implicit TLS only is not set elsewhere, where it would be a warning.
-            let explicit = apply("").unwrap();
-            assert_eq!(explicit.warnings, []);
-            assert!(applied(explicit).set.iter().all(|one| !one.implicit));
-        }
-    }
-}
-
-#[test]
-fn a_profile_means_its_keys_and_the_file_means_more() {
-    let zos = "[[listener]]\nprofile = \"zos\"\ntls = \"implicit\"";
-    assert!(read(&with("[[listener]]", zos)).unwrap().listeners[0].banner_first);
-    let own = with("[[listener]]", &format!("{zos}\nbanner_first = false"));
-    assert!(!read(&own).unwrap().listeners[0].banner_first);
-    let iis = |keys: &str| {
-        read(&with(
-            "[[pool]]",
-            &format!("[[pool]]\nprofile = \"iis\"{keys}"),
-        ))
-    };
-    assert_eq!(iis("").unwrap().pools[0].empty, OnEmpty::Verify);
-    let own = iis("\nempty = \"reject\"").unwrap();
-    assert_eq!(own.pools[0].empty, OnEmpty::Reject);
-    let faults = read(&with("[[pool]]", "[[pool]]\nprofile = \"sterlin\"")).unwrap_err();
-    assert_eq!(faults[0].cure, "did you mean \"sterling\"?");
-}
-
 proptest::proptest! {
     /// Whatever is put into the reference, every fault has a place in the text or none, and nothing panics.
     #[test]
@@ -595,56 +421,6 @@ proptest::proptest! {
             proptest::prop_assert!(!fault.problem.is_empty() && !fault.cure.is_empty());
         }
     }
-}
-
-#[test]
-fn hosts_have_what_their_listener_has_or_their_own() {
-    let text = format!(
-        "{MINIMAL}\n[[pool]]\nname = \"other\"\nmembers = \"a.b:21\"\ntls = \"off\"\n\
-         [[host]]\nname = \"One.Example\"\nlistener = \"partners\"\n\
-         [[host]]\nname = \"[::1]\"\nlistener = \"partners\"\npool = \"other\"\n\
-         certificate = \"own.pem\"\nkey = \"own.key\"\n"
-    );
-    let config = read(&text)
-        .expect("it loads")
-        .relative_to(Path::new("/etc"));
-    assert_eq!(config.warnings, [], "a host uses its pool");
-    let [one, two] = config.hosts.as_slice() else {
-        panic!("two hosts: {:?}", config.hosts);
-    };
-    assert_eq!((one.name.as_str(), one.pool), ("one.example", 0));
-    assert!(one.identity.is_none());
-    assert_eq!((two.name.as_str(), two.pool), ("[::1]", 1));
-    let (certificate, _) = two.identity.as_ref().expect("it is written");
-    assert_eq!(certificate.value, Path::new("/etc/own.pem"));
-    let rules = config.rules(0);
-    assert_eq!(rules.host("ONE.example"), Some(0));
-    assert_eq!(rules.host("three.example"), None);
-    assert_eq!(rules.backend_tls, BackendTls::Explicit);
-    assert_eq!(rules.hosts[1].rules.backend_tls, BackendTls::Off);
-}
-
-#[test]
-fn hosts_that_lead_nowhere_or_twice_are_told() {
-    let text = format!(
-        "{MINIMAL}\n[[host]]\nname = \"a.example:21\"\nlistener = \"partner\"\ncertificate = \"a.pem\"\n\
-         [[host]]\nname = \"a.example\"\nlistener = \"partners\"\n\
-         [[host]]\nname = \"A.example\"\nlistener = \"partners\"\n"
-    );
-    let told = complaints(&text);
-    for (key, problem) in [
-        ("host[0].name", "no name of a host"),
-        ("host[0].listener", "no listener \"partner\""),
-        ("host[0].key", "is missing"),
-        ("host[2].name", "already in host[1].name"),
-    ] {
-        assert!(
-            told.iter()
-                .any(|line| line.contains(key) && line.contains(problem)),
-            "{key}: {told:#?}"
-        );
-    }
-    assert_eq!(told.len(), 4, "{told:#?}");
 }
 
 #[test]
@@ -688,66 +464,6 @@ fn a_journal_needs_its_file_and_sane_bounds() {
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
-}
-
-const STREAM: &str = "[[listener]]\nname = \"s\"\nmode = \"stream\"\naddress = \"0.0.0.0:5432\"\npool = \"p\"\n\
-                      tls = \"off\"\n[[pool]]\nname = \"p\"\nmembers = \"10.0.0.1:5432\"\ntls = \"off\"\n";
-
-#[test]
-fn a_stream_needs_no_more_than_it_has() {
-    let config = read(STREAM).unwrap();
-    let listener = &config.listeners[0];
-    assert_eq!(
-        (listener.mode, listener.tls),
-        (Mode::Stream, crate::policy::ClientTls::Off)
-    );
-    assert!(listener.certificate.is_none() && listener.passive_ports.is_none());
-    assert_eq!(config.warnings, []);
-    let private = STREAM.replacen("tls = \"off\"", "tls = \"implicit\"", 1);
-    assert_eq!(
-        complaints(&private),
-        [
-            "1:1  listener[0].certificate: is missing",
-            "1:1  listener[0].key: is missing",
-        ]
-    );
-}
-
-#[test]
-fn what_means_nothing_in_a_stream_is_refused() {
-    let keys = "tls = \"off\"\nbanner = \"hi\"\npassive_ports = \"1-2\"\nkey = \"k\"";
-    let text = STREAM.replacen("tls = \"off\"", keys, 1);
-    assert_eq!(
-        complaints(&text),
-        [
-            "7:10  listener[0].banner: means nothing beside mode = \"stream\"",
-            "8:17  listener[0].passive_ports: means nothing beside mode = \"stream\"",
-            "9:7  listener[0].key: has no effect beside tls = \"off\"",
-        ]
-    );
-}
-
-#[test]
-fn a_stream_says_whether_it_is_private_and_knows_no_auth() {
-    let saying = |tls| STREAM.replacen("tls = \"off\"\n", tls, 1);
-    let told = complaints(&saying(""));
-    assert!(told[0].contains("listener[0].tls: is missing"), "{told:?}");
-    let told = complaints(&saying("tls = \"optional\"\n"));
-    assert!(told[2].contains("listener[0].tls: needs AUTH"), "{told:?}");
-    let explicit = STREAM.replace("5432\"\ntls = \"off\"", "5432\"\nca = \"ca\"");
-    let told = complaints(&explicit);
-    assert!(
-        told[0].contains("listener[0].mode: \"stream\" leads to pool \"p\""),
-        "{told:?}"
-    );
-    let host = format!("{STREAM}[[host]]\nname = \"h.example\"\nlistener = \"s\"\n");
-    let told = complaints(&host);
-    assert!(
-        told[0].contains("host[0].name: its listener has mode"),
-        "{told:?}"
-    );
-    let ftp = with("certificate", "tls = \"off\"\ncertificate");
-    assert!(complaints(&ftp)[0].contains("listener[0].tls: \"off\" is for mode"));
 }
 
 #[test]

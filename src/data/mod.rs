@@ -355,6 +355,14 @@ mod tests {
         socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap()
     }
 
+    fn listening() -> (socket2::Socket, SocketAddr) {
+        let (listener, any) = (socket(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        listener.bind(&any.into()).unwrap();
+        listener.listen(1).unwrap();
+        let target = listener.local_addr().unwrap().as_socket().unwrap();
+        (listener, target)
+    }
+
     async fn failure(opening: &mut Opening) -> End {
         match poll_fn(|cx| opening.poll(cx)).await {
             Opened::Failed(end, _) => end,
@@ -365,12 +373,7 @@ mod tests {
     #[test]
     fn a_peer_that_was_there_and_reset_was_not_absent() {
         on_core(|| async {
-            let listener = socket();
-            listener
-                .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
-                .unwrap();
-            listener.listen(1).unwrap();
-            let target = listener.local_addr().unwrap().as_socket().unwrap();
+            let (listener, target) = listening();
             let mut opening = Opening::dial(target, None, Vec::new(), Secure::Clear).unwrap();
             // All of this before the gate has looked at its connection for the first time.
             let (mut peer, _) = listener.accept().unwrap();
@@ -388,12 +391,7 @@ mod tests {
     #[test]
     fn who_is_given_up_unseen_was_not_absent() {
         on_core(|| async {
-            let listener = socket();
-            listener
-                .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
-                .unwrap();
-            listener.listen(1).unwrap();
-            let target = listener.local_addr().unwrap().as_socket().unwrap();
+            let (listener, target) = listening();
             let dial = || Opening::dial(target, None, Vec::new(), Secure::Clear).unwrap();
             let opening = dial();
             let (mut peer, _) = listener.accept().unwrap();

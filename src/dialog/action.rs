@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::early::Early;
 use crate::ftp::{Code, Direction, Verb};
 use crate::policy::PeerIdentity;
 
@@ -230,7 +232,9 @@ pub enum FromClient {
 pub enum FromBackend {
     /// TCP is there; the greeting is still to come.
     Reached,
-    /// No member of the pool could be reached.
+    /// The same, and others wait behind it: it has so long to be ready for a login.
+    ReachedFor(Duration),
+    /// No member of the pool is left.
     Unreachable,
     /// A reply line, without its end.
     Line(Vec<u8>),
@@ -279,6 +283,8 @@ pub enum Action {
     Choose(Option<usize>),
     /// Reach a member of the pool.
     ConnectBackend,
+    /// Part from the one that was reached, which has failed like this, and reach the next one.
+    PassOver(Early),
     /// Start TLS on the backend's control connection.
     SecureBackend,
     /// Listen for the data connection of this side; closes its listener before.
@@ -304,6 +310,8 @@ pub enum Action {
 pub enum Note {
     /// The client's control connection is protected.
     ClientSecured,
+    /// The backend that was reached is the session's, and hears of its client now.
+    BackendReady,
     /// A command that moves no data has gone to the backend.
     Forwarded,
     /// It has had its final reply.

@@ -1,6 +1,7 @@
 //! From AUTH to a logged-in client, on both legs: the client's own TLS, and reaching and securing a backend for USER.
 
 use super::action::{Action, Blame, Note, Protection};
+use super::early::Early;
 use super::phase::{BackendStage, ReachStep as Step, Reaching, Work};
 use super::timers::Timer;
 use super::{Dialog, Turn};
@@ -135,6 +136,7 @@ impl Dialog {
         self.work = Work::Reaching(Reaching {
             user: command,
             step: Step::Connecting,
+            last: None,
         });
     }
 
@@ -178,10 +180,16 @@ impl Dialog {
         }
         match step {
             Step::Greeting if line.code == occasion::GREETING => self.backend_greeted(turn),
-            Step::Greeting => self.lose_backend(turn, "backend refused the session"),
+            Step::Greeting => {
+                let early = Early::Refused(line.raw.clone());
+                self.pass_over(turn, early, "backend refused the session");
+            }
             Step::AskedAuth if line.code == occasion::SECURING => self.secure_backend(turn),
             // Never a silent fall-back to clear text.
-            Step::AskedAuth => self.lose_backend(turn, "backend refused AUTH TLS"),
+            Step::AskedAuth => {
+                let early = Early::NoTls(line.raw.clone());
+                self.pass_over(turn, early, "backend refused AUTH TLS");
+            }
             Step::Connecting | Step::Securing => self.unsolicited(turn, line),
         }
     }
@@ -225,6 +233,8 @@ impl Dialog {
 
     fn say_user(&mut self, turn: &mut Turn) {
         if let Some(user) = self.work.take_waiting() {
+            self.timers.disarm(Timer::Member);
+            turn.note(Note::BackendReady);
             self.forward(turn, &user);
         }
     }

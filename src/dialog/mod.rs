@@ -8,6 +8,7 @@ mod answers;
 mod clearing;
 mod commands;
 mod during;
+mod early;
 mod facts;
 mod host;
 mod leaving;
@@ -28,12 +29,16 @@ pub use action::{
     Account, Action, Blame, Close, DataNews, DataPlan, End, Ending, FromBackend, FromClient, Input,
     Loss, Note, Phase, Protection, Side, Target,
 };
+pub use early::Early;
 
 use crate::ftp::{BrokenReply, Command, Malformed, Reply, ReplyLine, Verb, occasion};
 use crate::limits::{ACTIONS_PER_STEP_MAX, PIPELINE_COMMANDS_MAX};
 use crate::policy::SiteRules;
-use phase::{Backend, Client, Plan, Work};
+use phase::{Backend, Client, Plan, ReachStep, Reaching, Work};
 use timers::{Timer, Timers};
+
+/// What ends with a backend that owes an answer.
+const OVERRAN: &str = "reply deadline of the backend";
 
 /// The actions of one step, to be performed in order.
 pub type Actions = Vec<Action>;
@@ -212,28 +217,39 @@ impl Dialog {
     fn hear_backend(&mut self, turn: &mut Turn, news: FromBackend) {
         match news {
             FromBackend::Reached => self.backend_reached(turn),
-            FromBackend::Unreachable => {
-                self.leave_closing(turn, "No server is available", Blame::Backend, "no backend");
+            FromBackend::ReachedFor(share) => {
+                self.timers.arm(Timer::Member, turn.now + share);
+                self.backend_reached(turn);
             }
+            FromBackend::Unreachable => self.none_left(turn),
             FromBackend::Secured => self.backend_secured(turn),
             FromBackend::Line(raw) => match self.backend.replies.read(raw) {
                 Ok(Some(line)) => self.hear_reply(turn, line),
                 Ok(None) => {}
-                Err(BrokenReply::NoCode) => self.lose_backend(turn, "backend speaks no FTP"),
+                Err(BrokenReply::NoCode(line)) => {
+                    self.backend_failed(turn, Early::NoFtp(line), "backend speaks no FTP");
+                }
                 Err(BrokenReply::TooManyLines) => {
-                    self.lose_backend(turn, "reply of the backend has too many lines");
+                    let why = "reply of the backend has too many lines";
+                    self.backend_failed(turn, Early::NoFtp(Vec::new()), why);
                 }
             },
-            FromBackend::TooLong => self.lose_backend(turn, "reply line of the backend too long"),
-            FromBackend::Lost(Loss::Injection) => {
-                turn.note(Note::Injected(Side::Backend));
-                self.lose_backend(turn, "bytes at the border of the backend's TLS");
+            FromBackend::TooLong => {
+                let why = "reply line of the backend too long";
+                self.backend_failed(turn, Early::NoFtp(Vec::new()), why);
             }
-            FromBackend::Lost(Loss::Handshake) => {
-                self.lose_backend(turn, "TLS handshake with the backend failed");
+            FromBackend::Lost(loss) => {
+                let why = match loss {
+                    Loss::Closed => "backend closed",
+                    Loss::Broken => "backend connection broke",
+                    Loss::Handshake => "TLS handshake with the backend failed",
+                    Loss::Injection => {
+                        turn.note(Note::Injected(Side::Backend));
+                        "bytes at the border of the backend's TLS"
+                    }
+                };
+                self.backend_failed(turn, loss.into(), why);
             }
-            FromBackend::Lost(Loss::Closed) => self.backend_ended(turn, "backend closed"),
-            FromBackend::Lost(Loss::Broken) => self.backend_ended(turn, "backend connection broke"),
         }
     }
 
@@ -261,6 +277,7 @@ impl Dialog {
                     self.leave_closing(turn, "Idle for too long", Blame::Clock, "idle deadline");
                 }
                 Timer::Work => self.work_overran(turn),
+                Timer::Member => self.pass_over(turn, Early::Silent, OVERRAN),
                 Timer::OpenClient => self.leg_overran(turn, Side::Client),
                 Timer::OpenBackend => self.leg_overran(turn, Side::Backend),
                 Timer::Final => self.final_overran(turn),
@@ -282,11 +299,16 @@ impl Dialog {
                     "TLS handshake deadline of the client",
                 );
             }
-            _ => {
-                let text = "The server did not answer in time";
-                self.leave_closing(turn, text, Blame::Clock, "reply deadline of the backend");
+            Work::Reaching(Reaching { step, .. }) if step != ReachStep::Connecting => {
+                self.pass_over(turn, Early::Silent, OVERRAN);
             }
+            _ => self.backend_overran(turn, OVERRAN),
         }
+    }
+
+    fn backend_overran(&mut self, turn: &mut Turn, why: &'static str) {
+        let text = "The server did not answer in time";
+        self.leave_closing(turn, text, Blame::Clock, why);
     }
 
     /// Nothing runs any more.

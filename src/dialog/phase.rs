@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::ftp::{Code, Command, ReplyReader, Verb};
 use crate::policy::PeerIdentity;
 
-use super::action::{Protection, Target};
+use super::action::{Ending, Protection, Target};
 use super::facts::{Resync, Transfer};
 
 /// The client's side of the session.
@@ -149,9 +149,11 @@ impl Default for Backend {
 pub(super) struct Reaching {
     pub(super) user: Command,
     pub(super) step: ReachStep,
+    /// What became of the member that was passed over last.
+    pub(super) last: Option<Ending>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum ReachStep {
     Connecting,
     Greeting,

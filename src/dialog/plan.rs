@@ -230,11 +230,9 @@ impl Dialog {
                 let target = read_epsv_reply(line.text()).map(Target::Port);
                 self.planned(turn, target.ok_or("the server's EPSV reply cannot be read"));
             }
-            Step::Epsv
-                if self.rules.passive == PassiveStyle::Auto
-                    && line.code.class() == Class::Permanent =>
-            {
-                self.backend.refuses_epsv = true;
+            // One that refuses it only now may still have a port for PASV, and is asked for EPSV again the next time.
+            Step::Epsv if self.rules.passive == PassiveStyle::Auto && line.code.is_failure() => {
+                self.backend.refuses_epsv = line.code.class() == Class::Permanent;
                 self.ask_for_plan(turn, Step::Pasv);
             }
             Step::Pasv if line.code == occasion::PASSIVE => {

@@ -14,6 +14,8 @@ pub(super) enum Timer {
     Idle,
     /// When what the session is busy with has had no answer: a handshake, a backend's reply.
     Work,
+    /// When a backend behind which others wait has not become ready.
+    Member,
     /// When the client's data leg is not there or not secured.
     OpenClient,
     /// When the backend's data leg is not there or not secured.
@@ -23,10 +25,11 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Login,
         Self::Idle,
         Self::Work,
+        Self::Member,
         Self::OpenClient,
         Self::OpenBackend,
         Self::Final,

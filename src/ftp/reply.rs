@@ -98,10 +98,10 @@ impl fmt::Debug for ReplyLine {
 }
 
 /// What a backend said is no reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BrokenReply {
-    /// A line outside any reply that does not begin with a code.
-    NoCode,
+    /// This line outside any reply does not begin with a code.
+    NoCode(Vec<u8>),
     /// More lines than any server's longest reply.
     TooManyLines,
 }
@@ -131,7 +131,7 @@ impl ReplyReader {
             (Some(open), _) => (open, false),
             (None, Some((code, mark))) => (code, mark == Mark::Closing),
             (None, None) if raw.is_empty() => return Ok(None),
-            (None, None) => return Err(BrokenReply::NoCode),
+            (None, None) => return Err(BrokenReply::NoCode(raw)),
         };
         if last {
             *self = Self::default();
@@ -196,8 +196,10 @@ mod tests {
     fn blank_lines_between_replies_are_nothing_and_text_is_a_fault() {
         let mut reader = ReplyReader::default();
         assert_eq!(reader.read(Vec::new()), Ok(None));
-        assert_eq!(reader.read(b"hello".to_vec()), Err(BrokenReply::NoCode));
-        assert_eq!(reader.read(b"22".to_vec()), Err(BrokenReply::NoCode));
+        for line in [&b"hello"[..], b"22"] {
+            let broken = BrokenReply::NoCode(line.to_vec());
+            assert_eq!(reader.read(line.to_vec()), Err(broken));
+        }
     }
 
     #[test]

@@ -29,6 +29,17 @@ pub enum Direction {
     Upload,
 }
 
+impl Direction {
+    /// Its name, as metrics and the journal write it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Download => "download",
+            Self::Upload => "upload",
+        }
+    }
+}
+
 /// Who answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {

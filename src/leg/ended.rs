@@ -20,7 +20,7 @@ impl Leg {
     /// Whether bytes wait in the kernel, whatever the ring has told of them so far.
     #[must_use]
     pub fn has_unread(&self) -> bool {
-        sockopt::holds_bytes(self.as_fd())
+        sockopt::unread(self.as_fd()).is_ok_and(|bytes| bytes > 0)
     }
 
     /// Reads the peer's direction to its end and drops it, as must be done before a close: bytes left unread would

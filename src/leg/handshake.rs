@@ -6,15 +6,15 @@ use super::{Fault, Leg};
 use crate::limits;
 
 impl Leg {
-    /// Ready once the handshake is complete and our part of it sent; at once on a plain leg.
+    /// Ready once the handshake is complete and our part of it sent; on a plain leg, once what was queued is sent.
     ///
     /// # Errors
     /// `Closed` when the peer ended the connection first (with `received_any` false: bare); `Tls`, `Reset`, `Io`.
     pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         ready!(self.poll_shaken(cx))?;
         match &self.tls {
-            Some(tls) if !tls.tickets_wait() => self.poll_flush(cx),
-            _ => Poll::Ready(Ok(())),
+            Some(tls) if tls.tickets_wait() => Poll::Ready(Ok(())),
+            _ => self.poll_flush(cx),
         }
     }
 

@@ -84,11 +84,13 @@ impl Leg {
         let Some(tls) = &mut self.tls else {
             return true;
         };
-        let seals = match tls.records.sealer_for_kernel() {
-            Some(key) => self.stream.seal_by_kernel(&key).is_ok(),
-            None => false,
+        let Some(key) = tls.records.sealer_for_kernel() else {
+            return false;
         };
+        let before = key.sequence;
+        let seals = self.stream.seal_by_kernel(&key).is_ok();
         if seals {
+            tls.sealed = before;
             tls.records.sealed_by_kernel();
         }
         seals

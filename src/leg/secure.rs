@@ -18,7 +18,7 @@ pub(super) struct Secure {
     tickets_wait: bool,
     /// The last read has filled its buffer.
     has_much: bool,
-    /// Records that the kernel has sealed with the key that it has, where it has one, or more than that.
+    /// Records that were sealed with the key that the kernel has, where it has one, or more than that.
     pub(super) sealed: u64,
 }
 

@@ -1,4 +1,5 @@
-//! Bounds of the admin server: of what a reader may hold, and of what a core may be asked at once.
+//! Bounds of the admin server: of what a reader may hold, and of what a core may be asked at once; and of `sluicegate top`, one
+//! of its readers.
 
 use core::time::Duration;
 
@@ -44,4 +45,17 @@ const _: () = assert!(RELOAD_ANSWER_TIMEOUT.as_secs() < ADMIN_CONNECTION_TIMEOUT
 /// How long the cores may take to go over to another configuration before one that has not is named: as for any question.
 pub const RELOAD_TURN_TIMEOUT: Duration = ADMIN_ANSWER_TIMEOUT;
 
+/// How often `sluicegate top` asks, as the live page does.
+pub const TOP_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long it waits for an answer: longer than the gate waits for its cores.
+pub const TOP_PATIENCE: Duration = Duration::from_secs(4);
+
+/// How long a key may wait before the screen is drawn again.
+pub const TOP_KEYS_PAUSE: Duration = Duration::from_millis(100);
+
+/// The largest answer it takes: some kilobytes for each core.
+pub const TOP_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 const _: () = assert!(ADMIN_SESSIONS_PER_ANSWER_MAX <= ADMIN_SESSIONS_PER_PAGE_MAX);
+const _: () = assert!(TOP_PATIENCE.as_millis() > ADMIN_ANSWER_TIMEOUT.as_millis());

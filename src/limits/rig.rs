@@ -2,6 +2,9 @@
 
 use core::time::Duration;
 
+/// What the rig moves at once: large enough to batch records, small enough to share a core.
+pub const RELAY_CHUNK_BYTES: usize = 256 * 1024;
+
 /// Longest upload that the rig's backend keeps: enough to compare what came, and longer ones are counted and summed.
 pub const RIG_UPLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 

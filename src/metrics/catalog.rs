@@ -238,7 +238,7 @@ catalog! {
         PassivePorts, "sluicegate_passive_ports", [], "Passive ports of a listener.";
         PassivePortsInUse, "sluicegate_passive_ports_in_use", [], "Passive ports of a listener that wait for a data connection.";
         Backends, "sluicegate_backends", [], "Members of a pool.";
-        BackendsResting, "sluicegate_backends_resting", [], "Members of a pool that some core could not reach lately, and tries behind the others.";
+        BackendsResting, "sluicegate_backends_resting", [], "Members of a pool that some core has passed over lately, and tries behind the others.";
         AuditFailing, "sluicegate_audit_failing", [], "Whether the audit journal could not be written the last time: 1, else 0.";
         BuffersLent, "sluicegate_buffers_lent_bytes", [], "Bytes of buffers that streams hold.";
         BuffersKept, "sluicegate_buffers_kept_bytes", [], "Bytes of buffers that are kept for the next streams.";
@@ -263,7 +263,7 @@ catalog! {
     Reading {
         CoreRun, "sluicegate_core_run_seconds_total", [], "Time that the threads of the cores have run on a CPU (/proc/self/task/TID/schedstat).";
         CoreDelay, "sluicegate_core_run_delay_seconds_total", [], "Time that the threads of the cores have waited for a CPU although they could have run (/proc/self/task/TID/schedstat).";
-        ConnectFailures, "sluicegate_backend_connect_failures_total", [], "Attempts to reach a member of a pool that failed.";
+        ConnectFailures, "sluicegate_backend_connect_failures_total", [], "Members of a pool passed over because they could not be reached, or failed before they had heard of the client; by reason: refused, unreachable, timeout (of TCP), closed, reset, silent, greeting (a refusal), protocol (no FTP), auth (AUTH TLS refused), handshake, certificate, injection.";
         ConfigReloads, "sluicegate_config_reloads_total", [], "Reloads of the configuration by their outcome: loaded, or refused and the one before goes on.";
         LogLinesDropped, "sluicegate_log_lines_dropped_total", [], "Lines of the log dropped because they came faster than they could be written.";
         AuditWritten, "sluicegate_audit_records_written_total", [], "Lines of the audit journal written.";

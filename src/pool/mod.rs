@@ -3,32 +3,37 @@
 //! It never connects, never reads a clock, and never gives up on a member for good.
 
 mod choice;
+mod failure;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::limits::MEMBER_REST;
 
 pub use choice::Balance;
 use choice::Standing;
+pub use failure::{Failure, Failures, LastFailure};
 
 /// A member of a pool, by its place in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MemberId(pub usize);
 
 /// How a member stands with one shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberState {
     /// Its number in the pool, from 1: its own for as long as it is a member, and nobody else's before or after.
     pub number: usize,
     /// Where it listens.
     pub address: SocketAddr,
-    /// Whether it could not be reached lately, and is tried behind the others.
+    /// Whether it has failed lately, and is tried behind the others.
     pub resting: bool,
-    /// How often it could not be reached since it is a member.
-    pub failures: u64,
+    /// How often it was passed over since it is a member.
+    pub failures: Failures,
+    /// The last time that it was.
+    pub last: Option<LastFailure>,
     /// How many sessions it has.
     pub sessions: usize,
 }
@@ -41,6 +46,9 @@ pub struct PoolState {
     /// Its members, in the order of the configuration.
     pub members: Vec<MemberState>,
 }
+
+/// When a member was passed over, and why.
+type PassedOver = (Instant, Failure, Arc<str>);
 
 /// One shard's view of a pool.
 #[derive(Debug)]
@@ -66,8 +74,10 @@ struct Seat {
     held: Cell<usize>,
     /// Until when it is tried last, because it has failed.
     resting: Cell<Option<Instant>>,
-    /// How often it could not be reached.
-    failures: Cell<u64>,
+    /// How often it was passed over.
+    failures: Cell<Failures>,
+    /// When and why it was the last time.
+    last: RefCell<Option<PassedOver>>,
 }
 
 impl Pool {
@@ -99,7 +109,8 @@ impl Pool {
                     address,
                     held: Cell::new(0),
                     resting: Cell::new(None),
-                    failures: Cell::new(0),
+                    failures: Cell::default(),
+                    last: RefCell::default(),
                 })
             }
         };
@@ -152,6 +163,15 @@ impl Pool {
             address: seat.address,
             resting: seat.is_resting(now),
             failures: seat.failures.get(),
+            last: seat
+                .last
+                .borrow()
+                .as_ref()
+                .map(|(at, failure, why)| LastFailure {
+                    age: now.saturating_duration_since(*at),
+                    failure: *failure,
+                    why: Arc::clone(why),
+                }),
             sessions: seat.held.get(),
         };
         PoolState {
@@ -160,15 +180,20 @@ impl Pool {
         }
     }
 
-    /// A member could not be reached.
-    pub fn failed(&self, member: MemberId, now: Instant) {
+    /// A member is passed over; `why` is fit for a log.
+    pub fn failed(&self, member: MemberId, now: Instant, failure: Failure, why: &str) {
         let seat = &self.seats[member.0];
-        seat.resting.set(Some(now + MEMBER_REST));
-        seat.failures.set(seat.failures.get() + 1);
+        if failure.rests() {
+            seat.resting.set(Some(now + MEMBER_REST));
+        }
+        let mut failures = seat.failures.get();
+        failures.count(failure);
+        seat.failures.set(failures);
+        seat.last.replace(Some((now, failure, why.into())));
     }
 
-    /// A member was reached.
-    pub fn reached(&self, member: MemberId) {
+    /// A member is ready to serve.
+    pub fn ready(&self, member: MemberId) {
         self.seats[member.0].resting.set(None);
     }
 
@@ -231,6 +256,10 @@ mod tests {
             .collect()
     }
 
+    fn fail(pool: &Pool, member: usize, now: Instant) {
+        pool.failed(MemberId(member), now, Failure::Closed, "it closed");
+    }
+
     #[test]
     fn members_take_turns() {
         let (pool, now) = (pool(), Instant::now());
@@ -242,34 +271,54 @@ mod tests {
     #[test]
     fn a_member_that_failed_is_tried_last_for_a_while() {
         let (pool, now) = (pool(), Instant::now());
-        pool.failed(MemberId(0), now);
+        fail(&pool, 0, now);
         assert_eq!(order(&pool, now), [1, 2, 0]);
         assert_eq!(order(&pool, now + MEMBER_REST), [1, 2, 0]);
         assert_eq!(order(&pool, now), [2, 1, 0]);
-        pool.reached(MemberId(0));
+        pool.ready(MemberId(0));
         assert_eq!(order(&pool, now), [0, 1, 2]);
     }
 
     #[test]
     fn failures_are_counted_and_outlive_the_rest() {
         let (pool, now) = (pool(), Instant::now());
-        pool.failed(MemberId(1), now);
-        pool.failed(MemberId(1), now);
+        fail(&pool, 1, now);
+        fail(&pool, 1, now);
         let _hold = pool.hold(MemberId(2));
         let seen = || {
             let members = pool.state(now).members;
-            let of = |member: &MemberState| (member.resting, member.failures, member.sessions);
+            let of =
+                |member: &MemberState| (member.resting, member.failures.total(), member.sessions);
             members.iter().map(of).collect::<Vec<_>>()
         };
         assert_eq!(seen(), [(false, 0, 0), (true, 2, 0), (false, 0, 1)]);
-        pool.reached(MemberId(1));
+        pool.ready(MemberId(1));
         assert_eq!(seen()[1], (false, 2, 0));
+    }
+
+    #[test]
+    fn a_member_that_says_no_goes_on_having_its_turn() {
+        let (pool, now) = (pool(), Instant::now());
+        pool.failed(MemberId(0), now, Failure::Greeting, "421 Too many users");
+        let member = pool.state(now).members.swap_remove(0);
+        assert!(!member.resting);
+        assert_eq!(member.failures.of(Failure::Greeting), 1);
+        let last = member.last.expect("it was passed over");
+        assert_eq!(
+            (last.failure, &*last.why),
+            (Failure::Greeting, "421 Too many users")
+        );
+        assert_eq!(order(&pool, now), [0, 1, 2]);
+        // It takes back no rest that it has for another reason.
+        fail(&pool, 1, now);
+        pool.failed(MemberId(1), now, Failure::Greeting, "421 Too many users");
+        assert!(pool.state(now).members[1].resting);
     }
 
     #[test]
     fn members_that_stay_keep_what_is_known_of_them_and_their_number() {
         let (old, now) = (pool(), Instant::now());
-        old.failed(MemberId(1), now);
+        fail(&old, 1, now);
         let hold = old.hold(MemberId(2));
         let address = |port| SocketAddr::from(([10, 0, 0, 1], port));
         // The first has gone, the others have changed places, and two are new.
@@ -278,7 +327,14 @@ mod tests {
         let seen = |pool: &Pool| -> Vec<_> {
             let members = pool.state(now).members.into_iter();
             members
-                .map(|one| (one.number, one.address.port(), one.failures, one.sessions))
+                .map(|one| {
+                    (
+                        one.number,
+                        one.address.port(),
+                        one.failures.total(),
+                        one.sessions,
+                    )
+                })
                 .collect()
         };
         assert_eq!(
@@ -303,7 +359,7 @@ mod tests {
         assert_eq!(order(&pool, now), [2, 0, 1]);
         drop((second, third));
         assert_eq!(order(&pool, now), [1, 2, 0]);
-        pool.failed(MemberId(1), now);
+        fail(&pool, 1, now);
         assert_eq!(order(&pool, now), [2, 0, 1]);
     }
 
@@ -312,8 +368,8 @@ mod tests {
         let (pool, now) = (pool_of(1, Balance::Turn), Instant::now());
         assert_eq!(order(&pool, now), [0, 1, 2]);
         assert_eq!(order(&pool, now), [1, 0, 2]);
-        pool.failed(MemberId(0), now);
-        pool.failed(MemberId(1), now);
+        fail(&pool, 0, now);
+        fail(&pool, 1, now);
         assert_eq!(order(&pool, now), [2, 0, 1]);
         assert_eq!(order(&pool, now + MEMBER_REST), [1, 0, 2]);
     }

@@ -1,7 +1,7 @@
 //! Both directions between two legs at once, for streams that are no transfer: each end is carried through by itself.
 
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Path;
 use super::way::{Step, Way};
@@ -25,6 +25,8 @@ pub struct Duplex {
     idle: Duration,
     stall: Duration,
     is_lenient: bool,
+    /// When a byte was last read or taken.
+    moved_at: Instant,
     alarm: Alarm,
     look: Look,
 }
@@ -89,15 +91,14 @@ impl Duplex {
             is_unfinished: false,
         };
         let lanes = [lane(&client, &backend), lane(&backend, &client)];
-        let mut alarm = Alarm::new();
-        alarm.set(Some(clock::now() + idle));
         Self {
             legs: [client, backend],
             lanes,
             idle,
             stall,
             is_lenient: false,
-            alarm,
+            moved_at: clock::now(),
+            alarm: Alarm::new(),
             look: Look::default(),
         }
     }
@@ -120,7 +121,7 @@ impl Duplex {
                     Pace::Moved(bytes) => {
                         turn += bytes + RELAY_READ_BYTES;
                         is_blocked = false;
-                        self.progressed();
+                        self.moved_at = clock::now();
                     }
                     Pace::Blocked => {}
                     Pace::Done(side, end) => return Poll::Ready(broken(side, end)),
@@ -188,13 +189,17 @@ impl Duplex {
         if lane.unsent {
             let waiting = lane.way.held() + sink.queued();
             match lane.way.poll_flush(sink, cx) {
-                Poll::Ready(Ok(())) => lane.unsent = false,
+                Poll::Ready(Ok(())) => {
+                    lane.unsent = false;
+                    self.moved_at = clock::now();
+                }
                 Poll::Ready(Err(_)) => return Pace::Done(sink_side, End::Reset),
-                Poll::Pending if lane.way.held() + sink.queued() < waiting => {
-                    self.progressed();
+                Poll::Pending => {
+                    if lane.way.held() + sink.queued() < waiting {
+                        self.moved_at = clock::now();
+                    }
                     return Pace::Blocked;
                 }
-                Poll::Pending => return Pace::Blocked,
             }
         }
         match lane.state {
@@ -240,21 +245,16 @@ impl Duplex {
         self.lanes[from].way.held() + self.legs[1 - from].queued()
     }
 
-    fn progressed(&mut self) {
-        let is_unsent = self.lanes.iter().any(|lane| lane.unsent);
-        let bound = if is_unsent { self.stall } else { self.idle };
-        self.alarm.set(Some(clock::now() + bound));
-    }
-
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        // Bytes that wait for a sink are the sink's to take.
+        let (side, bound) = match self.lanes.iter().position(|lane| lane.unsent) {
+            Some(from) => (SIDES[1 - from], self.stall),
+            None => (Side::Client, self.idle),
+        };
+        self.alarm.set(Some(self.moved_at + bound));
         if self.alarm.poll(cx).is_pending() {
             return Poll::Pending;
         }
-        // Bytes that wait for a sink are the sink's to take.
-        let side = match self.lanes.iter().position(|lane| lane.unsent) {
-            Some(from) => SIDES[1 - from],
-            None => Side::Client,
-        };
         Poll::Ready(broken(side, End::TimedOut(Phase::Stall)))
     }
 

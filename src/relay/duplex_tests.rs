@@ -13,6 +13,10 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// The client, what is between, and the backend.
 async fn streams(legs: Legs, idle: Duration) -> (Leg, Duplex, Leg) {
+    bounded(legs, idle, LONG).await
+}
+
+async fn bounded(legs: Legs, idle: Duration, stall: Duration) -> (Leg, Duplex, Leg) {
     let (client, outer) = match legs {
         Legs::Clear | Legs::ToClear => clear_pair().await,
         Legs::FromClear | Legs::Private => private_pair(false, false).await,
@@ -25,7 +29,7 @@ async fn streams(legs: Legs, idle: Duration) -> (Leg, Duplex, Leg) {
         Legs::InPlace => private_pair(true, false).await,
         _ => unreachable!("it is not among ALL"),
     };
-    (client, Duplex::new(outer, inner, idle, LONG), backend)
+    (client, Duplex::new(outer, inner, idle, stall), backend)
 }
 
 async fn flow(mut duplex: Duplex) -> (Outcome, Duplex) {
@@ -173,6 +177,38 @@ fn a_stream_in_which_nothing_moves_is_ended() {
             let (outcome, _duplex) = flow(duplex).await;
             assert_eq!(outcome.end, End::TimedOut(Phase::Stall), "{legs:?}");
             assert!(!outcome.is_closed);
+        }
+    });
+}
+
+#[test]
+fn who_has_taken_everything_may_be_silent_for_longer_than_who_takes_nothing() {
+    on_core(|| async {
+        const STALL: Duration = Duration::from_millis(10);
+        for legs in ALL {
+            let (mut client, duplex, mut backend) = bounded(legs, LONG, STALL).await;
+            let peers = async {
+                for word in [b"one", b"two"] {
+                    send(&mut client, word).await;
+                    let mut got = Vec::new();
+                    while got.len() < word.len() {
+                        let read = poll_fn(|cx| backend.poll_read(cx, &mut got, 100)).await;
+                        assert!(matches!(read, Ok(Read::Bytes(_))), "{legs:?}: {read:?}");
+                    }
+                    glommio::timer::sleep(5 * STALL).await;
+                }
+                finish(&mut client).await;
+                finish(&mut backend).await;
+            };
+            let gate = async {
+                let (outcome, duplex) = flow(duplex).await;
+                if !outcome.is_closed {
+                    duplex.reset();
+                }
+                outcome
+            };
+            let (outcome, ()) = zip(gate, peers).await;
+            assert_eq!(outcome.end, End::Clean, "{legs:?}");
         }
     });
 }

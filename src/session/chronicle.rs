@@ -105,7 +105,7 @@ impl Session {
     pub(super) fn tell_secured(&self, side: Side, facts: &TlsFacts) {
         let identity = self.identity.as_deref().filter(|_| side == Side::Client);
         self.tell(|| Event::Secured {
-            leg: word_of_side(side),
+            leg: side.word(),
             tls: tls(facts),
             identity: identity.map(identified),
         });
@@ -262,13 +262,6 @@ impl Session {
             let backend = there.leg.leg().peer();
             self.tell(|| Event::Reached { backend });
         }
-    }
-}
-
-fn word_of_side(side: Side) -> &'static str {
-    match side {
-        Side::Client => "client",
-        Side::Backend => "backend",
     }
 }
 

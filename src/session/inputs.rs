@@ -169,31 +169,10 @@ impl Session {
     fn poll_backend(&mut self, cx: &mut Context<'_>) -> Poll<FromBackend> {
         match &mut self.backend {
             Backend::Absent => Poll::Pending,
-            Backend::Reaching(reach) => {
-                let Poll::Ready(reached) = reach.poll(cx) else {
-                    return Poll::Pending;
-                };
-                self.observe(Phase::BackendConnect);
-                let Some(reached) = reached else {
-                    self.backend = Backend::Absent;
-                    return Poll::Ready(FromBackend::Unreachable);
-                };
-                let peer = reached.leg.leg().peer();
-                self.card.backend.set(Some(peer));
-                self.backend = Backend::There(Box::new(There {
-                    member: reached.member,
-                    _hold: reached.hold,
-                    leg: reached.leg,
-                    securing: false,
-                    lost: false,
-                    tls: None,
-                }));
-                self.tell_reached();
-                Poll::Ready(FromBackend::Reached)
-            }
+            Backend::Reaching(_) => self.poll_reach(cx),
             // Replies wait in the socket while the client does not take those that are there.
             Backend::There(there) => {
-                let news = there.poll(self.id, is_full(&self.client), cx);
+                let news = there.poll(is_full(&self.client), cx);
                 if news == Poll::Ready(FromBackend::Secured) {
                     self.observe(Phase::BackendHandshake);
                     self.secured(Side::Backend);
@@ -220,21 +199,23 @@ impl Session {
 }
 
 impl There {
-    fn poll(&mut self, id: u64, is_client_full: bool, cx: &mut Context<'_>) -> Poll<FromBackend> {
+    /// Its handshake has failed; told when it is passed over.
+    pub(super) fn blame(&mut self, fault: Fault) {
+        if let Some(reach) = &mut self.reach {
+            reach.blame(fault);
+        }
+    }
+
+    fn poll(&mut self, is_client_full: bool, cx: &mut Context<'_>) -> Poll<FromBackend> {
         if self.lost {
             return Poll::Pending;
         }
-        let news = self.poll_news(id, is_client_full, cx);
+        let news = self.poll_news(is_client_full, cx);
         self.lost = matches!(news, Poll::Ready(FromBackend::Lost(_)));
         news
     }
 
-    fn poll_news(
-        &mut self,
-        id: u64,
-        is_client_full: bool,
-        cx: &mut Context<'_>,
-    ) -> Poll<FromBackend> {
+    fn poll_news(&mut self, is_client_full: bool, cx: &mut Context<'_>) -> Poll<FromBackend> {
         if let Poll::Ready(Err(fault)) = self.leg.poll_flush(cx)
             && !self.securing
         {
@@ -249,7 +230,7 @@ impl There {
             return Poll::Ready(match outcome {
                 Ok(()) => FromBackend::Secured,
                 Err(fault) => {
-                    tracing::warn!(session = id, %fault, "TLS handshake with the backend failed");
+                    self.blame(fault);
                     FromBackend::Lost(Loss::Handshake)
                 }
             });

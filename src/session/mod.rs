@@ -11,6 +11,7 @@ mod introduce;
 mod notes;
 mod outbox;
 mod perform;
+mod reach;
 mod stream;
 mod transfer;
 
@@ -168,6 +169,8 @@ struct There {
     /// The session's place with it.
     _hold: Hold,
     leg: ControlLeg,
+    /// The way to the other members, until this one is ready for a login.
+    reach: Option<Box<Reach>>,
     securing: bool,
     /// Its end has been told, once: a transfer may still be under way.
     lost: bool,

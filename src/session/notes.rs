@@ -89,6 +89,7 @@ impl Session {
                     tell_identity(session, identity);
                 }
             }
+            Note::BackendReady => self.backend_ready(),
             Note::Forwarded => self.stamps.forwarded(),
             Note::Answered => self.answered(),
             Note::LoggedIn(user) => self.logged_in(&user),

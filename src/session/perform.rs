@@ -7,8 +7,7 @@ use super::transfer::Transfer;
 use super::{Backend, Inside, Running, Session};
 use crate::data::{Guard, Opening, Passive, Secure};
 use crate::dialog::{
-    Action, Actions, Close, DataPlan, FromBackend, FromClient, Input, Loss, Protection, Side,
-    Target,
+    Action, Actions, DataPlan, FromBackend, FromClient, Input, Loss, Protection, Side, Target,
 };
 use crate::ftp::Direction;
 use crate::leg::Fault;
@@ -16,7 +15,6 @@ use crate::limits::{CLEAR_PAUSE, LINGERING_LEGS_MAX};
 use crate::metrics::{Counter, Phase};
 use crate::net::open_passive;
 use crate::policy::DataPeer;
-use crate::relay::Closing;
 use crate::sys::clock;
 use crate::upstream::Reach;
 
@@ -29,8 +27,9 @@ impl Session {
                 Action::SecureClient => self.secure_client(),
                 Action::Clear(side) => self.clear(side),
                 Action::Choose(host) => self.choose(host),
-                Action::ReleaseBackend => self.release_backend(),
+                Action::ReleaseBackend => self.part_from_backend(Backend::Absent),
                 Action::ConnectBackend => self.connect_backend(),
+                Action::PassOver(early) => self.pass_over(&early),
                 Action::SecureBackend => self.secure_backend(),
                 Action::OpenPassive(side) => self.open_passive(side),
                 Action::ClosePassive(side) => *self.passive(side) = None,
@@ -106,19 +105,6 @@ impl Session {
         }
     }
 
-    /// What is still to be said to it goes out by itself, within its bounds; what it still says is nobody's business.
-    fn release_backend(&mut self) {
-        if let Backend::There(there) = std::mem::replace(&mut self.backend, Backend::Absent) {
-            let (flush, linger) = (self.site.completion, self.site.linger);
-            let leg = there.leg.into_leg();
-            let closing = Closing::new(leg, Close::Clean, flush, linger);
-            self.lingering.push(closing);
-            self.trim_lingering();
-        }
-        self.pending
-            .retain(|input| !matches!(input, Input::Backend(_)));
-    }
-
     fn connect_backend(&mut self) {
         self.stamps.start(Phase::BackendConnect);
         self.stamps.start(Phase::Login);
@@ -166,11 +152,11 @@ impl Session {
                 self.stamps.start(Phase::BackendHandshake);
             }
             Err(fault) => {
-                tracing::warn!(session = self.id, %fault, "TLS with the backend did not begin");
                 let loss = match fault {
                     Fault::Injected => Loss::Injection,
                     _ => Loss::Handshake,
                 };
+                there.blame(fault);
                 self.pending
                     .push_back(Input::Backend(FromBackend::Lost(loss)));
             }
@@ -306,7 +292,7 @@ impl Session {
     }
 
     /// The oldest have had the most time; their FIN has left.
-    fn trim_lingering(&mut self) {
+    pub(super) fn trim_lingering(&mut self) {
         let surplus = self.lingering.len().saturating_sub(LINGERING_LEGS_MAX);
         self.lingering.drain(..surplus);
         let mut recorder = self.core.recorder.borrow_mut();

@@ -18,7 +18,7 @@ use crate::leg::{Fault, Leg};
 use crate::metrics::{Counter, Phase};
 use crate::net::{Alarm, Ends, HeaderFacts, Stream, proxy_header_v1, proxy_header_v2};
 use crate::policy::SendProxy;
-use crate::pool::Hold;
+use crate::pool::{Failure, Hold};
 use crate::relay::{Closing, Duplex};
 use crate::sys::clock;
 use crate::tls::setup::{ListenerTls, PoolTls};
@@ -205,21 +205,26 @@ impl Passage {
                     Poll::Ready(Some(candidate)) => backend.insert(candidate),
                 },
             };
-            let why = match candidate.leg.poll_handshake(cx) {
+            let member = candidate.hold.member();
+            match candidate.leg.poll_handshake(cx) {
                 Poll::Ready(Ok(())) => {
                     if !std::mem::replace(&mut candidate.is_up, true) {
+                        self.reach.ready(member);
                         self.reached(&candidate.leg);
                         self.secured(Side::Backend, &candidate.leg, candidate.began);
                     }
                     return Ok(true);
                 }
-                Poll::Ready(Err(fault)) => format!("its TLS handshake failed: {fault}"),
+                Poll::Ready(Err(fault)) => {
+                    self.reach.blame(fault);
+                    self.reach.failed_handshake(member);
+                }
                 Poll::Pending if candidate.alarm.poll(cx).is_ready() => {
-                    "its TLS handshake took too long".to_owned()
+                    let why = "its TLS handshake took too long";
+                    self.reach.failed(member, Failure::Silent, why);
                 }
                 Poll::Pending => return Ok(false),
-            };
-            self.reach.failed(candidate.hold.member(), &why);
+            }
             *backend = None;
         }
     }
@@ -243,7 +248,8 @@ impl Passage {
             if let (Some(config), Some(tls)) = (&config, &self.site.inside.tls) {
                 let name = tls.names[reached.member.0].clone();
                 if let Err(fault) = leg.secure_as_client(Arc::clone(config), name) {
-                    self.reach.failed(reached.member, &fault.to_string());
+                    self.reach.blame(fault);
+                    self.reach.failed_handshake(reached.member);
                     continue;
                 }
                 alarm.set(Some(began + self.site.rules.patience.handshake));

@@ -149,11 +149,6 @@ pub fn unsent(socket: BorrowedFd<'_>) -> io::Result<usize> {
     queue(socket, SIOCOUTQNSD)
 }
 
-/// Whether bytes have come that nobody has read (tcp(7), SIOCINQ, which is FIONREAD).
-pub fn holds_bytes(socket: BorrowedFd<'_>) -> bool {
-    queue(socket, libc::FIONREAD).is_ok_and(|bytes| bytes > 0)
-}
-
 /// <linux/sockios.h>; libc has it for other systems only.
 const SIOCOUTQNSD: libc::Ioctl = 0x894B;
 
@@ -169,7 +164,7 @@ pub fn is_at_mark(socket: BorrowedFd<'_>) -> bool {
 /// <asm-generic/sockios.h>; libc has it for other systems only.
 const SIOCATMARK: libc::c_ulong = 0x8905;
 
-/// Bytes that have arrived and were not read (tcp(7), SIOCINQ).
+/// Bytes that have arrived and were not read (tcp(7), SIOCINQ, which is FIONREAD).
 ///
 /// # Errors
 /// When the descriptor is no TCP socket any more.

@@ -1,7 +1,8 @@
-//! Reaching a backend: one member after the other until TCP stands.
+//! Reaching a backend: one member after the other until TCP stands, and the next one where it was of no use.
 //! `session` polls a [`Reach`] when its dialog wants a backend.
 //! It never speaks FTP: greeting, AUTH and login are the dialog's.
 
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -11,8 +12,9 @@ use crate::ftp::Telnet;
 use crate::leg::{ControlLeg, Fault, Leg};
 use crate::limits::REPLY_LINE_BYTES_MAX;
 use crate::net::{Alarm, Dial, Stream};
-use crate::pool::{Hold, MemberId, Pool};
+use crate::pool::{Failure, Hold, MemberId, Pool};
 use crate::sys::clock;
+use crate::tls;
 
 /// A backend on its way.
 pub struct Reach {
@@ -24,6 +26,8 @@ pub struct Reach {
     first: Vec<u8>,
     share: Duration,
     alarm: Alarm,
+    /// What ended the handshake with the one that was reached.
+    fault: Option<Fault>,
 }
 
 /// A backend that answers on its port; its greeting is still to come.
@@ -34,6 +38,8 @@ pub struct Reached {
     pub leg: ControlLeg,
     /// The session's place with it.
     pub hold: Hold,
+    /// How long it has to be ready for a login, where others wait behind it.
+    pub share: Option<Duration>,
 }
 
 impl Reach {
@@ -50,6 +56,7 @@ impl Reach {
             first,
             share: pool.share(whole),
             alarm: Alarm::new(),
+            fault: None,
         }
     }
 
@@ -67,11 +74,11 @@ impl Reach {
             match dial.poll(cx) {
                 Poll::Ready(Ok(stream)) => match self.reached(hold, stream) {
                     Ok(reached) => return Poll::Ready(Some(reached)),
-                    Err(fault) => self.failed(member, &fault.to_string()),
+                    Err(fault) => self.failed(member, Failure::Reset, &fault.to_string()),
                 },
-                Poll::Ready(Err(error)) => self.failed(member, &error.to_string()),
+                Poll::Ready(Err(error)) => self.not_dialled(member, &error),
                 Poll::Pending if self.alarm.poll(cx).is_ready() => {
-                    self.failed(member, "it did not answer in time");
+                    self.failed(member, Failure::Timeout, "it did not answer in time");
                 }
                 Poll::Pending => {
                     self.dial = Some((hold, dial));
@@ -87,7 +94,7 @@ impl Reach {
                 self.alarm.set(Some(clock::now() + self.share));
                 self.dial = Some((self.pool.hold(member), dial));
             }
-            Err(error) => self.failed(member, &error.to_string()),
+            Err(error) => self.not_dialled(member, &error),
         }
     }
 
@@ -95,15 +102,52 @@ impl Reach {
         let member = hold.member();
         let mut leg = Leg::new(stream);
         leg.queue(&self.first)?;
-        self.pool.reached(member);
         let leg = ControlLeg::new(leg, REPLY_LINE_BYTES_MAX, Telnet::Keep);
-        Ok(Reached { member, leg, hold })
+        let share = (!self.left.is_empty()).then_some(self.share);
+        Ok(Reached {
+            member,
+            leg,
+            hold,
+            share,
+        })
     }
 
-    /// The member that was reached cannot be used after all: it is tried last for a while.
-    pub fn failed(&self, member: MemberId, why: &str) {
-        self.pool.failed(member, clock::now());
-        let address = self.pool.address(member);
-        tracing::warn!(pool = self.pool.name, %address, why, "backend not reached");
+    fn not_dialled(&self, member: MemberId, error: &io::Error) {
+        let failure = match error.kind() {
+            ErrorKind::ConnectionRefused => Failure::Refused,
+            ErrorKind::ConnectionReset => Failure::Reset,
+            ErrorKind::TimedOut => Failure::Timeout,
+            _ => Failure::Unreachable,
+        };
+        self.failed(member, failure, &error.to_string());
+    }
+
+    /// The member that was reached is ready to serve.
+    pub fn ready(&self, member: MemberId) {
+        self.pool.ready(member);
+    }
+
+    /// The handshake with the member that was reached has failed, or could not begin.
+    pub fn blame(&mut self, fault: Fault) {
+        self.fault = Some(fault);
+    }
+
+    /// The member that was reached is passed over, as its handshake has failed.
+    pub fn failed_handshake(&mut self, member: MemberId) {
+        let fault = self.fault.take();
+        let failure = match &fault {
+            Some(Fault::Tls(tls::Fault::Certificate(_))) => Failure::Certificate,
+            _ => Failure::Handshake,
+        };
+        let why = fault.map_or_else(String::new, |fault| format!(": {fault}"));
+        let why = format!("its TLS handshake failed{why}");
+        self.failed(member, failure, &why);
+    }
+
+    /// The member that was reached is passed over, and comes last for a while unless it has just said no.
+    pub fn failed(&self, member: MemberId, failure: Failure, why: &str) {
+        self.pool.failed(member, clock::now(), failure, why);
+        let (address, reason) = (self.pool.address(member), failure.word());
+        tracing::warn!(pool = self.pool.name, %address, reason, why, "backend not reached");
     }
 }

@@ -38,6 +38,7 @@ fn a_backend_that_is_ready_soon_is_waited_for() {
     script.backend("120 One moment").gives(&[]);
     script
         .waits(Duration::from_secs(1))
+        .passes_over("Silent")
         .gives(&["C 421 The server did not answer", "close"]);
 
     let mut script = reached(SiteRules {
@@ -55,11 +56,15 @@ fn a_421_before_the_login() {
     let mut soon = reached(rules());
     soon.gives(&[]).backend("120 One moment").gives(&[]);
     soon.backend("421-Too many").gives(&[]);
-    soon.backend("421 users").gives(&LOST);
+    soon.backend("421 users")
+        .passes_over("Refused")
+        .gives(&LOST);
 
     let mut auth = reached(rules());
     auth.gives(&[]).backend("220 Here").gives(&["B AUTH TLS"]);
-    auth.backend("421 Going down").gives(&LOST);
+    auth.backend("421 Going down")
+        .passes_over("NoTls")
+        .gives(&LOST);
 
     let mut user = reached(SiteRules {
         backend_tls: BackendTls::Off,

@@ -95,6 +95,7 @@ fn clear_text_behind_the_backends_234_ends_the_session() {
     script.backend("234 Go").gives(&["secure backend"]);
     script
         .backend_lost(Loss::Injection)
+        .passes_over("Injection")
         .gives(&["C 421", "close"]);
     assert!(script.noted(&Note::Injected(Side::Backend)));
 }
@@ -105,7 +106,10 @@ fn a_backend_without_tls_is_not_used() {
     script.client("USER ann").gives(&["connect"]);
     script.reached(FromBackend::Reached).gives(&[]);
     script.backend("220 Hello").gives(&["B AUTH TLS"]);
-    script.backend("502 What?").gives(&["C 421", "close"]);
+    script
+        .backend("502 What?")
+        .passes_over("NoTls")
+        .gives(&["C 421", "close"]);
 }
 
 #[test]
@@ -122,6 +126,7 @@ fn a_backend_that_is_not_there_or_says_nothing() {
     script.backend("120 In a minute").gives(&[]);
     script
         .waits(Duration::from_secs(10))
+        .passes_over("Silent")
         .gives(&["C 421", "close"]);
 }
 
@@ -213,6 +218,32 @@ fn epsv_falls_back_to_pasv_once_and_for_all() {
         .client("RETR a")
         .gives(&["stop listening", "C 425 No data connection"]);
     script.client("RETR a").gives(&["C 425 Use EPSV"]);
+}
+
+/// ProFTPD's sessions take each other's port now and then, and say 425 to EPSV.
+#[test]
+fn epsv_that_is_refused_for_now_becomes_pasv_this_time() {
+    let mut script = Script::ready(rules());
+    script.client("EPSV").gives(&["listen", "B EPSV"]);
+    script.passive().gives(&["C 229"]);
+    script
+        .backend("425 EPSV: Address already in use")
+        .gives(&["B PASV"]);
+    script.client("RETR a").gives(&[]);
+    script
+        .backend("227 At 10,0,0,9,10,11")
+        .gives(&["open", "B RETR a"]);
+
+    // There is an end to it, and it is not remembered.
+    let mut script = Script::ready(rules());
+    script.client("EPSV").gives(&["listen", "B EPSV"]);
+    script.passive().gives(&["C 229"]);
+    script.backend("425 Not now").gives(&["B PASV"]);
+    script.backend("425 Not now").gives(&[]);
+    script
+        .client("RETR a")
+        .gives(&["stop listening", "C 425 No data connection"]);
+    script.client("EPSV").gives(&["listen", "B EPSV"]);
 }
 
 #[test]

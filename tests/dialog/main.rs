@@ -10,6 +10,7 @@ mod downloads;
 mod during;
 mod hosts;
 mod identity;
+mod members;
 mod modes;
 mod notes;
 mod replies;

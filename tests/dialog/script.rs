@@ -186,6 +186,12 @@ impl Script {
         self.step(Input::Backend(news))
     }
 
+    /// The backend has been passed over for this reason, and there is no other one.
+    pub(crate) fn passes_over(&mut self, early: &str) -> &mut Self {
+        self.gives(&[&format!("pass over {early}")]);
+        self.reached(FromBackend::Unreachable)
+    }
+
     pub(crate) fn passive(&mut self) -> &mut Self {
         let address = "203.0.113.5:50001".parse().expect("an address");
         self.step(Input::Passive(Side::Client, Some(address)))
@@ -305,6 +311,7 @@ fn shown(action: &Action) -> String {
         Action::Choose(host) => format!("choose {host:?}"),
         Action::ReleaseBackend => "release".to_owned(),
         Action::ConnectBackend => "connect".to_owned(),
+        Action::PassOver(early) => format!("pass over {early:?}"),
         Action::OpenPassive(Side::Client) => "listen".to_owned(),
         Action::OpenPassive(Side::Backend) => "listen inside".to_owned(),
         Action::ClosePassive(Side::Client) => "stop listening".to_owned(),

@@ -86,10 +86,7 @@ fn sessions_go_where_the_fewest_are() {
     assert_eq!(counts, [2, 2, 2]);
     // All of one member end: whoever comes then goes there, until it has as many as the others.
     drop(held.remove(&1));
-    gate.wait_for_log("stream ended");
-    eventually("both have ended", || {
-        gate.log().matches("stream ended").count() == 2
-    });
+    gate.wait_for_logs(2, "stream ended");
     let mut later = Vec::new();
     for _ in 0..2 {
         let client = connect_from([127, 0, 0, 1], &gate);
@@ -141,7 +138,7 @@ fn a_backup_serves_until_another_one_is_back() {
         let _client = connect_from([127, 0, 0, 1], &gate);
         backup.next();
     }
-    assert_eq!(gate.log().matches("backend not reached").count(), 2);
+    assert_eq!(gate.wait_for_logs(2, "backend not reached").len(), 2);
 }
 
 /// The same way for sessions of FTP: what a client was cut off in, it finds again.

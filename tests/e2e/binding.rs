@@ -165,22 +165,22 @@ fn post_quantum_keys_on_control_connections_are_enough() {
             client.download("RETR file").assert_complete(b"payload");
             client.upload("STOR up", b"payload").reply.expect(&[226]);
         }
-        let log = gate.log();
-        let all = |what: &str, side: &str, group: &str| {
-            let lines = log
-                .lines()
-                .filter(|line| line.contains(what) && line.contains(side));
+        // Both legs of the control connection, and of each transfer.
+        let control = gate.wait_for_logs(2, "control leg secured");
+        let data = gate.wait_for_logs(40, "data leg secured");
+        let all = |what: &[String], side: &str, group: &str| {
+            let lines = what.iter().filter(|line| line.contains(side));
             let (yes, no): (Vec<_>, Vec<_>) =
                 lines.partition(|line| line.contains(&format!("\"{group}\"")));
             assert!(
                 !yes.is_empty() && no.is_empty(),
-                "{key_exchange} {what} {side}: {no:?}"
+                "{key_exchange} {side}: {no:?}"
             );
         };
-        all("control leg secured", "Client", group);
-        all("control leg secured", "Backend", group);
+        all(&control, "Client", group);
+        all(&control, "Backend", group);
         // They resume: the backend's need no second exchange.
-        all("data leg secured", "Backend", "X25519");
+        all(&data, "Backend", "X25519");
     }
 }
 

@@ -10,8 +10,9 @@ use crate::support::rude::{Act, Rude, Script};
 use crate::support::strict::{Event, Manner, Strict};
 use crate::support::{Scene, USER, noise};
 
-/// A phase takes a second at most, and a transfer passes through a few of them.
-const ENOUGH: Duration = Duration::from_secs(8);
+/// A phase takes two seconds at most, which is plenty for whoever does not hang, and a transfer passes through a few of
+/// them. Less than any bound of a gate that was not told others.
+const ENOUGH: Duration = Duration::from_secs(9);
 
 fn quick() -> Setup {
     [
@@ -25,7 +26,7 @@ fn quick() -> Setup {
         "data_completion",
     ]
     .into_iter()
-    .fold(Setup::new(), |setup, key| setup.timeout(key, "1s"))
+    .fold(Setup::new(), |setup, key| setup.timeout(key, "2s"))
     .timeout("linger", "500ms")
 }
 
@@ -152,7 +153,7 @@ fn a_backend_without_a_greeting_is_given_up() {
 fn idle_clients_are_told_to_go() {
     let (scene, rude, gate) = start(
         Script::new(),
-        quick().timeout("idle", "1s").timeout("login", "1s"),
+        quick().timeout("idle", "2s").timeout("login", "2s"),
     );
     let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
     client.hear().expect(&[421]);

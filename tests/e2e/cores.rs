@@ -26,17 +26,14 @@ fn served_on(setup: Setup, client_cpu: usize) -> Vec<usize> {
             }
         });
     });
-    gate.wait_for_log("session opened");
-    let log = gate.log();
-    let cpus = log.lines().filter(|line| line.contains("session opened"));
-    let of = |line: &str| {
+    let opened = gate.wait_for_logs(SESSIONS, "session opened");
+    assert_eq!(opened.len(), SESSIONS);
+    let of = |line: &String| {
         let (_, rest) = line.split_once("\"cpu\":").unwrap();
         let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
         digits.unwrap().parse().unwrap()
     };
-    let cpus: Vec<usize> = cpus.map(of).collect();
-    assert_eq!(cpus.len(), SESSIONS, "{log}");
-    cpus
+    opened.iter().map(of).collect()
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn quit_and_the_end_of_the_clients_direction_lose_no_transfer() {
         drop(data.read_to_end());
     }
     eventually("the backend's sessions end", || rude.sessions() == 0);
-    assert_eq!(gate.listening_ports(), 0);
+    gate.wait_for_ports();
 }
 
 #[test]

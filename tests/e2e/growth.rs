@@ -8,7 +8,7 @@ use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
 use crate::support::rude::{Rude, Script};
 use crate::support::strict::Strict;
-use crate::support::{Scene, eventually, noise};
+use crate::support::{Scene, noise};
 
 /// How much the allocator may keep besides what the session needs.
 const SLACK_KIB: usize = 1024;
@@ -53,9 +53,7 @@ fn sizes_after(counts: &[usize]) -> Vec<Size> {
             // The last leg may still be waiting for its peer's FIN, for as long as linger at most. What the first
             // transfers leave open for good, such as a lazily made ring, belongs to the core.
             let most = sizes.first().map_or(idle + 2, |first| first.descriptors);
-            eventually("the last transfer's descriptors are given back", || {
-                gate.descriptors() <= most
-            });
+            gate.wait_for_descriptors(most);
             sizes.push(Size {
                 transfers: count,
                 resident_kib: gate.resident_kib(),

@@ -4,11 +4,12 @@
 
 use sluicegate::sys::ktls;
 
+use crate::paths::{carries, paths};
 use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
 use crate::support::process::run;
 use crate::support::rude::{Rude, Script};
-use crate::support::strict::{Event, Strict};
+use crate::support::strict::Strict;
 use crate::support::{Scene, eventually, noise};
 
 /// More than sockets hold: the end must not be there when the kernel takes over.
@@ -27,14 +28,6 @@ fn rude(scene: &Scene) -> Rude {
         .file("small", b"small")
         .file("hollow", b"");
     Rude::start(scene, script)
-}
-
-/// What the log calls the path of every stream so far.
-fn paths(gate: &Gate) -> Vec<String> {
-    let log = gate.log();
-    let went = log.split("\"went\":\"").skip(1);
-    went.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
-        .collect()
 }
 
 #[test]
@@ -58,20 +51,13 @@ fn long_transfers_are_left_to_the_kernel_where_it_can() {
                 "small" => b"small".to_vec(),
                 _ => Vec::new(),
             };
-            let transfer = client.download(&format!("RETR {name}"));
-            assert_eq!(transfer.reply.code, 226);
-            assert!(transfer.bytes == bytes);
-            let closed = transfer.events.contains(&Event::CloseNotify);
-            assert_eq!(closed, level == 'P', "{:?}", transfer.events);
-            let up = client.upload(&format!("STOR {name}"), &bytes);
-            up.reply.expect(&[226]);
-            assert!(rude.stored(name).unwrap() == bytes);
+            carries(&mut client, &rude, level, name, &bytes);
         }
-        eventually("all paths are logged", || paths(&gate).len() == 8);
+        eventually("all paths are logged", || paths(&gate, "went").len() == 8);
         let is_used = ktls::offered().is_ok() && versions == Versions::Only13;
         let long = if is_used { "Kernel" } else { without };
         let expected = [long, long, without, without, without, without, long, long];
-        assert_eq!(paths(&gate), expected, "{backend} {level}");
+        assert_eq!(paths(&gate, "went"), expected, "{backend} {level}");
         let told = match ktls::offered() {
             Ok(()) => "the kernel takes over the TLS 1.3 of long transfers",
             Err(_) => "this kernel offers no TLS",
@@ -105,6 +91,6 @@ fn off_is_off() {
     let mut client = Strict::open(gate.address(), &scene.authority, Versions::Only13);
     client.protect('P');
     client.download("RETR file").assert_complete(&noise(BYTES));
-    eventually("the path is logged", || paths(&gate).len() == 1);
-    assert_eq!(paths(&gate), ["InPlace"]);
+    eventually("the path is logged", || paths(&gate, "went").len() == 1);
+    assert_eq!(paths(&gate, "went"), ["InPlace"]);
 }

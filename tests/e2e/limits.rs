@@ -72,14 +72,8 @@ fn a_thousand_sessions_transfer_at_once() {
         assert_eq!(failed, 0, "of {SESSIONS} sessions");
     });
     eventually("the backend's sessions end", || rude.sessions() == 0);
-    eventually("all descriptors are given back", || {
-        gate.descriptors() <= descriptors
-    });
-    assert_eq!(
-        gate.listening_ports(),
-        0,
-        "all passive ports are given back"
-    );
+    gate.wait_for_descriptors(descriptors);
+    gate.wait_for_ports();
 
     let mut last = Strict::open(gate.address(), &scene.authority, Versions::Both);
     last.download("RETR hollow").assert_complete(b"");
@@ -132,12 +126,8 @@ fn a_client_that_leaves_at_any_moment_leaves_nothing() {
         }
     }
     eventually("the backend's sessions end", || rude.sessions() == 0);
-    eventually("all descriptors are given back", || {
-        gate.descriptors() <= descriptors
-    });
-    eventually("all passive ports are given back", || {
-        gate.listening_ports() == 0
-    });
+    gate.wait_for_descriptors(descriptors);
+    gate.wait_for_ports();
     assert!(rude.stored("up").is_none());
 }
 
@@ -157,9 +147,7 @@ fn a_passive_range_that_is_used_up_is_told_and_is_free_again() {
     for ask in ["EPSV", "PASV"] {
         other.say(ask).expect(&[425]);
     }
-    eventually("both refusals stand in the log", || {
-        gate.log().matches("no passive port is free").count() == 2
-    });
+    gate.wait_for_logs(2, "no passive port is free");
     let address = one.passive();
     one.transfer_at(address, "RETR file")
         .assert_complete(b"payload");
@@ -181,13 +169,9 @@ fn two_cores_share_the_sessions() {
     let clients: Vec<_> = (0..40)
         .map(|_| Strict::greet(gate.address(), config()))
         .collect();
-    eventually("all sessions stand in the log", || {
-        gate.log().matches("session opened").count() == clients.len()
-    });
     // Each core counts in steps of as many as there are.
-    let log = gate.log();
     let mut counts = [0; 2];
-    for line in log.lines().filter(|line| line.contains("session opened")) {
+    for line in gate.wait_for_logs(clients.len(), "session opened") {
         let number = line.split_once("\"session\":").unwrap().1;
         let digits = number.split(|c: char| !c.is_ascii_digit()).next().unwrap();
         counts[digits.parse::<usize>().unwrap() % 2] += 1;

@@ -36,6 +36,7 @@ mod journal;
 mod kernel;
 mod limits;
 mod login;
+mod members;
 mod metrics;
 mod modes;
 mod outcomes;

@@ -33,9 +33,7 @@ fn a_panic_ends_one_session_and_not_the_core() {
     eventually("the victims' sessions end", || {
         rude.sessions() == neighbours.len()
     });
-    eventually("the victims' descriptors are given back", || {
-        gate.descriptors() <= descriptors
-    });
+    gate.wait_for_descriptors(descriptors);
     let mut newcomer = open();
     newcomer.download("RETR file").assert_complete(b"payload");
     assert!(gate.is_running());

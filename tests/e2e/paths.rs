@@ -9,29 +9,25 @@ use crate::support::{Scene, eventually, noise};
 
 const BYTES: usize = 6_000_001;
 
-/// What the log calls the path of every stream so far.
-fn paths(gate: &Gate) -> Vec<String> {
-    let log = gate.log();
-    let paths = log.split("\"path\":\"").skip(1);
+/// What the log has called the path of every stream so far, in this member of its lines.
+pub(crate) fn paths(gate: &Gate, member: &str) -> Vec<String> {
+    let (log, before) = (gate.log(), format!("\"{member}\":\""));
+    let paths = log.split(&before).skip(1);
     paths
         .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
         .collect()
 }
 
-/// Both ways, and an empty file each way.
-fn carries(scene: &Scene, gate: &Gate, rude: &Rude, versions: Versions, level: char) {
-    let mut client = Strict::open(gate.address(), &scene.authority, versions);
-    client.protect(level);
-    for (name, bytes) in [("file", noise(BYTES)), ("hollow", Vec::new())] {
-        let transfer = client.download(&format!("RETR {name}"));
-        assert_eq!(transfer.reply.code, 226);
-        assert!(transfer.bytes == bytes);
-        let closed = transfer.events.contains(&Event::CloseNotify);
-        assert_eq!(closed, level == 'P', "{:?}", transfer.events);
-        let up = client.upload(&format!("STOR {name}"), &bytes);
-        up.reply.expect(&[226]);
-        assert!(rude.stored(name).unwrap() == bytes);
-    }
+/// A file there and back, with data connections of this level.
+pub(crate) fn carries(client: &mut Strict, rude: &Rude, level: char, name: &str, bytes: &[u8]) {
+    let transfer = client.download(&format!("RETR {name}"));
+    assert_eq!(transfer.reply.code, 226);
+    assert!(transfer.bytes == bytes);
+    let closed = transfer.events.contains(&Event::CloseNotify);
+    assert_eq!(closed, level == 'P', "{:?}", transfer.events);
+    let up = client.upload(&format!("STOR {name}"), bytes);
+    up.reply.expect(&[226]);
+    assert!(rude.stored(name).unwrap() == bytes);
 }
 
 #[test]
@@ -55,10 +51,14 @@ fn every_path_carries_whole_files_both_ways() {
             .listener("data_protection", "\"any\"")
             .pool("data_protection", backend);
         let gate = Gate::start(&scene, rude.address(), setup);
-        carries(&scene, &gate, &rude, versions, level);
+        let mut client = Strict::open(gate.address(), &scene.authority, versions);
+        client.protect(level);
+        for (name, bytes) in [("file", noise(BYTES)), ("hollow", Vec::new())] {
+            carries(&mut client, &rude, level, name, &bytes);
+        }
         // The log is written beside the transfers.
-        eventually("all paths are logged", || paths(&gate).len() == 4);
-        let paths = paths(&gate);
+        eventually("all paths are logged", || paths(&gate, "path").len() == 4);
+        let paths = paths(&gate, "path");
         assert!(paths.iter().all(|one| one == path), "{paths:?} for {path}");
     }
 }
@@ -80,8 +80,8 @@ fn tickets_on_data_connections_cost_no_upload() {
             let transfer = client.download("RETR file");
             transfer.assert_complete(&noise(300_000));
         }
-        eventually("all paths are logged", || paths(&gate).len() == 200);
-        let paths = paths(&gate);
+        eventually("all paths are logged", || paths(&gate, "path").len() == 200);
+        let paths = paths(&gate, "path");
         assert!(paths.iter().all(|path| path == "InPlace"), "{kind:?}");
     }
 }

@@ -173,7 +173,7 @@ fn headers_that_do_not_count_are_reset_and_told() {
     let rude = Rude::start(&scene, script());
     let setup = behind_balancer()
         .listener("tls", "\"optional\"")
-        .timeout("handshake", "300ms");
+        .timeout("handshake", "2s");
     let gate = Gate::start(&scene, rude.address(), setup);
     for (source, header, why) in [
         (CLIENT, header_of(CLIENT), "not from a trusted proxy"),

@@ -363,7 +363,7 @@ fn members_come_and_go_and_what_is_known_of_those_that_stay_is_kept() {
     ];
     assert_eq!(seen(&bed.json("/backends")), wanted);
     assert_eq!(
-        bed.series("sluicegate_backend_connect_failures_total{pool=\"inside\",member=\"3\"}"),
+        bed.series("sluicegate_backend_connect_failures_total{pool=\"inside\",member=\"3\",reason=\"refused\"}"),
         1.0
     );
     [old, new].iter_mut().for_each(downloads);

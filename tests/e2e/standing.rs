@@ -41,7 +41,7 @@ fn members_that_cannot_be_reached_are_counted_wherever_they_stand() {
     stage.client().say("NOOP").expect(&[200]);
     let seen = stage.series("");
     let failures = |pool: &str, member: u8| {
-        let labels = format!("{{pool=\"{pool}\",member=\"{member}\"}}");
+        let labels = format!("{{pool=\"{pool}\",member=\"{member}\",reason=\"refused\"}}");
         seen[&format!("sluicegate_backend_connect_failures_total{labels}")]
     };
     assert_eq!([failures("inside", 1), failures("inside", 2)], [1.0, 0.0]);

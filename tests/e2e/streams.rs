@@ -192,6 +192,25 @@ fn a_reader_that_pauses_stops_its_own_direction_and_no_other() {
 }
 
 #[test]
+fn a_server_that_speaks_first_has_its_header_before() {
+    let (server, address) = server();
+    let with = |setup: Setup| setup.pool("send_proxy", "\"v1\"");
+    let row = Row::plain(address, with);
+    let mut client = connect(row.outer.address());
+    let mut backend = accept(&server);
+    let expected = format!(
+        "PROXY TCP4 127.0.0.1 127.0.0.1 {} {}\r\n",
+        client.local_addr().unwrap().port(),
+        row.outer.address().port()
+    );
+    let mut header = vec![0; expected.len()];
+    backend.read_exact(&mut header).unwrap();
+    assert_eq!(String::from_utf8(header).unwrap(), expected);
+    backend.write_all(b"!").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+}
+
+#[test]
 fn whoever_comes_beyond_the_limit_is_reset() {
     let (server, address) = server();
     let row = Row::plain(address, |setup| setup.limit("sessions", "1"));
@@ -260,7 +279,7 @@ fn a_stream_in_which_nothing_moves_is_ended_by_reset() {
 #[test]
 fn stopping_lets_streams_end_and_cuts_off_the_rest() {
     let (server, address) = server();
-    let mut row = Row::plain(address, |setup| setup.timeout("drain", "1s"));
+    let mut row = Row::plain(address, |setup| setup.timeout("drain", "3s"));
     let (mut ends, mut hangs) = (connect(row.outer.address()), connect(row.outer.address()));
     for client in [&mut ends, &mut hangs] {
         client.write_all(b"?").unwrap();

@@ -1,7 +1,8 @@
 //! `sluicegate top` in a terminal of tmux: it follows the traffic, obeys its keys, and survives small sizes and lost gates.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
@@ -13,13 +14,13 @@ use crate::support::strict::Strict;
 use crate::support::{Scene, eventually};
 
 /// A terminal with one program in it.
-struct Terminal<'s> {
-    scene: &'s Scene,
+struct Terminal {
+    socket: PathBuf,
 }
 
-impl<'s> Terminal<'s> {
+impl Terminal {
     /// Runs `top` on the gate of the scene.
-    fn start(scene: &'s Scene, environment: &str) -> Self {
+    fn start(scene: &Scene, environment: &str) -> Self {
         let admin = scene.path("admin.sock");
         Self::run(
             scene,
@@ -28,8 +29,12 @@ impl<'s> Terminal<'s> {
         )
     }
 
-    fn run(scene: &'s Scene, environment: &str, arguments: &str) -> Self {
-        let terminal = Self { scene };
+    fn run(scene: &Scene, environment: &str, arguments: &str) -> Self {
+        // Each has a server of tmux to itself: one that is ending would take this program along.
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let socket = scene.path(&format!("tmux-{number}.sock"));
+        let terminal = Self { socket };
         let program = env!("CARGO_BIN_EXE_sluicegate");
         let command = format!("{environment} {program} top {arguments}");
         terminal.tmux(&[
@@ -49,9 +54,7 @@ impl<'s> Terminal<'s> {
     fn tmux(&self, arguments: &[&str]) -> String {
         let mut tmux = Command::new("tmux");
         tmux.env("TERM", "xterm-256color").env("LANG", "C.UTF-8");
-        tmux.arg("-S")
-            .arg(self.scene.path("tmux.sock"))
-            .args(arguments);
+        tmux.arg("-S").arg(&self.socket).args(arguments);
         run(&mut tmux).ok().text()
     }
 
@@ -75,17 +78,15 @@ impl<'s> Terminal<'s> {
     /// Whether the program has ended, and the terminal with it.
     fn is_over(&self) -> bool {
         let mut tmux = Command::new("tmux");
-        tmux.arg("-S").arg(self.scene.path("tmux.sock"));
+        tmux.arg("-S").arg(&self.socket);
         !run(tmux.arg("has-session")).status.success()
     }
 }
 
-impl Drop for Terminal<'_> {
+impl Drop for Terminal {
     fn drop(&mut self) {
         let mut tmux = Command::new("tmux");
-        tmux.arg("-S")
-            .arg(self.scene.path("tmux.sock"))
-            .arg("kill-server");
+        tmux.arg("-S").arg(&self.socket).arg("kill-server");
         tmux.output().ok();
     }
 }

@@ -410,6 +410,15 @@ const LOGINS: &[Expected] = &[
     ("a session ends by the backend", |_, world| {
         world.sight == Some(Sight::Ended(Blame::Backend))
     }),
+    ("a member is passed over", |_, world| {
+        world.sight == Some(Sight::PassedOver)
+    }),
+    ("a client is logged in with another member", |_, world| {
+        world.sight == Some(Sight::LoggedIn) && world.peers.is_second
+    }),
+    ("no member is left", |_, world| {
+        world.sight == Some(Sight::PassedOver) && world.peers.is_out
+    }),
 ];
 
 const CLEARINGS: &[Expected] = &[

@@ -2,8 +2,8 @@
 //! Each of them must be caught, and by the rule that it breaks.
 
 use sluicegate::dialog::{
-    Action, Actions, Close, DataNews, End, FromBackend, FromClient, Input, Loss, Note, Protection,
-    Side,
+    Action, Actions, Close, DataNews, Early, End, FromBackend, FromClient, Input, Loss, Note,
+    Protection, Side,
 };
 
 use crate::peers::Kind;
@@ -81,11 +81,13 @@ pub(crate) enum Mutant {
     Forgetter,
     /// A backend's leg is not known to be up before the client's is.
     Brusque,
+    /// A member that has heard of the client is passed over like one that has not.
+    Turncoat,
 }
 
 impl Mutant {
     /// Each mutant, and the rule that catches it.
-    pub(crate) const ALL: [(Self, Rule); 34] = [
+    pub(crate) const ALL: [(Self, Rule); 35] = [
         (Self::Impatient, rules::WAITS),
         (Self::Flatterer, rules::SAID),
         (Self::Pessimist, rules::COMPLETED),
@@ -120,6 +122,7 @@ impl Mutant {
         (Self::Clinger, rules::ANEW),
         (Self::Forgetter, rules::HOSTED),
         (Self::Brusque, rules::DELIVERED),
+        (Self::Turncoat, rules::CHOSEN),
     ];
 
     /// The smallest scope where it shows.
@@ -183,7 +186,7 @@ impl Mutant {
                 sights: &[],
                 ..crate::hosts()
             },
-            Self::Downgrader => Scope {
+            Self::Downgrader | Self::Turncoat => Scope {
                 prologue: crate::greeted,
                 kinds: &[Kind::Auth, Kind::User],
                 commands_max: 2,
@@ -287,20 +290,7 @@ impl Mutant {
             }
             Self::Overtaker => interject(actions, &["RETR f"], "200 Fine\r\n"),
             Self::Interjector => interject(actions, &["150-"], "213 RETR: now\r\n"),
-            Self::Hoarder
-            | Self::Leaver
-            | Self::Brusque
-            | Self::Snatcher
-            | Self::Downgrader
-            | Self::Gullible
-            | Self::Careless
-            | Self::Deaf
-            | Self::Trusting
-            | Self::NoResync
-            | Self::NoClock => {}
-            Self::Revenant | Self::Peeler | Self::Listener | Self::Clinger | Self::Forgetter => {
-                self.spoil_sessions(actions);
-            }
+            _ => self.spoil_sessions(actions),
         }
     }
 
@@ -320,6 +310,9 @@ impl Mutant {
                     actions[at] = Action::ToClient(b"200 Clear text\r\n".to_vec());
                     actions.insert(at + 1, Action::Clear(Side::Client));
                 }
+            }
+            Self::Turncoat if actions.iter().any(|action| says(action, &["USER"])) => {
+                actions.push(Action::PassOver(Early::Closed));
             }
             Self::Clinger => actions.retain(|action| *action != Action::ReleaseBackend),
             Self::Forgetter => {

@@ -21,6 +21,7 @@ impl World {
             Action::Choose(host) => self.choose(host),
             Action::ReleaseBackend => self.release_backend(),
             Action::ConnectBackend => self.connect_backend(),
+            Action::PassOver(_) => self.pass_over(),
             Action::SecureBackend => self.peers.securing[1] = true,
             Action::OpenPassive(side) => self.peers.is_opening_port[side as usize] = true,
             Action::ClosePassive(_) => {}
@@ -69,10 +70,25 @@ impl World {
         }
     }
 
+    /// The first of two members has failed; where it was the second one, there is none left.
+    fn pass_over(&mut self) {
+        let peers = &mut self.peers;
+        if peers.is_chosen {
+            return self.fault(rules::CHOSEN);
+        }
+        peers.asks.clear();
+        (peers.secured[1], peers.securing[1]) = (false, false);
+        (peers.is_connecting, peers.is_done) = (true, false);
+        peers.is_out = std::mem::replace(&mut peers.is_second, true);
+        // Why it has failed may be to be seen as well.
+        self.sight.get_or_insert(Sight::PassedOver);
+    }
+
     fn release_backend(&mut self) {
         let peers = &mut self.peers;
         peers.asks.clear();
         peers.secured[1] = false;
+        (peers.is_second, peers.is_out, peers.is_chosen) = (false, false, false);
         (peers.has_backend, peers.logged_in) = (false, false);
         self.sight = Some(Sight::Anew);
     }
@@ -121,6 +137,7 @@ impl World {
         if is_inside && !self.peers.logged_in {
             return self.fault(rules::ANEW);
         }
+        self.peers.is_chosen |= is_login;
         if ask.verb == "ABOR"
             && let Some(front) = self.peers.pending.front_mut()
         {

@@ -43,6 +43,8 @@ pub(crate) const ANEW: Rule =
     "RFC 959: behind REIN there is no backend and no login but of a new USER";
 pub(crate) const HOSTED: Rule = "RFC 7151: a backend is reached for the host that was chosen";
 
+pub(crate) const CHOSEN: Rule = "RFC 4217: who has heard of the client is not passed over";
+
 /// A command of the client that has not had its final reply.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Pending {

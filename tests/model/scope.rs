@@ -71,7 +71,8 @@ impl Scope {
     fn backend_moves(&self, world: &World, moves: &mut Vec<Move>) {
         let peers = &world.peers;
         if peers.is_connecting {
-            return moves.extend([Move::Reached, Move::Unreachable]);
+            moves.push(Move::Unreachable);
+            return moves.extend((!peers.is_out).then_some(Move::Reached));
         }
         if peers.securing[1] {
             moves.push(Move::BackendSecured);
@@ -197,6 +198,7 @@ always!(
     CLEARED,
     ANEW,
     HOSTED,
+    CHOSEN,
 );
 
 #[allow(

@@ -33,6 +33,8 @@ pub(crate) enum Sight {
     Anew,
     /// A backend is reached for a host.
     Hosted,
+    /// A member of the pool has failed, and another one is tried.
+    PassedOver,
     Injected(Side),
     Ended(Blame),
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sluicegate::dialog::{Actions, Dialog, FromBackend, FromClient, Input, Loss, Side};
 use sluicegate::limits::ACTIONS_PER_STEP_MAX;
@@ -80,6 +80,11 @@ pub(crate) struct Peers {
     pub(crate) is_connecting: bool,
     /// A backend is there, or is being reached.
     pub(crate) has_backend: bool,
+    /// It is the second one of two: the first one was passed over. And it has heard of the client.
+    pub(crate) is_second: bool,
+    /// So was the second one.
+    pub(crate) is_out: bool,
+    pub(crate) is_chosen: bool,
     pub(crate) asks: VecDeque<Ask>,
     /// The backend has said 421.
     pub(crate) is_done: bool,
@@ -107,6 +112,9 @@ pub(crate) struct World {
     /// What could be seen in the step that led here.
     pub(crate) sight: Option<Sight>,
 }
+
+/// What the first of two members has to be ready.
+const SHARE: Duration = Duration::from_secs(3);
 
 /// Where the client's control connection comes from.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9));
@@ -160,11 +168,7 @@ impl World {
                 self.peers.goodbye = true;
                 Input::Client(FromClient::Lost(loss.loss()))
             }
-            Move::Reached => {
-                self.peers.is_connecting = false;
-                self.peers.asks.push_back(Ask::greeting());
-                Input::Backend(FromBackend::Reached)
-            }
+            Move::Reached => self.member_answers(),
             Move::Unreachable => {
                 self.peers.is_done = true;
                 Input::Backend(FromBackend::Unreachable)
@@ -216,6 +220,16 @@ impl World {
             }
         };
         self.step(input, mutant);
+    }
+
+    /// The first of two members has its share of time, and the second one all of it.
+    fn member_answers(&mut self) -> Input {
+        self.peers.is_connecting = false;
+        self.peers.asks.push_back(Ask::greeting());
+        Input::Backend(match self.peers.is_second {
+            false => FromBackend::ReachedFor(SHARE),
+            true => FromBackend::Reached,
+        })
     }
 
     fn client_says(&mut self, kind: Kind) -> Input {

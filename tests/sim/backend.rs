@@ -1,5 +1,7 @@
 //! A model backend: it speaks FTP in lines, and now and then misbehaves in a way that real ones have been seen to.
 
+use std::time::Duration;
+
 use sluicegate::dialog::{Close, End, FromBackend, Loss, Protection};
 use sluicegate::ftp::Direction;
 
@@ -41,6 +43,8 @@ pub(crate) struct Backend {
     pub(crate) protection: Protection,
     /// TLS is off its control connection.
     pub(crate) is_cleared: bool,
+    /// It has heard of the client: it has to serve it, whatever happens.
+    pub(crate) is_chosen: bool,
     running: Option<Running>,
     /// A first reply that has begun and not ended.
     half: Option<String>,
@@ -69,6 +73,7 @@ impl Backend {
             is_dead: false,
             protection: Protection::Clear,
             is_cleared: false,
+            is_chosen: false,
             running: None,
             half: None,
             excuse: None,
@@ -81,20 +86,30 @@ impl Backend {
         Vec::new()
     }
 
-    /// The gate reaches for it.
-    pub(crate) fn reached(&mut self, chance: &mut Chance) -> Says {
+    /// The gate reaches for it; it has so long to be ready where there are others.
+    pub(crate) fn reached(&mut self, chance: &mut Chance, share: Option<Duration>) -> Says {
         if chance.percent(1) {
-            self.excuse = Some("unreachable");
-            return vec![(chance.delay(9000), FromBackend::Unreachable)];
+            return self.unreachable(chance);
         }
-        let mut says = vec![(chance.delay(3000), FromBackend::Reached)];
+        let reached = share.map_or(FromBackend::Reached, FromBackend::ReachedFor);
+        let mut says = vec![(chance.delay(3000), reached)];
         match chance.below(100) {
             0 => {
                 self.excuse = Some("not ready");
                 says.push((10, line("421 Too many users")));
             }
             1 => says.extend(self.die("no greeting")),
-            2..=20 => {
+            2 => {
+                self.excuse = Some("lost before its greeting");
+                let loss = chance.pick(&[Loss::Closed, Loss::Broken]);
+                says.push((chance.delay(500), FromBackend::Lost(loss)));
+            }
+            3 => {
+                self.excuse = Some("no FTP from the beginning");
+                let strange = [line("SSH-2.0-OpenSSH_9.2"), FromBackend::TooLong];
+                says.push((10, chance.pick(&strange)));
+            }
+            4..=20 => {
                 says.push((10, line("120 Soon")));
                 says.push((10, line("220-Welcome")));
                 says.push((10, line("421 is not what this line means")));
@@ -104,6 +119,12 @@ impl Backend {
             _ => says.push((chance.delay(2000), line("220 Ready"))),
         }
         says
+    }
+
+    /// There is none, or no other one.
+    pub(crate) fn unreachable(&mut self, chance: &mut Chance) -> Says {
+        self.excuse = Some("unreachable");
+        vec![(chance.delay(9000), FromBackend::Unreachable)]
     }
 
     /// The TLS handshake that the gate starts.
@@ -141,6 +162,7 @@ impl Backend {
     ) -> Says {
         let (verb, argument) = command.split_once(' ').unwrap_or((command, ""));
         let tag = format!("{verb}:{argument}");
+        self.is_chosen |= verb == "USER";
         if self.is_dead {
             return Vec::new();
         }

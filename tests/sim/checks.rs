@@ -161,6 +161,9 @@ impl Checks {
             ));
         }
         let outcome = outcome(record, legs, code);
+        if is_not_taken(legs) {
+            self.count("a leg not taken");
+        }
         self.count(outcome);
         Ok(())
     }
@@ -230,6 +233,11 @@ fn truly_moved(rules: &SiteRules, legs: &Legs) -> Result<(), String> {
     }
 }
 
+fn is_not_taken(legs: &Legs) -> bool {
+    let ended = |side| legs.leg(side).ended == Some(End::NotTaken);
+    ended(Side::Client) || ended(Side::Backend)
+}
+
 /// Rules 1 and 2, the other way round: what could be completed must have been.
 fn must_succeed(rules: &SiteRules, record: &Record, legs: &Legs) -> bool {
     let (client, backend) = (legs.leg(Side::Client), legs.leg(Side::Backend));
@@ -237,6 +245,10 @@ fn must_succeed(rules: &SiteRules, record: &Record, legs: &Legs) -> bool {
     let plot = &record.plot;
     let is_on_time = plot.is_timely && plot.twist.is_none() && !record.is_aborted;
     if !is_on_time || !record.backend_code.is_some_and(is_success) || !good(client) {
+        return false;
+    }
+    // The gate has not looked at it: it may have been a file.
+    if is_not_taken(legs) {
         return false;
     }
     let allows = |policy, end| end == End::Clean || policy != OnUnfinished::Reject;

@@ -266,7 +266,7 @@ impl Client {
         let line = match self.reader.read(raw.to_vec()) {
             Ok(Some(line)) => line,
             Ok(None) => return Err("rule 13: a blank line between replies".to_owned()),
-            Err(BrokenReply::NoCode | BrokenReply::TooManyLines) => {
+            Err(BrokenReply::NoCode(_) | BrokenReply::TooManyLines) => {
                 return Err(format!("rule 7: not a reply: {text}"));
             }
         };

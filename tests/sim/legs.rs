@@ -44,6 +44,10 @@ pub(crate) struct Conduct {
     pub(crate) noticed: bool,
     /// Too late for a deadline of the gate.
     pub(crate) is_late: bool,
+    /// It is there already when the gate gives it up, and the gate has not looked.
+    pub(crate) unseen: bool,
+    /// The gate cannot take it: no descriptor, or too many strangers before it.
+    pub(crate) crowded_out: bool,
 }
 
 impl Conduct {
@@ -64,6 +68,8 @@ impl Conduct {
             closed: End::Clean,
             noticed: chance.percent(50),
             is_late: false,
+            unseen: chance.percent(10),
+            crowded_out: chance.percent(1),
         }
     }
 
@@ -92,6 +98,7 @@ impl Conduct {
         !self.is_late
             && !self.refused
             && self.connect != When::Never
+            && !self.crowded_out
             && (secures || !is_private)
             && ends
             && self.breaks.is_none()
@@ -247,7 +254,13 @@ impl Legs {
         if close == Close::Clean && !is_up {
             return Err(format!("a leg that is not up cannot end clean: {side:?}"));
         }
+        let is_there = !leg.conduct.refused && leg.conduct.connect != When::Never;
         let given_up = match (leg.stage, leg.conduct.secure) {
+            // A TLS server says nothing of a file before it has heard from us: what it was is known all the same.
+            (Stage::Waiting, _) if leg.conduct.unseen && is_there => match side {
+                Side::Backend if leg.is_private => End::Bare,
+                _ => End::NotTaken,
+            },
             (Stage::Connected, Secure::Fails(_) | Secure::Foreign(_)) => End::HandshakeFailed,
             (Stage::Connected, _) => End::Bare,
             _ => End::Refused,
@@ -309,6 +322,7 @@ impl Legs {
         let conduct = self.leg(side).conduct;
         match self.leg(side).stage {
             Stage::Waiting if conduct.refused => return Some(self.over(side, End::Refused)),
+            Stage::Waiting if conduct.crowded_out => return Some(self.over(side, End::NotTaken)),
             Stage::Waiting => self.leg_mut(side).stage = Stage::Connected,
             // What had happened before the order is still told.
             Stage::Ending => return Some(DataNews::Connected(side)),

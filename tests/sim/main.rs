@@ -19,7 +19,7 @@ mod world;
 
 use std::time::Duration;
 
-use sluicegate::dialog::{Action, Actions, Close};
+use sluicegate::dialog::{Action, Actions, Close, Early};
 use sluicegate::limits;
 use sluicegate::policy::{
     BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientIdentity, ClientProtection,
@@ -37,6 +37,7 @@ const SEEDS: u64 = 50_000;
 const EXPECTED: &[&str] = &[
     "QUIT",
     "QUIT and FIN",
+    "a leg not taken",
     "aborted",
     "answered amid a transfer",
     "awaited from the backend",
@@ -58,6 +59,7 @@ const EXPECTED: &[&str] = &[
     "not resumed",
     "overran by the backend",
     "overran by the client",
+    "passed over",
     "refusal of the backend passed on",
     "resynchronised",
     "session ended by 421",
@@ -172,10 +174,12 @@ pub(crate) enum Tamper {
     Hasty,
     /// The end of a client's direction is taken also behind its QUIT.
     Curt,
+    /// A member that has heard of the client is passed over like one that has not.
+    Turncoat,
 }
 
 impl Tamper {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Success,
         Self::Clean,
         Self::Impatient,
@@ -184,6 +188,7 @@ impl Tamper {
         Self::Pessimist,
         Self::Hasty,
         Self::Curt,
+        Self::Turncoat,
     ];
 
     fn spoil(self, actions: &mut Actions) {
@@ -240,6 +245,12 @@ impl Tamper {
             }
             // Of what it hears, not of what it does: see `World::takes_client`.
             Self::Curt => {}
+            Self::Turncoat => {
+                let is_user = |action: &Action| matches!(action, Action::ToBackend(wire) if begins(wire, &["USER"]));
+                if actions.iter().any(is_user) {
+                    actions.push(Action::PassOver(Early::Closed));
+                }
+            }
             Self::Silence => actions.retain(
                 |action| !matches!(action, Action::ToClient(wire) if begins(wire, &["421"])),
             ),

@@ -53,6 +53,8 @@ pub(crate) struct World {
     backend: Backend,
     backend_wire: VecDeque<FromBackend>,
     backend_wire_until: u64,
+    /// Members of the pool that have not been tried.
+    others: u64,
     /// What an implicit backend says when TLS is there.
     greeting: Says,
     legs: Option<Legs>,
@@ -109,6 +111,7 @@ pub(crate) fn run(
         client_blocked: false,
         backend_wire: VecDeque::new(),
         backend_wire_until: 0,
+        others: 0,
         legs: None,
         running: None,
         opening: None,
@@ -283,6 +286,10 @@ impl World {
         let was_told = self.client.goodbye.is_some() || ending.why == "command line too long";
         if !was_told && !self.client.is_gone && !by_tls {
             return Err(format!("rule 13: silence ({})", ending.why));
+        }
+        let is_reaching = self.backend.excuse.is_some() && !self.backend.is_chosen;
+        if ending.by == Blame::Backend && is_reaching && self.others > 0 {
+            return Err(format!("rule 13: another member was left ({})", ending.why));
         }
         let excuse = self.excuse.or(self.backend.excuse);
         let is_blameless = match ending.by {

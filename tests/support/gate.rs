@@ -10,7 +10,7 @@ use std::process::Command;
 
 use super::ports::Ports;
 use super::process::{Ran, Server, run};
-use super::{PASSWORD, Scene};
+use super::{PASSWORD, Scene, eventually};
 
 /// What differs from the plain config: keys with their values as TOML writes them.
 #[derive(Clone, Debug, Default)]
@@ -223,8 +223,22 @@ impl Gate {
         self.server.log()
     }
 
+    /// Waits for a line of its log, which is written some time after what it tells of.
     pub(crate) fn wait_for_log(&self, text: &str) -> String {
-        self.server.wait_for_line(text, |line| line.contains(text))
+        self.wait_for_logs(1, text).remove(0)
+    }
+
+    /// Waits for so many lines that contain this; all there are then.
+    pub(crate) fn wait_for_logs(&self, count: usize, text: &str) -> Vec<String> {
+        let wanted = |line: &str| line.contains(text);
+        self.server.wait_for_lines(count, text, wanted)
+    }
+
+    /// Stops it as an operator does; all that it has logged, for tests of what must not stand there.
+    pub(crate) fn stop(mut self) -> String {
+        self.signal("TERM");
+        assert_eq!(self.wait_for_exit(), Some(0), "{}", self.log());
+        self.log()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -246,6 +260,18 @@ impl Gate {
     pub(crate) fn threads(&self) -> usize {
         let tasks = format!("/proc/{}/task", self.server.pid());
         std::fs::read_dir(tasks).unwrap().count()
+    }
+
+    /// Waits until it has at most so many open: data connections are read to their end behind the final reply.
+    pub(crate) fn wait_for_descriptors(&self, most: usize) {
+        eventually("descriptors are given back", || self.descriptors() <= most);
+    }
+
+    /// Waits until no passive port is listened on, where a session may end later than its peers have seen.
+    pub(crate) fn wait_for_ports(&self) {
+        eventually("passive ports are given back", || {
+            self.listening_ports() == 0
+        });
     }
 
     /// Lets it have so many descriptors from now on.

@@ -7,6 +7,7 @@ pub(crate) mod balancer;
 pub(crate) mod browser;
 pub(crate) mod certs;
 pub(crate) mod clients;
+pub(crate) mod door;
 pub(crate) mod gate;
 pub(crate) mod partners;
 pub(crate) mod ports;

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{deadline, eventually};
+use super::{PATIENCE, deadline, eventually};
 
 #[derive(Default)]
 struct Output {
@@ -48,25 +48,34 @@ impl Printed {
         self.0.0.lock().unwrap().text.clone()
     }
 
-    /// Waits until a line was printed for which `wanted` holds; `None` when it never will be.
-    fn wait_for(&self, wanted: impl Fn(&str) -> bool) -> Option<String> {
+    /// Waits until so many lines were printed for which `wanted` holds; those that were, when there never will be more.
+    fn wait_for(&self, count: usize, wanted: impl Fn(&str) -> bool) -> Vec<String> {
         let deadline = deadline();
         let (output, changed) = &*self.0;
         let mut output = output.lock().unwrap();
         loop {
-            if let Some(line) = output.text.lines().find(|line| wanted(line)) {
-                return Some(line.to_owned());
-            }
-            let left = deadline.checked_duration_since(Instant::now())?;
-            if output.open == 0 {
-                return None;
+            let found: Vec<&str> = output.text.lines().filter(|line| wanted(line)).collect();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if found.len() >= count || left.is_zero() || output.open == 0 {
+                return found.into_iter().map(str::to_owned).collect();
             }
             output = changed.wait_timeout(output, left).unwrap().0;
         }
     }
+
+    /// Waits until the child has closed its outputs: then everything it printed is here.
+    fn wait_for_end(&self) {
+        let (output, changed) = &*self.0;
+        let output = output.lock().unwrap();
+        let ended = changed.wait_timeout_while(output, PATIENCE, |output| output.open > 0);
+        assert!(
+            !ended.unwrap().1.timed_out(),
+            "somebody keeps its outputs open"
+        );
+    }
 }
 
-/// A server that runs until it is dropped.
+/// A server that runs until it is dropped; when `drop` has returned, all of its processes are gone.
 pub(crate) struct Server {
     name: &'static str,
     child: Child,
@@ -125,9 +134,26 @@ impl Server {
 
     /// Waits for a printed line, and gives it back.
     pub(crate) fn wait_for_line(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        self.printed
-            .wait_for(wanted)
-            .unwrap_or_else(|| panic!("{} never printed {what}:\n{}", self.name, self.log()))
+        self.wait_for_lines(1, what, wanted).remove(0)
+    }
+
+    /// Waits until a line like this was printed so many times, and gives all of them back: what another process does is
+    /// printed some time after it can be seen.
+    pub(crate) fn wait_for_lines(
+        &self,
+        count: usize,
+        what: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
+        let found = self.printed.wait_for(count, wanted);
+        assert!(
+            found.len() >= count,
+            "{} printed {what} {} times of {count}:\n{}",
+            self.name,
+            found.len(),
+            self.log()
+        );
+        found
     }
 
     /// Everything it printed and logged.
@@ -150,9 +176,10 @@ impl Server {
         assert!(sent.unwrap().success(), "SIG{name} was not sent");
     }
 
-    /// Waits until it has ended by itself; its exit code, none when a signal has ended it.
+    /// Waits until it has ended by itself, and all that it printed is here; its exit code, none when a signal has ended it.
     pub(crate) fn wait_for_exit(&mut self) -> Option<i32> {
         eventually("the process ends", || !self.is_running());
+        self.printed.wait_for_end();
         self.child.wait().unwrap().code()
     }
 
@@ -218,7 +245,7 @@ pub(crate) fn run(command: &mut Command) -> Ran {
         stderr.read_to_end(&mut bytes).map(|_| bytes)
     });
     // A client may make a thousand transfers in one run, on a machine that does other work as well.
-    let deadline = deadline() + 5 * super::PATIENCE;
+    let deadline = deadline() + 5 * PATIENCE;
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break Some(status);
@@ -227,7 +254,7 @@ pub(crate) fn run(command: &mut Command) -> Ran {
             kill_group(&mut child);
             break None;
         }
-        thread::sleep(std::time::Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     };
     let stdout = out.join().unwrap().unwrap();
     let stderr = String::from_utf8_lossy(&err.join().unwrap().unwrap()).into_owned();
@@ -254,6 +281,26 @@ fn kill_group(child: &mut Child) {
         child.kill().ok();
     }
     child.wait().ok();
+    // A server's sessions hold its ports and its files until they are gone as well.
+    let deadline = deadline();
+    while is_alive(child.id()) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether a process of this group has not ended; those that nobody has waited for have.
+fn is_alive(group: u32) -> bool {
+    let lives = |stat: &str| {
+        // Behind the name, which may hold anything: state, parent, group.
+        let mut columns = stat.rsplit_once(')')?.1.split_whitespace();
+        let is_over = matches!(columns.next()?, "Z" | "X");
+        Some(!is_over && columns.nth(1)?.parse() == Ok(group))
+    };
+    std::fs::read_dir("/proc").unwrap().any(|process| {
+        process
+            .and_then(|process| std::fs::read_to_string(process.path().join("stat")))
+            .is_ok_and(|stat| lives(&stat).unwrap_or_default())
+    })
 }
 
 /// Whether something listens on a TCP port, as the kernel tells: connecting would be seen by the server.

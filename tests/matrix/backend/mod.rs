@@ -10,15 +10,14 @@ mod transfer;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
-use std::thread;
 
 use rustls::ServerConfig;
 
 use crate::cells::{Cell, Family, Manner, Size};
 use crate::oracle::End;
 use crate::support::certs::{Authority, Versions};
+use crate::support::door::Door;
 use crate::support::noise;
 use crate::support::wire::{Got, Wire};
 use play::{Play, Speech};
@@ -43,13 +42,12 @@ struct Notes {
     cells: Vec<Cell>,
     authority: Arc<Authority>,
     seen: Mutex<HashMap<usize, Seen>>,
-    stopped: AtomicBool,
 }
 
 /// A running backend.
 pub(crate) struct Backend {
     /// By family.
-    addresses: [SocketAddr; 2],
+    doors: [Door; 2],
     notes: Arc<Notes>,
 }
 
@@ -60,50 +58,25 @@ impl Backend {
             cells,
             authority,
             seen: Mutex::default(),
-            stopped: AtomicBool::new(false),
         });
-        let addresses = Family::ALL.map(|family| listen(family.ip(), &notes));
-        Self { addresses, notes }
+        let doors = Family::ALL.map(|family| {
+            let notes = Arc::clone(&notes);
+            // The end of a session, however it comes, is nothing to report: the judge looks at the notes.
+            Door::open(family.ip(), move |tcp| {
+                drop(Session::new(tcp, &notes).serve());
+            })
+        });
+        Self { doors, notes }
     }
 
     pub(crate) fn address(&self, family: Family) -> SocketAddr {
-        self.addresses[family as usize]
+        self.doors[family as usize].address()
     }
 
     /// What was seen of a cell's transfer; nothing: it was never asked for.
     pub(crate) fn seen(&self, number: usize) -> Option<Seen> {
         self.notes.seen.lock().unwrap().get(&number).cloned()
     }
-}
-
-impl Drop for Backend {
-    fn drop(&mut self) {
-        self.notes.stopped.store(true, Ordering::Relaxed);
-        for address in self.addresses {
-            drop(TcpStream::connect(address));
-        }
-    }
-}
-
-/// Serves, with a thread for each session, until the backend is dropped.
-fn listen(ip: IpAddr, notes: &Arc<Notes>) -> SocketAddr {
-    let listener = TcpListener::bind((ip, 0)).unwrap();
-    socket2::SockRef::from(&listener).listen(4096).unwrap();
-    let address = listener.local_addr().unwrap();
-    let notes = Arc::clone(notes);
-    thread::spawn(move || {
-        for tcp in listener.incoming() {
-            if notes.stopped.load(Ordering::Relaxed) {
-                return;
-            }
-            let (Ok(tcp), notes) = (tcp, Arc::clone(&notes)) else {
-                continue;
-            };
-            // The end of a session, however it comes, is nothing to report: the judge looks at the notes.
-            thread::spawn(move || drop(Session::new(tcp, &notes).serve()));
-        }
-    });
-    address
 }
 
 /// Where the gate's data connection comes about.

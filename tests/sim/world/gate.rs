@@ -42,17 +42,17 @@ impl World {
                 self.checks.count("backend cleared");
                 self.backend.is_cleared = true;
             }
-            Action::ReleaseBackend => self.release_backend(),
+            Action::ReleaseBackend => {
+                self.checks.count("begun anew");
+                self.release_backend();
+            }
             // There is one host in this world.
             Action::Choose(host) => return Err(format!("host {host:?} is chosen")),
             Action::ConnectBackend => {
-                let mut says = self.backend.reached(&mut self.chance);
-                let is_implicit = self.rules.backend_tls == BackendTls::Implicit;
-                if is_implicit && !self.rules.backend_banner_first {
-                    self.greeting = says.split_off(1);
-                }
-                self.backend_says(says);
+                self.others = self.chance.below(3);
+                self.reach_backend();
             }
+            Action::PassOver(_) => return self.pass_over(),
             Action::SecureBackend => {
                 let mut says = self.backend.secured(&mut self.chance);
                 if matches!(says.last(), Some((_, FromBackend::Secured))) {
@@ -96,12 +96,45 @@ impl World {
 
     /// What the old one still says nobody hears, and what it owed nobody is owed.
     fn release_backend(&mut self) {
-        self.checks.count("begun anew");
         self.backend = super::backend(&mut self.chance, &self.rules);
         self.backend_wire.clear();
         self.greeting.clear();
         self.replies = ReplyReader::default();
         (self.owed, self.offset) = (0, 0);
+    }
+
+    fn reach_backend(&mut self) {
+        // Others have an equal part of the time.
+        let all = self.rules.patience.backend_connect;
+        let share = (self.others > 0).then(|| all / 4);
+        let mut says = self.backend.reached(&mut self.chance, share);
+        if matches!(says[0], (_, FromBackend::Unreachable)) {
+            self.others = 0;
+        }
+        let is_implicit = self.rules.backend_tls == BackendTls::Implicit;
+        if is_implicit && !self.rules.backend_banner_first {
+            self.greeting = says.split_off(1);
+        }
+        self.backend_says(says);
+    }
+
+    /// The next member, if there is one: what became of the last one is no reason to end the session.
+    fn pass_over(&mut self) -> Outcome {
+        if self.backend.is_chosen {
+            return Err("rule 7: a member that has heard of the client is passed over".to_owned());
+        }
+        self.checks.count("passed over");
+        let excuse = self.backend.excuse;
+        self.release_backend();
+        if self.others > 0 {
+            self.others -= 1;
+            self.reach_backend();
+            return Ok(());
+        }
+        let says = self.backend.unreachable(&mut self.chance);
+        self.backend.excuse = excuse.or(self.backend.excuse);
+        self.backend_says(says);
+        Ok(())
     }
 
     fn noted(&mut self, note: &Note) {

@@ -9,12 +9,11 @@ mod script;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use rustls::ServerConfig;
 
+use super::door::Door;
 use super::wire::{Got, Wire};
 use super::{PASSWORD, Scene};
 pub(crate) use data::{CUT_RECORD, DRIP_PAUSE, DRIPS};
@@ -52,12 +51,11 @@ struct Notes {
     stored: Mutex<HashMap<String, Vec<u8>>>,
     /// Control connections that stand.
     sessions: Mutex<usize>,
-    stopped: AtomicBool,
 }
 
-/// A running backend.
+/// A running backend; it takes no more sessions when it is dropped, and those that stand go on.
 pub(crate) struct Rude {
-    address: SocketAddr,
+    door: Door,
     notes: Arc<Notes>,
 }
 
@@ -68,10 +66,6 @@ impl Rude {
 
     /// Starts it on another address than the usual one.
     pub(crate) fn start_at(ip: IpAddr, scene: &Scene, script: Script) -> Self {
-        let listener = TcpListener::bind((ip, 0)).unwrap();
-        // Many sessions at once must not wait for the kernel to retry their SYN.
-        socket2::SockRef::from(&listener).listen(4096).unwrap();
-        let address = listener.local_addr().unwrap();
         let config = scene.authority.server(script.versions);
         let notes = Arc::new(Notes::default());
         notes.stored.lock().unwrap().extend(
@@ -80,31 +74,18 @@ impl Rude {
                 .iter()
                 .map(|(name, bytes)| ((*name).into(), bytes.clone())),
         );
-        let (script, shared) = (Arc::new(script), Arc::clone(&notes));
-        thread::spawn(move || {
-            for tcp in listener.incoming() {
-                if shared.stopped.load(Ordering::Relaxed) {
-                    return;
-                }
-                let Ok(tcp) = tcp else { continue };
-                let (script, notes, config) = (
-                    Arc::clone(&script),
-                    Arc::clone(&shared),
-                    Arc::clone(&config),
-                );
-                thread::spawn(move || {
-                    *notes.sessions.lock().unwrap() += 1;
-                    // The end of a session, however it comes, is nothing to report: tests look at the notes.
-                    drop(Session::new(tcp, &script, &notes, config).serve());
-                    *notes.sessions.lock().unwrap() -= 1;
-                });
-            }
+        let shared = Arc::clone(&notes);
+        let door = Door::open(ip, move |tcp| {
+            *shared.sessions.lock().unwrap() += 1;
+            // The end of a session, however it comes, is nothing to report: tests look at the notes.
+            drop(Session::new(tcp, &script, &shared, Arc::clone(&config)).serve());
+            *shared.sessions.lock().unwrap() -= 1;
         });
-        Self { address, notes }
+        Self { door, notes }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.door.address()
     }
 
     /// Every command line heard, in order.
@@ -129,14 +110,6 @@ impl Rude {
     /// Control connections that stand.
     pub(crate) fn sessions(&self) -> usize {
         *self.notes.sessions.lock().unwrap()
-    }
-}
-
-impl Drop for Rude {
-    fn drop(&mut self) {
-        self.notes.stopped.store(true, Ordering::Relaxed);
-        // Wakes the accept loop; when it is gone already, there is nobody to wake.
-        drop(TcpStream::connect(self.address));
     }
 }
 
