@@ -126,9 +126,9 @@ impl Accepting {
             if let Poll::Ready(taken) = self.listener.poll_accept(cx) {
                 return Poll::Ready(Some(taken));
             }
-            // What the ring has not told yet may wait in the queue all the same.
+            // What the ring has not told yet may wait in the queue all the same. Where it cannot be taken it is not waited for.
             let closing = self.entrance.poll_closing(cx);
-            closing.map(|()| self.listener.take_waiting().transpose())
+            closing.map(|()| self.listener.take_waiting().ok().flatten().map(Ok))
         })
         .await
     }
