@@ -315,7 +315,7 @@ def neighbours(bench):
     speed = record("the stream beside: gigabytes", "GB/s", list(ways)[1:])
     turn = record("a turn: 1 MiB opened and sealed", "us", ["floor"])
     for number in range(bench.rounds):
-        floor = measure.floors(bench.arguments)
+        floor = measure.floors(bench.arguments, ["copy_s_per_gb", "aead_s_per_gb"])
         add(turn, "floor", (floor["copy_s_per_gb"] + floor["aead_s_per_gb"]) * (1 << 20) / 1e3)
         for name in turns(ways, number):
             measure.say(f"neighbours: round {number + 1} of {bench.rounds}: {name}")

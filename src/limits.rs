@@ -157,8 +157,8 @@ pub const RELAY_CHUNK_BYTES_MIN: usize = 64 * 1024;
 /// Buffer of a stream whose reads fill smaller ones: measured, the cost of a byte still falls up to here.
 pub const RELAY_CHUNK_BYTES_MAX: usize = 1024 * 1024;
 
-/// Bytes one transfer may move before it gives the core to its neighbours: half a millisecond in TLS with AES, three times
-/// that with ChaCha20. A turn costs a few microseconds, so a longer one would gain little.
+/// Bytes one stream may read or send before it gives the core to its neighbours: a quarter of a millisecond in TLS with AES,
+/// three times that with ChaCha20. A turn costs a few microseconds, so a longer one would gain little.
 pub const RELAY_TURN_BYTES: usize = 1024 * 1024;
 
 /// What a read costs beside its bytes, in bytes: a source that sends crumbs must not make its turns longer.

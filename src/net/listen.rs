@@ -45,11 +45,8 @@ impl OpenPort {
         if let Some(cpu) = cpu {
             socket.set_cpu_affinity(cpu)?;
         }
-        bind(&socket, address)?;
-        Ok(Self {
-            local: local_of(&socket)?,
-            socket,
-        })
+        let local = bind(&socket, address)?;
+        Ok(Self { socket, local })
     }
 
     /// Where it listens; the port is known here even when 0 was asked for.
@@ -89,8 +86,7 @@ impl Listener {
     /// As `OpenPort::listen`; `AddrInUse` is the ordinary one.
     pub fn listen_passive(address: SocketAddr) -> io::Result<Self> {
         let socket = unbound(address)?;
-        bind(&socket, address)?;
-        let local = local_of(&socket)?;
+        let local = bind(&socket, address)?;
         Ok(Self::of(socket, local))
     }
 
@@ -169,10 +165,15 @@ impl Drop for Listener {
     }
 }
 
-fn bind(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+/// Listens at an address; gives it, with the port where 0 was asked for.
+fn bind(socket: &Socket, address: SocketAddr) -> io::Result<SocketAddr> {
     Stream::prepare(socket)?;
     socket.bind(&address.into())?;
-    socket.listen(limits::LISTEN_BACKLOG)
+    socket.listen(limits::LISTEN_BACKLOG)?;
+    match address.port() {
+        0 => local_of(socket),
+        _ => Ok(address),
+    }
 }
 
 fn local_of(socket: &Socket) -> io::Result<SocketAddr> {

@@ -3,11 +3,11 @@
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::Path;
 use super::way::{Step, Way};
+use super::{LONG_STEP_BYTES_MIN, Path, share};
 use crate::dialog::{End, Phase, Side};
 use crate::leg::{Leg, Read};
-use crate::limits::{RELAY_READ_BYTES, RELAY_TURN_BYTES};
+use crate::limits::RELAY_TURN_BYTES;
 use crate::net::{Alarm, Look};
 use crate::sys::clock;
 
@@ -112,6 +112,9 @@ impl Duplex {
 
     /// Moves what can be moved; ready, once, when both directions have stopped.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        if self.look.is_pending(cx) {
+            return Poll::Pending;
+        }
         let mut turn = 0;
         loop {
             let mut is_blocked = true;
@@ -119,7 +122,7 @@ impl Duplex {
             for from in 0..2 {
                 match self.step(from, cx) {
                     Pace::Moved(bytes) => {
-                        turn += bytes + RELAY_READ_BYTES;
+                        turn += share(bytes);
                         is_blocked = false;
                         self.moved_at = clock::now();
                     }
@@ -186,11 +189,13 @@ impl Duplex {
         };
         let (source_side, sink_side) = (SIDES[from], SIDES[1 - from]);
         let lane = &mut self.lanes[from];
+        let mut sent = 0;
         if lane.unsent {
             let waiting = lane.way.held() + sink.queued();
             match lane.way.poll_flush(sink, cx) {
                 Poll::Ready(Ok(())) => {
                     lane.unsent = false;
+                    sent = waiting;
                     self.moved_at = clock::now();
                 }
                 Poll::Ready(Err(_)) => return Pace::Done(sink_side, End::Reset),
@@ -211,6 +216,7 @@ impl Duplex {
                     Err(_) => Pace::Done(sink_side, End::Reset),
                 };
             }
+            State::Flowing if sent >= LONG_STEP_BYTES_MIN => return Pace::Moved(sent),
             State::Flowing => {}
         }
         let Poll::Ready(step) = lane.way.poll_read(source, sink, cx) else {
@@ -220,7 +226,7 @@ impl Duplex {
             Step::Moved(bytes) => {
                 lane.moved += bytes as u64;
                 lane.unsent = true;
-                return Pace::Moved(bytes);
+                return Pace::Moved(sent + bytes);
             }
             Step::SinkBroken => return Pace::Done(sink_side, End::Reset),
             Step::Ended(Some(Read::Fin)) if source.is_private() => {
@@ -237,7 +243,7 @@ impl Duplex {
             Step::Ended(None) => return Pace::Done(source_side, End::Reset),
         }
         (lane.state, lane.unsent) = (State::Finishing, true);
-        Pace::Moved(0)
+        Pace::Moved(sent)
     }
 
     /// Bytes that were read from this leg and wait for the other's socket.

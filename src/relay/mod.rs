@@ -117,8 +117,20 @@ pub struct Relay {
     look: Look,
 }
 
+/// A read, or a send, that is a turn by itself.
+const LONG_STEP_BYTES_MIN: usize = RELAY_TURN_BYTES / 2;
+
+/// What a step takes of a turn.
+const fn share(bytes: usize) -> usize {
+    match bytes {
+        LONG_STEP_BYTES_MIN.. => RELAY_TURN_BYTES,
+        _ => bytes + RELAY_READ_BYTES,
+    }
+}
+
 /// Whether the loop can go on at once.
 enum Pace {
+    /// So many bytes were read, or sent.
     Moved(usize),
     Blocked,
     Done(Report),
@@ -169,12 +181,16 @@ impl Relay {
 
     /// Moves what can be moved; ready, once, when the bytes have stopped.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Report> {
+        if self.look.is_pending(cx) {
+            // Woken by something else of the session: what its neighbours wait for is not made longer by that.
+            return Poll::Pending;
+        }
         let mut turn = 0;
         loop {
             match self.step(cx) {
                 Pace::Done(report) => return Poll::Ready(report),
                 Pace::Moved(bytes) => {
-                    turn += bytes + RELAY_READ_BYTES;
+                    turn += share(bytes);
                     if turn >= RELAY_TURN_BYTES {
                         self.look.ask(cx);
                         return Poll::Pending;
@@ -211,6 +227,7 @@ impl Relay {
     }
 
     fn step(&mut self, cx: &mut Context<'_>) -> Pace {
+        let mut sent = 0;
         if self.unsent {
             let waiting = self.waiting();
             let flushed = self.way.poll_flush(&mut self.sink, cx);
@@ -218,6 +235,7 @@ impl Relay {
                 Poll::Ready(Ok(())) => {
                     self.unsent = false;
                     self.progressed();
+                    sent = waiting;
                 }
                 Poll::Ready(Err(_)) => return self.done(Side::sink(self.direction), End::Reset),
                 Poll::Pending => {
@@ -231,10 +249,14 @@ impl Relay {
         if let Some(end) = self.source_end {
             return self.done(Side::source(self.direction), end);
         }
-        self.read(cx)
+        match sent {
+            LONG_STEP_BYTES_MIN.. => Pace::Moved(sent),
+            _ => self.read(sent, cx),
+        }
     }
 
-    fn read(&mut self, cx: &mut Context<'_>) -> Pace {
+    /// Reads behind what has been sent in the same step.
+    fn read(&mut self, sent: usize, cx: &mut Context<'_>) -> Pace {
         let Poll::Ready(step) = self.way.poll_read(&mut self.source, &mut self.sink, cx) else {
             return Pace::Blocked;
         };
@@ -250,7 +272,7 @@ impl Relay {
                     // How the sink is to end is mostly known by now, and then goes with it.
                     self.sink.hold();
                 }
-                return Pace::Moved(bytes);
+                return Pace::Moved(sent + bytes);
             }
             Step::SinkBroken => return self.done(Side::sink(self.direction), End::Reset),
             Step::Ended(Some(Read::Fin)) if self.source.is_private() => {
@@ -260,7 +282,7 @@ impl Relay {
             // A reset, a record that does not verify or is not whole, an alert: all that came before is all there is.
             Step::Ended(None) => self.source_end = Some(End::Reset),
         }
-        Pace::Moved(0)
+        Pace::Moved(sent)
     }
 
     /// Bytes that were read and wait for the sink's socket.

@@ -320,6 +320,7 @@ fn a_reset_is_no_end_on_either_side_whatever_the_relay_was_doing() {
 #[test]
 fn a_turn_is_bounded_in_bytes_however_much_there_is() {
     on_core(|| async {
+        let mut long_sends = 0;
         for legs in every() {
             let (mut sender, mut relay, mut receiver) = download(legs).await;
             let sent = noise(8 << 20);
@@ -327,6 +328,7 @@ fn a_turn_is_bounded_in_bytes_however_much_there_is() {
             let (mut got, mut turns) = (Vec::new(), 0u64);
             while got.len() < sent.len() {
                 let before = relay.moved;
+                let is_long_send = relay.waiting() >= LONG_STEP_BYTES_MIN;
                 poll_fn(|cx| {
                     let _pending = sender.poll_flush(cx);
                     assert!(relay.poll(cx).is_pending());
@@ -336,11 +338,18 @@ fn a_turn_is_bounded_in_bytes_however_much_there_is() {
                 .await;
                 let turn = relay.moved - before;
                 assert!(turn < 2 * RELAY_TURN_BYTES as u64, "{legs:?}: {turn}");
+                // What takes as long as a read has a turn to itself.
+                assert!(
+                    !is_long_send || turn == 0,
+                    "{legs:?}: {turn} read behind a long send"
+                );
+                long_sends += u32::from(is_long_send);
                 turns += 1;
                 look().await;
             }
             assert!(turns >= (sent.len() / (2 * RELAY_TURN_BYTES)) as u64);
         }
+        assert!(long_sends > 0);
     });
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Core {
     of: u64,
     /// Nothing until everybody is ready.
     window: Cell<Option<Window>>,
+    /// Closed when the meters have been read at the end of the window.
+    read: Receiver<Window>,
     /// Units begun by the clock of an open loop.
     begun: Cell<u64>,
     /// Units begun while it is measured.
@@ -72,15 +74,7 @@ pub(super) async fn run(
     news: Sender<News>,
 ) -> Tally {
     let workers = share(plan.concurrency as u64, id as u64, of as u64);
-    let core = Rc::new(Core {
-        plan,
-        id: id as u64,
-        of: of as u64,
-        window: Cell::new(None),
-        begun: Cell::new(0),
-        counted: Cell::new(0),
-        tally: RefCell::default(),
-    });
+    let core = Rc::new(Core::new(plan, id as u64, of as u64, window.clone()));
     let doors = Rc::new(Semaphore::new(ENTRANTS_MAX as u64));
     let (gate, gate_opens) = async_channel::bounded::<Infallible>(1);
     // Closed by the last worker that drops its end: everybody is in.
@@ -163,6 +157,19 @@ async fn work(core: &Core, mut link: Option<Link>) {
 }
 
 impl Core {
+    fn new(plan: Plan, id: u64, of: u64, read: Receiver<Window>) -> Self {
+        Self {
+            plan,
+            id,
+            of,
+            window: Cell::new(None),
+            read,
+            begun: Cell::new(0),
+            counted: Cell::new(0),
+            tally: RefCell::default(),
+        }
+    }
+
     /// Notes a phase that ends now; gives that moment.
     pub(super) fn observe(&self, phase: Phase, begun: Instant) -> Instant {
         let now = clock::now();
@@ -207,18 +214,17 @@ impl Core {
             let number = self.begun.get();
             self.begun.set(number + 1);
             intended = window.started + pace.offset(number * self.of + self.id);
-            if intended >= window.end {
-                return None;
-            }
-            if intended > now {
+            if intended > now && intended < window.end {
                 glommio::timer::sleep(intended - now).await;
                 now = clock::now();
             }
         }
-        if now >= window.end || !self.is_wanted(now >= window.begin) {
+        if intended.max(now) >= window.end {
+            // Of many workers most know early that there is no unit left for them. What their leaving costs is no unit's.
+            let _closed = self.read.recv().await;
             return None;
         }
-        Some(intended)
+        self.is_wanted(now >= window.begin).then_some(intended)
     }
 
     /// Whether a run of so many units wants one more.
@@ -293,4 +299,38 @@ impl Core {
 /// What falls to one of several when `all` is cut into equal parts.
 const fn share(all: u64, id: u64, of: u64) -> u64 {
     all / of + (id < all % of) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use futures_lite::future::{block_on, poll_once};
+
+    use super::*;
+    use crate::rig::load::command::{Arguments, plan};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn a_worker_for_whom_no_unit_is_left_stays_until_the_meters_are_read() {
+        let line = "load noop --target 127.0.0.1:21 --tls off --rate 1";
+        let line = Line::parse_from(line.split_whitespace());
+        let (window, read) = async_channel::bounded(1);
+        let core = Core::new(plan(&line.arguments).unwrap(), 0, 1, read);
+        let now = clock::now();
+        core.window.set(Some(Window {
+            started: now,
+            begin: now,
+            end: now + Duration::from_secs(3600),
+        }));
+        core.begun.set(3600);
+        let mut start = pin!(core.next_start());
+        assert_eq!(block_on(poll_once(&mut start)), None, "it has left");
+        window.close();
+        assert_eq!(block_on(start), None);
+    }
 }

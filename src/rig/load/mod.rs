@@ -209,6 +209,10 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(Beat)) -> Result<Outcome, Strin
     crowd.watch(&news, begin, window.end, &mut progress);
     let last = read()?;
     let measured = clock::now().min(window.end) - begin;
+    // Whoever still stays may leave now.
+    for core in &cores {
+        core.window.close();
+    }
     let mut tally = Tally::default();
     for core in cores {
         tally.add(

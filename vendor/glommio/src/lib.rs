@@ -430,6 +430,7 @@ macro_rules! make_shared_var_mut {
 mod byte_slice_ext;
 pub mod channels;
 pub mod controllers;
+mod courtesy;
 mod error;
 mod executor;
 pub mod io;
@@ -441,6 +442,7 @@ pub mod timer;
 use crate::reactor::Reactor;
 pub use crate::{
     byte_slice_ext::{ByteSliceExt, ByteSliceMutExt},
+    courtesy::Courtesy,
     error::{
         BuilderErrorKind, ExecutorErrorKind, GlommioError, QueueErrorKind, ReactorErrorKind,
         ResourceType, Result,

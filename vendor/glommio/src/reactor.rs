@@ -7,7 +7,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     ffi::CString,
     fmt,
     future::Future,
@@ -116,16 +116,21 @@ impl Timers {
         self.timers.insert((when, id), waker);
     }
 
-    /// Return the duration until next event and the number of
-    /// ready and woke timers.
-    fn process_timers(&mut self) -> (Option<Duration>, usize) {
-        let now = Instant::now();
+    /// How long until the first timer; zero where it has passed.
+    fn until_first(&self) -> Option<Duration> {
+        let (when, _) = self.timers.keys().next()?;
+        Some(when.saturating_duration_since(Instant::now()))
+    }
 
+    /// Wakes whoever waits for a timer that has passed; says how many.
+    fn process_timers(&mut self) -> usize {
         // Nothing to split, most of the time.
-        if let Some((when, _)) = self.timers.keys().next() {
-            if *when > now {
-                return (Some(*when - now), 0);
-            }
+        let Some((first, _)) = self.timers.keys().next() else {
+            return 0;
+        };
+        let now = Instant::now();
+        if *first > now {
+            return 0;
         }
 
         // Split timers into ready and pending timers.
@@ -135,15 +140,16 @@ impl Timers {
         for (_, waker) in ready {
             wake!(waker);
         }
-
-        // Calculate the duration until the next event.
-        let next = self
-            .timers
-            .keys()
-            .next()
-            .map(|(when, _)| when.saturating_duration_since(now));
-        (next, woke)
+        woke
     }
+}
+
+/// Tasks that could go on and let everybody else go first, in the order in which they have asked.
+#[derive(Default)]
+struct Courteous {
+    wakers: VecDeque<Waker>,
+    /// How many have been woken: the number of the first that waits.
+    woken: u64,
 }
 
 /// The reactor.
@@ -161,6 +167,8 @@ pub(crate) struct Reactor {
     timers: RefCell<Timers>,
 
     shared_channels: RefCell<SharedChannels>,
+
+    courteous: RefCell<Courteous>,
 
     io_scheduler: Rc<IoScheduler>,
     record_io_latencies: bool,
@@ -182,6 +190,7 @@ impl Reactor {
             sys,
             timers: RefCell::new(Timers::new()),
             shared_channels: RefCell::new(SharedChannels::new()),
+            courteous: RefCell::default(),
             io_scheduler: Rc::new(IoScheduler::new()),
             record_io_latencies,
             preempt_at: Cell::new(Instant::now()),
@@ -813,10 +822,9 @@ impl Reactor {
 
     /// Processes ready timers and extends the list of wakers to wake.
     ///
-    /// Returns the duration until the next timer
-    fn process_timers(&self) -> (Option<Duration>, usize) {
-        let mut timers = self.timers.borrow_mut();
-        timers.process_timers()
+    /// Returns how many there were.
+    fn process_timers(&self) -> usize {
+        self.timers.borrow_mut().process_timers()
     }
 
     fn process_shared_channels(&self) -> usize {
@@ -849,39 +857,59 @@ impl Reactor {
     pub(crate) fn spin_poll_io(&self) -> io::Result<bool> {
         let mut woke = 0;
         self.sys.poll_io(&mut woke)?;
-        woke += self.process_timers().1;
+        woke += self.process_timers();
         woke += self.process_shared_channels();
 
         Ok(woke > 0)
     }
 
-    fn process_external_events(&self) -> (Option<Duration>, usize) {
-        let (next_timer, mut woke) = self.process_timers();
-        woke += self.process_shared_channels();
-        (next_timer, woke)
+    /// Wakes a task behind everybody that the ring has news for; `number` is what it was given when it asked before.
+    /// One that waits already keeps its place.
+    pub(crate) fn let_others_first(&self, number: Option<u64>, waker: &Waker) -> u64 {
+        let mut courteous = self.courteous.borrow_mut();
+        let at = number.and_then(|number| number.checked_sub(courteous.woken));
+        if let Some(waits) = at.and_then(|at| courteous.wakers.get_mut(at as usize)) {
+            waits.clone_from(waker);
+            return number.unwrap_or_default();
+        }
+        courteous.wakers.push_back(waker.clone());
+        courteous.woken + courteous.wakers.len() as u64 - 1
+    }
+
+    /// Whether a task with this number still waits.
+    pub(crate) fn lets_others_first(&self, number: u64) -> bool {
+        number >= self.courteous.borrow().woken
+    }
+
+    /// One in each pass: between the turns of any two the ring is asked, and whoever it has news for goes first.
+    fn wake_courteous(&self) {
+        let mut courteous = self.courteous.borrow_mut();
+        let Some(waker) = courteous.wakers.pop_front() else {
+            return;
+        };
+        courteous.woken += 1;
+        drop(courteous);
+        wake!(waker);
     }
 
     /// Processes new events; where it may sleep, and there are none, blocks until the first event or the first timer.
+    /// What the ring tells comes first: it has been waiting, while timers and courteous tasks are woken as late as can be.
     pub(crate) fn react(&self, may_sleep: bool) -> io::Result<bool> {
-        // Process ready timers.
-        let (next_timer, woke) = self.process_external_events();
-
-        // Block on I/O events.
-        match self
+        let first = self.timers.borrow().until_first();
+        let is_awaited = first == Some(Duration::ZERO) || !self.courteous.borrow().wakers.is_empty();
+        let woke = self.process_shared_channels();
+        let slept = self
             .sys
-            .wait(may_sleep, next_timer, woke, || self.process_shared_channels())
-        {
-            // Don't wait for the next loop to process timers or shared channels
-            Ok(true) => {
-                self.process_external_events();
-                Ok(true)
-            }
-
-            Ok(false) => Ok(false),
-
-            // An actual error occurred.
-            Err(err) => Err(err),
+            .wait(may_sleep && !is_awaited, first, woke, || {
+                self.process_shared_channels()
+            })?;
+        if slept {
+            // Don't wait for the next pass with what has come meanwhile.
+            self.process_shared_channels();
         }
+        self.process_timers();
+        self.wake_courteous();
+        Ok(slept)
     }
 
     pub(crate) fn io_scheduler(&self) -> &Rc<IoScheduler> {
