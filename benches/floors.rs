@@ -1,7 +1,7 @@
 //! What this machine's primitives cost: the least that any proxy must spend, measured alone, one thread doing nothing else.
 //!
-//! `cargo bench --bench floors -- [--cores OWN,PEERS] [--seconds S]` prints one JSON object. perf/run adds them up to the
-//! floor of each unit. CPU time is the kernel's own count for the thread (`/proc/thread-self/schedstat`), waits excluded.
+//! `cargo bench --bench floors -- [--cores OWN,PEERS] [--seconds S] [--only NAME,NAME]` prints one JSON object. perf/run adds
+//! them up to the floor of each unit. CPU time is the kernel's own count for the thread (`/proc/thread-self/schedstat`), waits excluded.
 
 use std::cell::Cell;
 use std::fs;
@@ -41,27 +41,46 @@ fn main() -> io::Result<()> {
     let seconds = after("--seconds").and_then(|word| word.parse().ok());
     let span = Duration::from_secs_f64(seconds.unwrap_or(0.5));
     pin(own);
-    let mut lines = Vec::new();
-    for (name, version) in [("1.2", &version::TLS12), ("1.3", &version::TLS13)] {
-        lines.push((format!("full_{name}_us"), handshake(version, false, span)));
-        lines.push((format!("resumed_{name}_us"), handshake(version, true, span)));
-    }
-    lines.push((
-        "aead_s_per_gb".to_owned(),
-        aead(16 * 1024, span) * 1e3 / (16.0 * 1024.0),
-    ));
-    lines.push(("aead_line_us".to_owned(), aead(64, span)));
-    lines.push(("message_us".to_owned(), message(peers, span)?));
-    lines.push(("connection_us".to_owned(), connection(peers, span)?));
-    lines.push(("listener_us".to_owned(), listener(span)?));
-    lines.push(("copy_s_per_gb".to_owned(), bulk(peers, span, copy)?));
-    lines.push(("splice_s_per_gb".to_owned(), bulk(peers, span, spliced)?));
-    let lines: Vec<String> = lines
+    let only = after("--only").map(|names| names.split(',').collect::<Vec<_>>());
+    let lines = PRIMITIVES
         .iter()
-        .map(|(name, value)| format!("  \"{name}\": {value:.4}"))
-        .collect();
+        .filter(|name| only.as_ref().is_none_or(|only| only.contains(name)))
+        .map(|name| Ok(format!("  \"{name}\": {:.4}", measured(name, peers, span)?)))
+        .collect::<io::Result<Vec<_>>>()?;
     println!("{{\n{}\n}}", lines.join(",\n"));
     Ok(())
+}
+
+/// All there are, in the order of the output.
+const PRIMITIVES: [&str; 11] = [
+    "full_1.2_us",
+    "resumed_1.2_us",
+    "full_1.3_us",
+    "resumed_1.3_us",
+    "aead_s_per_gb",
+    "aead_line_us",
+    "message_us",
+    "connection_us",
+    "listener_us",
+    "copy_s_per_gb",
+    "splice_s_per_gb",
+];
+
+fn measured(name: &str, peers: usize, span: Duration) -> io::Result<f64> {
+    match name {
+        "full_1.2_us" => Ok(handshake(&version::TLS12, false, span)),
+        "resumed_1.2_us" => Ok(handshake(&version::TLS12, true, span)),
+        "full_1.3_us" => Ok(handshake(&version::TLS13, false, span)),
+        "resumed_1.3_us" => Ok(handshake(&version::TLS13, true, span)),
+        "aead_s_per_gb" => Ok(aead(16 * 1024, span) * 1e3 / (16.0 * 1024.0)),
+        "aead_line_us" => Ok(aead(64, span)),
+        "message_us" => message(peers, span),
+        "connection_us" => connection(peers, span),
+        "listener_us" => listener(span),
+        "copy_s_per_gb" => bulk(peers, span, copy),
+        "splice_s_per_gb" => bulk(peers, span, spliced),
+        _ => Err(io::Error::other(format!("{name} is no primitive"))),
+    }
 }
 
 fn pin(core: usize) {

@@ -20,37 +20,37 @@ import scale
 HERE = pathlib.Path(__file__).resolve().parent
 
 # Every unit: its name, who is measured, the scenario and flags of `sluicegate load`, what is taken from its figures,
-# and the floor as a sum of the primitives that benches/floors.rs measures.
+# and the floor as a sum of the primitives that benches/floors.rs measures: how many of each.
 #
 # A transfer: two data connections made and closed, both halves of their handshakes, and the lines EPSV, RETR and 226
 # with the flights of the handshakes, which together are four messages there and back. A login: two control connections,
 # both halves, and seven messages. A line through both legs is one message, opened and sealed twice.
 UNITS = [
     ("empty RETR, TLS 1.3", "ftp", "1.3", ["empty", "--concurrency", "8"], "cpu_us_per_unit",
-     lambda f: f["resumed_1.3_us"] + f["connection_us"] + 4 * f["message_us"]),
+     {"resumed_1.3_us": 1, "connection_us": 1, "message_us": 4}),
     ("empty RETR, TLS 1.2", "ftp", "1.2", ["empty", "--concurrency", "8"], "cpu_us_per_unit",
-     lambda f: f["resumed_1.2_us"] + f["connection_us"] + 4 * f["message_us"]),
+     {"resumed_1.2_us": 1, "connection_us": 1, "message_us": 4}),
     ("4 KiB RETR, TLS 1.3", "ftp", "1.3", ["small", "--concurrency", "8"], "cpu_us_per_unit", None),
     ("4 KiB RETR, TLS 1.2", "ftp", "1.2", ["small", "--concurrency", "8"], "cpu_us_per_unit", None),
     ("LIST of 1,000 lines, TLS 1.3", "ftp", "1.3", ["list", "--concurrency", "8"], "cpu_us_per_unit", None),
     ("login and QUIT, TLS 1.3", "ftp", "1.3", ["login", "--concurrency", "8"], "cpu_us_per_unit",
-     lambda f: f["full_1.3_us"] + f["connection_us"] + 7 * f["message_us"]),
+     {"full_1.3_us": 1, "connection_us": 1, "message_us": 7}),
     ("NOOP, TLS 1.3", "ftp", "1.3", ["noop", "--concurrency", "8"], "cpu_us_per_unit",
-     lambda f: f["message_us"] + 2 * f["aead_line_us"]),
+     {"message_us": 1, "aead_line_us": 2}),
     ("GB by RETR, PROT P", "ftp", "1.3", ["get", "--concurrency", "1"], "cpu_seconds_per_gigabyte",
-     lambda f: f["copy_s_per_gb"] + f["aead_s_per_gb"]),
+     {"copy_s_per_gb": 1, "aead_s_per_gb": 1}),
     ("GB by STOR, PROT P", "ftp", "1.3", ["put", "--concurrency", "1"], "cpu_seconds_per_gigabyte",
-     lambda f: f["copy_s_per_gb"] + f["aead_s_per_gb"]),
+     {"copy_s_per_gb": 1, "aead_s_per_gb": 1}),
     ("GB by RETR, PROT C", "ftp", "1.3-clear", ["get", "--concurrency", "1", "--clear-data"], "cpu_seconds_per_gigabyte",
-     lambda f: f["splice_s_per_gb"]),
+     {"splice_s_per_gb": 1}),
     ("stream connection, TLS, full handshakes", "stream", "echo-tls", ["stream-connect", "--concurrency", "8"],
-     "cpu_us_per_unit", lambda f: f["full_1.3_us"] + f["connection_us"] + f["message_us"]),
+     "cpu_us_per_unit", {"full_1.3_us": 1, "connection_us": 1, "message_us": 1}),
     ("stream connection, plain", "stream", "echo", ["stream-connect", "--concurrency", "8"], "cpu_us_per_unit",
-     lambda f: f["connection_us"]),
+     {"connection_us": 1}),
     ("GB of a stream, TLS", "stream", "source-tls", ["stream-get", "--concurrency", "1"], "cpu_seconds_per_gigabyte",
-     lambda f: f["copy_s_per_gb"] + f["aead_s_per_gb"]),
+     {"copy_s_per_gb": 1, "aead_s_per_gb": 1}),
     ("GB of a stream, plain", "stream", "source", ["stream-get", "--concurrency", "1"], "cpu_seconds_per_gigabyte",
-     lambda f: f["splice_s_per_gb"]),
+     {"splice_s_per_gb": 1}),
     ("latency of NOOP, TLS 1.3", "ftp", "1.3", ["noop", "--concurrency", "8", "--rate", "1000"], "latency", None),
     ("latency of 64 bytes, TLS stream", "stream", "echo-tls", ["stream-echo", "--concurrency", "8", "--rate", "1000"],
      "latency", None),
@@ -148,11 +148,10 @@ def beside_peers(arguments, work, running, result):
         if number > 0 and time.monotonic() - BEGAN > 60 * arguments.minutes * 2 / 3:
             result["notes"].append(f"only {number} of {arguments.rounds} rounds of the units: their time was over")
             break
-        result["floors"].append(floors(arguments))
         # Every other round backwards: whoever comes behind a heavy neighbour is not always the same.
         for cell in cells if number % 2 == 0 else reversed(cells):
             say(f"round {number + 1} of {arguments.rounds}: {cell.unit[0]}, {cell.name}")
-            cell.run(arguments, setting, result["failures"])
+            cell.run(arguments, setting, result, number)
     result["units"] = [cell.figures() for cell in cells if cell.runs]
     if arguments.only in MEMORY:
         result["units"] += memory(arguments, setting, subjects, running, result)
@@ -206,16 +205,23 @@ class Cell:
     def __init__(self, unit, name, subject):
         self.unit, self.name, self.subject, self.runs = unit, name, subject, []
 
-    def run(self, arguments, setting, failures):
-        _, kind, port, flags, metric, _ = self.unit
+    def run(self, arguments, setting, result, number):
+        _, kind, port, flags, metric, formula = self.unit
         if self.name == "direct" and metric != "latency":
             return
+        # In each round, just before the unit: what has become dearer since the last one has become so for both.
+        floor = formula and self.name == "sluicegate" and floors(arguments, formula)
+        waiting = in_time_wait()
         figures = load(arguments, setting, flags, self.subject["ports"][port], kind, port, self.subject["pids"].get(port))
         if not figures or not figures["good"]:
             why = (figures or {}).get("failures") or "it gave no figures"
-            failures.append(f"{self.unit[0]}, {self.name}: {why}")
+            result["failures"].append(f"{self.unit[0]}, {self.name}: {why}")
         # Without a single failure, or not at all: what fails fast is cheap.
         if figures and figures["good"]:
+            figures.update(round=number, time_wait=waiting)
+            if floor:
+                figures["floor"] = sum(many * floor[name] for name, many in formula.items())
+                result["floors"].append(floor)
             self.runs.append(figures)
 
     def figures(self):
@@ -254,11 +260,19 @@ def load_command(arguments, setting, flags, port, file, kind, key, pid, seconds=
     return [str(word) for word in command]
 
 
-def floors(arguments):
+def floors(arguments, names):
+    """Microseconds, or seconds for a gigabyte, of these primitives."""
     seconds = min(arguments.seconds, 1.0) / 2
-    command = [arguments.floors, "--cores", f"{arguments.proxy_core},{arguments.load_core}", "--seconds", str(seconds)]
-    say("floors")
+    command = [arguments.floors, "--cores", f"{arguments.proxy_core},{arguments.load_core}", "--seconds", str(seconds),
+               "--only", ",".join(names)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout)
+
+
+def in_time_wait():
+    """How many connections of this network wait for packets that are late (`ss -s`)."""
+    words = next(line.split() for line in pathlib.Path("/proc/net/sockstat").read_text(encoding="utf-8").splitlines()
+                 if line.startswith("TCP:"))
+    return int(words[words.index("tw") + 1])
 
 
 def memory(arguments, setting, subjects, running, result):
@@ -318,6 +332,7 @@ def facts(arguments):
         "nginx": first([f"{peers.PEERS}/usr/sbin/nginx", "-v"]),
         "openssl of the peers": first(["openssl", "version"]),
         "cores": f"proxy on {arguments.proxy_core}, load and backend on {arguments.load_core}",
+        "network": os.environ.get("SLUICEGATE_NETWORK", "the machine's, with all that others have in it"),
     }
 
 
@@ -336,7 +351,6 @@ def is_late(arguments, result, what):
 
 
 BEGAN = time.monotonic()
-FLOORS = {unit[0]: unit[5] for unit in UNITS}
 
 if __name__ == "__main__":
     sys.exit(main())

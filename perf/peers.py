@@ -97,7 +97,7 @@ class Setting:
         self.backend = Process(
             name,
             [binary, "backend", "--certificates", work, "--cipher", "aes-256", "--cores", peer_core,
-             "--connections", sessions + 1000, *flags],
+             "--connections", sessions + 1000, "--passive-ports", "30000-32767", *flags],
             peer_core, work, self.backend_ports.values())
 
     def user(self):

@@ -12,23 +12,23 @@ SUBJECTS = ["sluicegate", "mod_proxy", "haproxy", "nginx"]
 
 def page(result, spectra):
     """The whole page, as Markdown."""
-    import measure  # The floors' formulas stand beside the units.
-
     lines = [f"# Measured on {result['facts']['date']}", ""]
     lines += [f"- {name}: {value}" for name, value in result["facts"].items()]
     lines += [f"- {result['rounds']} rounds, interleaved, {result['seconds']} s each: medians, and behind ± the larger "
               "distance of a round from it; CPU time is the kernel's accounting of the proxy and its children", ""]
-    lines += aims(result, measure.FLOORS)
+    lines += aims(result)
     if result["units"]:
-        lines += costs(result, measure.FLOORS)
+        lines += costs(result)
     lines += scaling(result)
     lines += growth(result)
     lines += latencies(result, spectra)
     if result["floors"]:
-        lines += ["## Floors", "", "What the primitives cost alone, in the same run (`benches/floors.rs`).", "",
+        waiting = [run["time_wait"] for entry in result["units"] for run in entry["runs"] if "time_wait" in run]
+        lines += ["## Floors", "", "What the primitives cost alone, just before each unit of ours (`benches/floors.rs`). Connections in "
+                  f"TIME_WAIT where a unit began: {min(waiting)} to {max(waiting)}.", "",
                   "| primitive | median | spread |", "| --- | --- | --- |"]
-    for name in result["floors"][0] if result["floors"] else []:
-        values = [floor[name] for floor in result["floors"]]
+    for name in dict.fromkeys(name for floor in result["floors"] for name in floor):
+        values = [floor[name] for floor in result["floors"] if name in floor]
         lines.append(f"| {name} | {number(statistics.median(values))} | ±{spread(values):.0f} % |")
     lines.append("")
     for title, found in (("What was noted", result["notes"]), ("What failed", result["failures"])):
@@ -40,13 +40,9 @@ def page(result, spectra):
     return "\n".join(lines)
 
 
-def aims(result, floors):
+def aims(result):
     """Whether what is to be reached was."""
-    def floor_of(unit):
-        formula = floors.get(unit)
-        return statistics.median(map(formula, result["floors"])) if formula and result["floors"] else None
-
-    rows = targets.verdicts(result, floor_of)
+    rows = targets.verdicts(result)
     if not rows:
         return []
     missed = sum(not is_met for *_, is_met in rows)
@@ -75,7 +71,7 @@ def scaling(result):
     return lines + [""]
 
 
-def costs(result, floors):
+def costs(result):
     lines = ["## Cost", "", "| unit | floor | " + " | ".join(SUBJECTS) + " | ours / floor | ours / best peer |",
              "| --- " * (len(SUBJECTS) + 4) + "|"]
     for unit, metric in units(result, lambda metric: metric != "latency"):
@@ -84,13 +80,10 @@ def costs(result, floors):
             values = values_of(result, unit, subject, metric)
             if values:
                 cells[subject] = (statistics.median(values), spread(values))
-        formula = floors.get(unit)
-        floor = statistics.median(formula(found) for found in result["floors"]) if formula and result["floors"] else None
-        ours = cells.get("sluicegate", (None,))[0]
-        best = min((value for name, (value, _) in cells.items() if name != "sluicegate"), default=None)
-        row = [f"{unit} ({UNIT_OF[metric]})", number(floor)]
+        floor = [run["floor"] for run in runs_of(result, unit, "sluicegate") if "floor" in run]
+        row = [f"{unit} ({UNIT_OF[metric]})", number(statistics.median(floor) if floor else None)]
         row += [f"{number(cells[name][0])} ±{cells[name][1]:.0f} %" if name in cells else "-" for name in SUBJECTS]
-        row += [ratio(ours, floor), ratio(ours, best)]
+        row += [ratio(targets.beside_floor(result, unit)), ratio(targets.beside_best(result, unit))]
         lines.append("| " + " | ".join(row) + " |")
     return lines + [""]
 
@@ -145,8 +138,8 @@ def spread(values):
     return 100 * max(abs(value - median) for value in values) / median if median else 0
 
 
-def ratio(ours, other):
-    return f"{ours / other:.2f}" if ours and other else "-"
+def ratio(of_rounds):
+    return f"{statistics.median(of_rounds):.2f}" if of_rounds else "-"
 
 
 def number(value):

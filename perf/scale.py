@@ -322,7 +322,7 @@ def neighbours(bench):
     # Behind p99 are a hundredth of them: 15 in three seconds.
     seconds = max(bench.seconds, 3.0)
     for number in range(bench.rounds):
-        floor = measure.floors(bench.arguments)
+        floor = measure.floors(bench.arguments, ["copy_s_per_gb", "aead_s_per_gb"])
         add(turn, "floor", (floor["copy_s_per_gb"] + floor["aead_s_per_gb"]) * (1 << 20) / 1e3)
         for name in turns(ways, number):
             measure.say(f"neighbours: round {number + 1} of {bench.rounds}: {name}")

@@ -38,7 +38,7 @@ SCALE = {
 }
 
 
-def verdicts(result, floor_of):
+def verdicts(result):
     """A row for each target: what, the figure, its spread, the target, and whether it is met."""
     rows = []
     ours_of = {unit: statistics.median(values) for unit, values in costs(result, "sluicegate").items()}
@@ -46,11 +46,15 @@ def verdicts(result, floor_of):
         values = costs(result, "sluicegate").get(unit)
         if not values:
             continue
-        other = {"floor": floor_of(unit), "itself": 1.0, "peer": best(result, unit)}.get(base, ours_of.get(base))
+        if base in ("floor", "peer"):
+            ratios = beside_floor(result, unit) if base == "floor" else beside_best(result, unit)
+        else:
+            other = 1.0 if base == "itself" else ours_of.get(base)
+            ratios = [value / other for value in values] if other else []
         words = {"floor": f"at most {limit:g} x floor", "itself": f"at most {limit:g} KiB",
                  "peer": f"at most {limit:g} x the best peer"}.get(base, f"at most {limit:g} x {base}")
-        if other:
-            rows.append(row(unit, [value / other for value in values], words, lambda value, limit=limit: value <= limit))
+        if ratios:
+            rows.append(row(unit, ratios, words, lambda value, limit=limit: value <= limit))
     for entry in result["units"]:
         if entry["subject"] == "sluicegate" and entry["unit"].startswith("empty RETR") and entry["runs"]:
             grown = [(run["memory_bytes"][2] - run["memory_bytes"][1]) / run["units"] for run in entry["runs"]]
@@ -76,10 +80,21 @@ def costs(result, subject):
             for entry in result["units"] if entry["subject"] == subject and entry["metric"] != "latency"}
 
 
-def best(result, unit):
-    medians = [statistics.median(costs(result, subject)[unit]) for subject in ("mod_proxy", "haproxy", "nginx")
-               if costs(result, subject).get(unit)]
-    return min(medians, default=None)
+def beside_floor(result, unit):
+    """Ours by the floor of the same round, round by round."""
+    return [run[entry["metric"]] / run["floor"] for entry in result["units"]
+            if (entry["unit"], entry["subject"]) == (unit, "sluicegate") for run in entry["runs"] if run.get("floor")]
+
+
+def beside_best(result, unit):
+    """Ours by the same round's figure of the peer that is the best by its median."""
+    of_round = {}
+    for entry in result["units"]:
+        if entry["unit"] == unit:
+            of_round[entry["subject"]] = {run.get("round", 0): run[entry["metric"]] for run in entry["runs"] if run.get(entry["metric"])}
+    peers = [rounds for name, rounds in of_round.items() if name in ("mod_proxy", "haproxy", "nginx") and rounds]
+    best = min(peers, key=lambda rounds: statistics.median(rounds.values()), default={})
+    return [value / best[at] for at, value in of_round.get("sluicegate", {}).items() if at in best]
 
 
 def latencies(result):

@@ -121,8 +121,13 @@ impl Opening {
         first: Vec<u8>,
         secure: Secure,
     ) -> std::io::Result<Self> {
+        // A TLS client speaks first, also in FTP's active mode, where it is our peer.
+        let dial = match &secure {
+            Secure::AsClient(..) => Dial::start_to_speak(target, source)?,
+            Secure::Clear | Secure::AsServer(..) => Dial::start(target, source)?,
+        };
         Ok(Self {
-            step: Step::Dialing(Dial::start(target, source)?),
+            step: Step::Dialing(dial),
             first,
             secure,
             strangers: 0,

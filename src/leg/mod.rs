@@ -352,4 +352,6 @@ impl AsFd for Leg {
 }
 
 #[cfg(test)]
+mod border_tests;
+#[cfg(test)]
 mod tests;

@@ -18,6 +18,7 @@ pub struct Dial {
     /// Invariant: some until the outcome was given.
     socket: Option<Socket>,
     peer: SocketAddr,
+    speaks_first: bool,
 }
 
 impl Dial {
@@ -26,12 +27,29 @@ impl Dial {
     /// # Errors
     /// When no socket can be made, or the kernel knows at once that this address cannot be reached.
     pub fn start(peer: SocketAddr, source: Option<IpAddr>) -> io::Result<Self> {
+        Self::start_to(peer, source, false)
+    }
+
+    /// As `start`, where the first word is ours and follows at once: it takes the last packet of TCP's handshake along, which
+    /// otherwise waits for 200 ms at most (tcp(7), TCP_QUICKACK), and nothing is read before there is news.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub fn start_to_speak(peer: SocketAddr, source: Option<IpAddr>) -> io::Result<Self> {
+        Self::start_to(peer, source, true)
+    }
+
+    fn start_to(peer: SocketAddr, source: Option<IpAddr>, speaks_first: bool) -> io::Result<Self> {
         let kind = Type::STREAM.nonblocking().cloexec();
         let socket = Socket::new(Domain::for_address(peer), kind, Some(Protocol::TCP))?;
         if let Some(source) = source {
             // Only the address is wanted: without this, binding would also take a port for all destinations.
             sockopt::bind_address_only(socket.as_fd())?;
             socket.bind(&SocketAddr::new(source, 0).into())?;
+        }
+        if speaks_first {
+            // A refusal costs a packet, nothing else.
+            socket.set_tcp_quickack(false).ok();
         }
         match socket.connect(&peer.into()) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
@@ -42,6 +60,7 @@ impl Dial {
             connected: None,
             socket: Some(socket),
             peer,
+            speaks_first,
         })
     }
 
@@ -76,7 +95,11 @@ impl Dial {
         outcome?;
         let local = socket.local_addr()?.as_socket();
         let local = local.ok_or(io::ErrorKind::Unsupported)?;
-        Ok(Stream::new(socket, self.peer, local))
+        let mut stream = Stream::new(socket, self.peer, local);
+        if self.speaks_first {
+            stream.wait_anew();
+        }
+        Ok(stream)
     }
 
     /// Whether the peer has been there by now, whatever the ring has told of it so far; it may have gone again.

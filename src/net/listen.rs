@@ -63,9 +63,13 @@ impl Listener {
         Stream::prepare(&socket)?;
         socket.bind(&address.into())?;
         socket.listen(limits::LISTEN_BACKLOG)?;
+        let local = match address.port() {
+            0 => local_of(&socket)?,
+            _ => address,
+        };
         Ok(Self {
             readable: Readiness::to_read(socket.as_raw_fd()),
-            local: local_of(&socket)?,
+            local,
             socket,
             waiting: false,
         })

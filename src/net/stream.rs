@@ -306,7 +306,8 @@ impl Stream {
         }
     }
 
-    fn wait_anew(&mut self) {
+    /// Nothing is there: the next read waits for the ring, which tells also of what has come before it is asked.
+    pub(super) fn wait_anew(&mut self) {
         self.readable.clear();
         self.waiting = true;
     }

@@ -504,6 +504,21 @@ fn dials_succeed_fail_and_can_be_given_up() {
         peer.write_all(b"there").unwrap();
         assert_eq!(read(&mut ours, &mut [0; 8]).await.unwrap(), 5);
 
+        // Where we speak first, what is said to us before is read all the same.
+        let mut dial = Dial::start_to_speak(address, None).unwrap();
+        let mut ours = poll_fn(|cx| dial.poll(cx)).await.unwrap();
+        write_all(&mut ours, b"hello").await.unwrap();
+        let (mut peer, _) = far.accept().unwrap();
+        assert_eq!(peer.read(&mut [0; 8]).unwrap(), 5);
+        peer.write_all(b"there").unwrap();
+        let mut dial = Dial::start_to_speak(address, None).unwrap();
+        let mut hasty = poll_fn(|cx| dial.poll(cx)).await.unwrap();
+        // The peer has the connection by the kernel's own acknowledgement, late and without a word of ours.
+        let (mut late, _) = far.accept().unwrap();
+        late.write_all(b"banner").unwrap();
+        assert_eq!(read(&mut hasty, &mut [0; 8]).await.unwrap(), 6);
+        assert_eq!(read(&mut ours, &mut [0; 8]).await.unwrap(), 5);
+
         drop(far);
         let refused = match Dial::start(address, None) {
             Ok(mut dial) => poll_fn(|cx| dial.poll(cx)).await.err(),

@@ -590,6 +590,18 @@ impl Forger {
     }
 }
 
+/// What stands in a record of this kind: mostly something that says what it is.
+pub(super) fn of_kind(kind: u8, mut inner: Vec<u8>) -> Vec<u8> {
+    match kind {
+        0 => inner.push(ALERT),
+        1 | 2 => inner.push(HANDSHAKE),
+        3 => inner.extend([KEY_UPDATE, 0, 0, 1, 1, HANDSHAKE]),
+        4 => inner.push(APPLICATION_DATA),
+        _ => {}
+    }
+    inner
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
 
@@ -602,15 +614,8 @@ proptest::proptest! {
     ) {
         let mut forger = Forger::new();
         let mut wire = Vec::new();
-        for (kind, mut inner) in inners {
-            match kind {
-                0 => inner.push(ALERT),
-                1 | 2 => inner.push(HANDSHAKE),
-                3 => inner.extend([KEY_UPDATE, 0, 0, 1, 1, HANDSHAKE]),
-                4 => inner.push(APPLICATION_DATA),
-                _ => {}
-            }
-            wire.extend(forger.record(&inner));
+        for (kind, inner) in inners {
+            wire.extend(forger.record(&of_kind(kind, inner)));
         }
         wire.extend(raw);
         let mut plain = Vec::new();

@@ -1,12 +1,12 @@
 //! `resumption = "required"`: a data connection is its own control connection's, or it is nobody's (rule 10); and
 //! `key_exchange`: what it resumes protects it.
 
-use crate::support::Scene;
 use crate::support::certs::Versions;
 use crate::support::clients::Target;
 use crate::support::gate::{Gate, Setup};
 use crate::support::rude::{Rude, Script};
 use crate::support::strict::Strict;
+use crate::support::{Scene, at_once};
 
 const REFUSAL: &str = "must resume the TLS session of its control connection";
 
@@ -89,7 +89,8 @@ fn strict_clients_resume_a_thousand_times() {
 
 #[test]
 fn curl_makes_a_thousand_transfers_in_one_session() {
-    for (word, option) in [("1.2", "--tls-max=1.2"), ("1.3", "--tlsv1.3")] {
+    let versions = [("1.2", "--tls-max=1.2"), ("1.3", "--tlsv1.3")];
+    at_once(versions, |(word, option)| {
         let (scene, rude, gate) = start(word);
         let target = Target::new(&scene, gate.address());
         // With SIZE curl waits 200 ms for each: it looks at its data connection while the reply is there.
@@ -102,12 +103,12 @@ fn curl_makes_a_thousand_transfers_in_one_session() {
         let logins = rude.commands();
         let logins = logins.iter().filter(|line| line.starts_with("USER"));
         assert_eq!(logins.count(), 1, "one session");
-    }
+    });
 }
 
 #[test]
 fn lftp_makes_a_thousand_transfers_in_one_session() {
-    for word in ["1.2", "1.3"] {
+    at_once(["1.2", "1.3"], |word| {
         let (scene, rude, gate) = start(word);
         let target = Target::new(&scene, gate.address());
         let all: Vec<String> = names().map(str::to_owned).collect();
@@ -116,16 +117,16 @@ fn lftp_makes_a_thousand_transfers_in_one_session() {
         let logins = rude.commands();
         let logins = logins.iter().filter(|line| line.starts_with("USER"));
         assert_eq!(logins.count(), 1, "one session");
-    }
+    });
 }
 
 #[test]
 fn java_makes_a_thousand_transfers_in_one_session() {
-    for word in ["1.2", "1.3"] {
+    at_once(["1.2", "1.3"], |word| {
         let (scene, _rude, gate) = start(word);
         let target = Target::new(&scene, gate.address());
         target.java(&format!("TLSv{word}"), 1000).ok();
-    }
+    });
 }
 
 #[test]

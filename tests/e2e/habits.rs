@@ -7,7 +7,7 @@ use crate::support::gate::{Gate, Setup};
 use crate::support::process::Server;
 use crate::support::rude::{Act, Rude, Script};
 use crate::support::servers::{FtpServer, Kind};
-use crate::support::{PASSWORD, Scene, USER, eventually, noise};
+use crate::support::{PASSWORD, Scene, USER, at_once, eventually, noise};
 
 /// Half of this has moved when the backend stalls.
 const STUCK: usize = 100_000;
@@ -28,8 +28,8 @@ fn stalling(setup: Setup) -> (Scene, Rude, Gate, Target) {
 }
 
 /// Runs a test before each real server.
-fn for_each_server(test: impl Fn(&Target)) {
-    for kind in Kind::ALL {
+fn for_each_server(test: impl Fn(&Target) + Sync) {
+    at_once(Kind::ALL, |kind| {
         let scene = Scene::new();
         let server = FtpServer::start(kind, &scene);
         server.put("big", &noise(BIG));
@@ -39,7 +39,7 @@ fn for_each_server(test: impl Fn(&Target)) {
         test(&Target::new(&scene, gate.address()));
         gate.wait_for_ports();
         gate.wait_for_descriptors(before);
-    }
+    });
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::support::gate::{Gate, Setup};
 use crate::support::rude::{Ended, Rude, Script};
 use crate::support::servers::{FtpServer, Kind};
 use crate::support::strict::Strict;
-use crate::support::{Scene, noise};
+use crate::support::{Scene, at_once, noise};
 
 /// Entries of a large listing.
 const CROWD: usize = 3000;
@@ -22,9 +22,11 @@ fn setup(version: &str) -> Setup {
 }
 
 /// Runs a test for each server and TLS version, with files to work on.
-fn for_each_server(test: impl Fn(&FtpServer, &Gate, &Target, &Scene)) {
-    for kind in Kind::DEMANDING {
-        for version in ["1.2", "1.3"] {
+fn for_each_server(test: impl Fn(&FtpServer, &Gate, &Target, &Scene) + Sync) {
+    let versions = |kind| ["1.2", "1.3"].map(|version| (kind, version));
+    at_once(
+        Kind::DEMANDING.into_iter().flat_map(versions),
+        |(kind, version)| {
             eprintln!("--- {kind:?}, TLS {version}");
             let scene = Scene::new();
             let server = FtpServer::start(kind, &scene);
@@ -40,8 +42,8 @@ fn for_each_server(test: impl Fn(&FtpServer, &Gate, &Target, &Scene)) {
             let gate = Gate::start(&scene, server.address(), setup(version));
             let target = Target::new(&scene, gate.address());
             test(&server, &gate, &target, &scene);
-        }
-    }
+        },
+    );
 }
 
 /// Field case P12.

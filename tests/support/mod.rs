@@ -101,6 +101,16 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Runs a test for all of these at once: its clients spend most of their time waiting, for servers and for themselves.
+pub(crate) fn at_once<T: Send>(all: impl IntoIterator<Item = T>, test: impl Fn(T) + Sync) {
+    let test = &test;
+    std::thread::scope(|scope| {
+        for one in all {
+            scope.spawn(move || test(one));
+        }
+    });
+}
+
 /// A test whose server is missing would prove nothing by passing: bring it.
 fn install_peers() {
     static INSTALLED: OnceLock<()> = OnceLock::new();

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -55,6 +56,9 @@ pub struct Arguments {
     /// Refuse private data connections that resume nothing, as vsftpd and ProFTPD do
     #[arg(long)]
     demand_resumption: bool,
+    /// The ports of data connections, such as 30000-32767; left out: any that the kernel has free
+    #[arg(long, value_name = "FIRST-LAST", value_parser = span)]
+    passive_ports: Option<RangeInclusive<u16>>,
     /// The CPUs to run on, one thread each; left out: one thread, anywhere
     #[arg(long, value_name = "CPU,CPU…", value_delimiter = ',')]
     cores: Vec<usize>,
@@ -151,5 +155,16 @@ fn options(arguments: &Arguments) -> Result<Options, String> {
         cores: arguments.cores.clone(),
         tls,
         demand_resumption: arguments.demand_resumption,
+        passive: arguments.passive_ports.clone(),
     })
+}
+
+fn span(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let ends = text
+        .split_once('-')
+        .map(|(first, last)| (first.parse(), last.parse()));
+    match ends {
+        Some((Ok(first), Ok(last))) if 0 < first && first <= last => Ok(first..=last),
+        _ => Err("two ports, the lower one first, such as 30000-32767".to_owned()),
+    }
 }

@@ -18,7 +18,8 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ use rustls::ServerConfig;
 
 use super::wait::within;
 use crate::limits;
-use crate::net::{Fault, Listener, Stream};
+use crate::net::{Fault, Listener, PortLease, PortRange, Stream, open_passive};
 use session::Session;
 
 /// What a port serves.
@@ -72,6 +73,9 @@ pub struct Options {
     pub tls: Option<Arc<ServerConfig>>,
     /// Whether private data connections must resume their control connection's TLS session.
     pub demand_resumption: bool,
+    /// Where clients connect for data; none: where the kernel likes. A port that the kernel gives is one less for a minute that
+    /// anybody may connect from.
+    pub passive: Option<RangeInclusive<u16>>,
 }
 
 /// What it has done.
@@ -171,10 +175,25 @@ impl Totals {
 /// What the connections of one core share.
 struct Shared {
     options: Options,
+    /// All cores have the same ones: a port that another one has is passed over.
+    passive: Option<Rc<PortRange>>,
     totals: RefCell<Totals>,
 }
 
+/// A data port; before the lease, as the listener goes first.
+type Passive = (Listener, Option<PortLease>);
+
 impl Shared {
+    fn listen(&self, ip: IpAddr) -> Result<Passive, Fault> {
+        match &self.passive {
+            Some(range) => open_passive(range, ip).map(|(listener, lease)| (listener, Some(lease))),
+            None => match Listener::listen_passive(SocketAddr::new(ip, 0)) {
+                Ok(listener) => Ok((listener, None)),
+                Err(error) => Err(Fault::Broken(error)),
+            },
+        }
+    }
+
     fn count(&self, change: impl FnOnce(&mut Totals)) {
         change(&mut self.totals.borrow_mut());
     }
@@ -197,7 +216,9 @@ async fn serve_all(
     let _heard = tell
         .send(addresses.map_err(|error| io::Error::new(error.kind(), error.to_string())))
         .await;
+    let passive = options.passive.as_ref();
     let shared = Rc::new(Shared {
+        passive: passive.map(|range| Rc::new(PortRange::slice(range, 0, 1))),
         options,
         totals: RefCell::default(),
     });

@@ -7,11 +7,11 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::{PATIENCE, Service, Shared};
+use super::{PATIENCE, Passive, Service, Shared};
 use crate::ftp::{Answer, Command, Direction, Telnet, Verb, pasv_reply, write_epsv_reply};
 use crate::leg::{ControlLeg, Fault, Heard, Leg};
 use crate::limits;
-use crate::net::{Listener, Stream};
+use crate::net::Stream;
 use crate::rig::goods::Goods;
 use crate::rig::wait::within;
 use crate::rig::wire::Wire;
@@ -25,7 +25,7 @@ pub(super) struct Session {
     /// Some from TLS on.
     resume: Option<ServerResume>,
     is_private: bool,
-    listener: Option<Listener>,
+    listener: Option<Passive>,
 }
 
 /// How the session goes on behind a command.
@@ -148,18 +148,17 @@ impl Session {
 
     /// A port for the next data connection, on the address that the client has reached.
     fn listen(&mut self, verb: Verb) -> String {
-        let here = SocketAddr::new(self.control.leg().local().ip(), 0);
         self.listener = None;
-        let listener = match Listener::listen_passive(here) {
-            Ok(listener) => listener,
-            Err(error) => return format!("425 No port: {error}."),
+        let passive = match self.shared.listen(self.control.leg().local().ip()) {
+            Ok(passive) => passive,
+            Err(fault) => return format!("425 No port: {fault}."),
         };
-        let reply = match (verb, listener.local()) {
+        let reply = match (verb, passive.0.local()) {
             (Verb::Pasv, SocketAddr::V4(address)) => pasv_reply(address),
             (Verb::Pasv, _) => return "522 EPSV, please.".to_owned(),
             (_, address) => write_epsv_reply(address.port()),
         };
-        self.listener = Some(listener);
+        self.listener = Some(passive);
         String::from_utf8_lossy(&reply.wire()).trim_end().to_owned()
     }
 
@@ -169,7 +168,7 @@ impl Session {
             Verb::List | Verb::Nlst | Verb::Mlsd => Some(Goods::listing(&path)),
             _ => Goods::file(&path),
         };
-        let Some(mut listener) = self.listener.take() else {
+        let Some(mut passive) = self.listener.take() else {
             return self.say("425 PASV or EPSV comes first.").await;
         };
         if goods.is_none() && direction == Direction::Download {
@@ -177,7 +176,7 @@ impl Session {
         }
         self.say("150 Here it comes.").await?;
         // Bytes have no bound of their own here: the client's patience ends them, and its reset is heard.
-        let moved = self.go(&mut listener, goods, direction).await;
+        let moved = self.go(&mut passive, goods, direction).await;
         self.shared.count(|totals| match moved {
             Ok(()) => totals.transfers += 1,
             Err(_) => totals.failures += 1,
@@ -189,11 +188,11 @@ impl Session {
     /// The data connection from its first packet to our end of it, or the reply that says why not.
     async fn go(
         &self,
-        listener: &mut Listener,
+        passive: &mut Passive,
         goods: Option<Goods>,
         direction: Direction,
     ) -> Result<(), &'static str> {
-        let mut wire = self.open(listener).await?;
+        let mut wire = self.open(passive).await?;
         let count = |bytes| self.shared.count(|totals| totals.bytes += bytes);
         let mut verdict = Ok(());
         match (direction, goods) {
@@ -227,7 +226,7 @@ impl Session {
         verdict
     }
 
-    async fn open(&self, listener: &mut Listener) -> Result<Wire, &'static str> {
+    async fn open(&self, (listener, lease): &mut Passive) -> Result<Wire, &'static str> {
         let client = self.control.leg().peer().ip();
         let accepted = within(PATIENCE, |cx| {
             loop {
@@ -240,6 +239,9 @@ impl Session {
         let Some(Ok(stream)) = accepted.await else {
             return Err("425 Nobody came for the data.");
         };
+        if let Some(lease) = lease {
+            lease.taken();
+        }
         let resume = self.resume.as_ref().filter(|_| self.is_private);
         let mut shaking = pin!(Wire::accept(stream, resume.map(ServerResume::download)));
         let Some(Ok(wire)) = within(PATIENCE, |cx| shaking.as_mut().poll(cx)).await else {

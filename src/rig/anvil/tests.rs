@@ -22,7 +22,11 @@ fn its_transfers_are_complete() {
         again,
         "made once"
     );
-    for version in [Version::Twelve, Version::Thirteen] {
+    // A port from a range, or any.
+    for (version, passive) in [
+        (Version::Twelve, None),
+        (Version::Thirteen, Some(30_000..=30_099)),
+    ] {
         let anvil = Anvil::start(&Options {
             ports: vec![Port {
                 address: "127.0.0.1:0".parse().unwrap(),
@@ -32,6 +36,7 @@ fn its_transfers_are_complete() {
             cores: Vec::new(),
             tls: Some(suite::server(folder.path(), version, Cipher::Aes256).unwrap()),
             demand_resumption: true,
+            passive: passive.clone(),
         });
         let anvil = anvil.unwrap();
         let (address, ca) = (anvil.addresses()[0], folder.path().join("ca.pem"));

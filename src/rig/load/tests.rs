@@ -53,6 +53,7 @@ impl Smithy {
             cores: Vec::new(),
             tls: Some(suite::server(folder.path(), Version::Any, Cipher::Any).unwrap()),
             demand_resumption: true,
+            passive: None,
         });
         Self {
             anvil: anvil.unwrap(),

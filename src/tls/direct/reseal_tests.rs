@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 
-use super::super::tests::{SUITES, noise, ticket, with_suite};
+use super::super::tests::{SUITES, noise, of_kind, ticket, with_suite};
 use super::super::*;
 use super::*;
 use crate::tls::keys::{Key, TAG_BYTES};
@@ -346,15 +346,8 @@ proptest! {
         let (mut source, mut sender) = Peer::shaken(0, !is_download, true);
         let (mut sink, mut receiver) = Peer::shaken(1, is_download, true);
         let mut wire = Vec::new();
-        for (kind, mut inner) in inners {
-            match kind {
-                0 => inner.push(ALERT),
-                1 | 2 => inner.push(HANDSHAKE),
-                3 => inner.extend([KEY_UPDATE, 0, 0, 1, 1, HANDSHAKE]),
-                4 => inner.push(APPLICATION_DATA),
-                _ => {}
-            }
-            wire.extend(sender.record(&inner));
+        for (kind, inner) in inners {
+            wire.extend(sender.record(&of_kind(kind, inner)));
         }
         wire.extend(raw);
         let (mut heard, mut moved) = (Heard::default(), 0);
