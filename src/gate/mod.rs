@@ -29,7 +29,7 @@ use crate::ftp::escape;
 use crate::metrics::{Counter, IS_RECORDING, Phase, Snapshot};
 use crate::shard::Mail;
 use check::Prepared;
-use journal::{Journal, Reopen};
+use journal::Journal;
 
 pub use start::{Fault, start};
 
@@ -106,6 +106,14 @@ impl Running {
 #[must_use]
 pub fn run(prepared: &Prepared) -> ExitCode {
     log_panics();
+    // Whoever renews a certificate while the gate starts must not end it: what SIGHUP asks for is done when it has started.
+    let signals = match Signals::new([SIGHUP]) {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be heard");
+            return ExitCode::FAILURE;
+        }
+    };
     let running = match start(prepared) {
         Ok(running) => running,
         Err(faults) => {
@@ -115,8 +123,7 @@ pub fn run(prepared: &Prepared) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let reopen = running.journal.as_ref().map(Journal::reopener);
-    if let Err(error) = hear_signals(running.news.0.clone(), running.reload.clone(), reopen) {
+    if let Err(error) = hear_signals(signals, &running) {
         tracing::error!(%error, "signals cannot be heard");
         return ExitCode::FAILURE;
     }
@@ -153,12 +160,11 @@ pub fn run(prepared: &Prepared) -> ExitCode {
     }
 }
 
-fn hear_signals(
-    news: SyncSender<News>,
-    reload: Sender<Asked>,
-    reopen: Option<Reopen>,
-) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+fn hear_signals(mut signals: Signals, running: &Running) -> io::Result<()> {
+    signals.add_signal(SIGTERM)?;
+    signals.add_signal(SIGINT)?;
+    let (news, reload) = (running.news.0.clone(), running.reload.clone());
+    let reopen = running.journal.as_ref().map(Journal::reopener);
     let hear = move || {
         for signal in signals.forever() {
             if signal == SIGHUP {
