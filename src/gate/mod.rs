@@ -3,9 +3,13 @@
 //! It never moves a byte between a client and a backend.
 
 pub mod check;
+mod draft;
 mod journal;
+mod kept;
 pub mod logging;
 mod names;
+mod office;
+mod reload;
 mod start;
 
 use std::io;
@@ -20,7 +24,7 @@ use glommio::ExecutorJoinHandle;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::admin::Collector;
+use crate::admin::{Asked, Collector};
 use crate::ftp::escape;
 use crate::metrics::{Counter, IS_RECORDING, Phase, Snapshot};
 use crate::shard::Mail;
@@ -37,8 +41,8 @@ pub struct Running {
     journal: Option<Journal>,
     /// Cores tell their end here, and whoever else ends the process.
     news: (SyncSender<News>, Receiver<News>),
-    /// Keeps the thread that looks up names, if there are any.
-    _names: Option<SyncSender<()>>,
+    /// Whoever wants the configuration read again; the thread that does it ends with this.
+    reload: Sender<Asked>,
 }
 
 struct Shard {
@@ -68,7 +72,7 @@ impl Drop for EndNotice {
 }
 
 impl Running {
-    /// Where each listener of the configuration is reached.
+    /// Where each listener of the configuration was reached when it was started.
     #[must_use]
     pub fn addresses(&self) -> &[Vec<SocketAddr>] {
         &self.addresses
@@ -112,7 +116,7 @@ pub fn run(prepared: &Prepared) -> ExitCode {
         }
     };
     let reopen = running.journal.as_ref().map(Journal::reopener);
-    if let Err(error) = hear_signals(running.news.0.clone(), reopen) {
+    if let Err(error) = hear_signals(running.news.0.clone(), running.reload.clone(), reopen) {
         tracing::error!(%error, "signals cannot be heard");
         return ExitCode::FAILURE;
     }
@@ -149,15 +153,21 @@ pub fn run(prepared: &Prepared) -> ExitCode {
     }
 }
 
-fn hear_signals(news: SyncSender<News>, reopen: Option<Reopen>) -> io::Result<()> {
+fn hear_signals(
+    news: SyncSender<News>,
+    reload: Sender<Asked>,
+    reopen: Option<Reopen>,
+) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let hear = move || {
         for signal in signals.forever() {
             if signal == SIGHUP {
-                match &reopen {
-                    Some(reopen) => reopen.ask(),
-                    None => tracing::info!("SIGHUP: there is no journal to reopen"),
+                // Whatever the configuration has become: its file may have been moved.
+                if let Some(reopen) = &reopen {
+                    reopen.ask();
                 }
+                // Where too many wait already, the file has not been read since.
+                let _waiting = reload.try_send(None);
                 continue;
             }
             // The first one is enough; those after it find nobody who listens.

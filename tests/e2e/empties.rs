@@ -20,7 +20,7 @@ fn quick() -> Setup {
         "data_stall",
     ]
     .into_iter()
-    .fold(Setup::new(), |setup, key| setup.timeout(key, "2s"))
+    .fold(Setup::new(), |setup, key| setup.timeout(key, "3s"))
 }
 
 /// Field cases E4 and E8.
