@@ -238,6 +238,7 @@ def idle(bench):
             add(cost, name, figures and figures["cpu_us_per_unit"])
             add(middle, name, figures and figures["phases"]["unit"]["p50_us"])
 
+    # Before the others come and once more when they have gone: what the machine does meanwhile is in neither or in both.
     transfers("0")
     before = kernel_memory()
     # They are held from when all of one load are in; other loads may need longer for theirs.
@@ -252,6 +253,7 @@ def idle(bench):
     transfers(f"{wanted:,}")
     held = sum(min(each, gate.descriptors() // 2) for gate in group)
     good = [figures for load in loads if (figures := load.figures("idle sessions", span + 60))]
+    transfers("0")
     stayed = min(held, sum(one["links"] for one in good))
     count = record("idle sessions, logged in, both legs in TLS", "held", ["sluicegate"])
     add(count, "sluicegate", stayed)
@@ -262,8 +264,11 @@ def idle(bench):
         add(space, "in the gate", statistics.mean(grown))
         add(space, "in the kernel, for each of its sockets", (after[0] - before[0]) / max(after[1] - before[1], 1) / 1024)
         space.update(claim=[statistics.mean(grown)], claim_unit="KiB", target="idle: memory")
-    cost.update(claims(cost, f"{wanted:,}", "0"), target="idle: transfers")
-    middle.update(claims(middle, f"{wanted:,}", "0"), target="idle: transfers")
+    for found in (cost, middle):
+        alone = statistics.median(found["cases"]["0"] or [0])
+        if alone:
+            claim = [among / alone for among in found["cases"][f"{wanted:,}"]]
+            found.update(claim=claim, claim_unit="x alone", target="idle: transfers")
     bench.stop(*group)
     return [count, space, cost, middle]
 
@@ -314,6 +319,8 @@ def neighbours(bench):
     middle = record("NOOP at 500 a second: median", "us", list(ways))
     speed = record("the stream beside: gigabytes", "GB/s", list(ways)[1:])
     turn = record("a turn: 1 MiB opened and sealed", "us", ["floor"])
+    # Behind p99 are a hundredth of them: 15 in three seconds.
+    seconds = max(bench.seconds, 3.0)
     for number in range(bench.rounds):
         floor = measure.floors(bench.arguments, ["copy_s_per_gb", "aead_s_per_gb"])
         add(turn, "floor", (floor["copy_s_per_gb"] + floor["aead_s_per_gb"]) * (1 << 20) / 1e3)
@@ -321,9 +328,10 @@ def neighbours(bench):
             measure.say(f"neighbours: round {number + 1} of {bench.rounds}: {name}")
             stream = None
             if ways[name]:
-                stream = gate.start("get", "--concurrency", "1", seconds=bench.seconds + 3, port=ways[name])
+                # Its own second of warming up, and one for the load beside it to come in and leave.
+                stream = gate.start("get", "--concurrency", "1", seconds=seconds + 2, port=ways[name])
                 time.sleep(1)
-            figures = gate.run(f"neighbours, {name}", "noop", "--concurrency", "8", "--rate", "500", before=urgent)
+            figures = gate.run(f"neighbours, {name}", "noop", "--concurrency", "8", "--rate", "500", before=urgent, seconds=seconds)
             if stream:
                 moved = stream.figures(f"neighbours, the stream, {name}", 60)
                 add(speed, name, moved and moved["bytes_per_second"] / 1e9)

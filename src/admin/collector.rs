@@ -75,8 +75,17 @@ pub struct CoreView {
     pub held: Held,
     /// Each listener, in the order of the configuration.
     pub sites: Vec<SiteState>,
-    /// Every pool that one of them leads to, the same on every core.
+    /// Every pool that one of them leads to. Amid a reload, one core may have another configuration than the next.
     pub pools: Vec<PoolState>,
+}
+
+impl View {
+    /// The sum over all cores of something of the listener of this name.
+    #[must_use]
+    pub fn of_listener(&self, name: &str, of: fn(&SiteState) -> usize) -> usize {
+        let sites = self.cores.iter().flat_map(|core| &core.sites);
+        sites.filter(|site| site.name == name).map(of).sum()
+    }
 }
 
 impl Collector {

@@ -61,7 +61,9 @@ pub(super) async fn pass(
     request: Request,
     next: Next,
 ) -> Response {
-    match office.door.admit(request.uri().path(), request.headers()) {
+    let in_force = office.standing.in_force();
+    let door = &in_force.door;
+    match door.admit(request.uri().path(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(Turned::OtherHost) => {
             let text = "ask for it by its address or as localhost\n";

@@ -13,7 +13,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::About;
+use super::Office;
 use super::collector::View;
 use super::readings::{Labels, core, gauges, label, readings};
 use crate::metrics::{self, Counter, Gauge, NATIVE_SCHEMA, Phase, Reading, Snapshot};
@@ -65,13 +65,13 @@ impl Format {
 
 /// Writes everything, all cores together or each for itself.
 pub(super) fn write(
-    about: &About,
+    office: &Office,
     view: &View,
     by_core: bool,
     format: Format,
 ) -> Result<Vec<u8>, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Families::new(about, view, by_core)));
+    registry.register_collector(Box::new(Families::new(office, view, by_core)));
     let mut written = String::new();
     match format {
         Format::Protobuf => {
@@ -116,7 +116,7 @@ struct Families {
 }
 
 impl Families {
-    fn new(about: &About, view: &View, by_core: bool) -> Self {
+    fn new(office: &Office, view: &View, by_core: bool) -> Self {
         let counted = match by_core {
             false => vec![(Labels::new(), view.ledger.merged())],
             true => (view.ledger.accounts().iter())
@@ -125,8 +125,8 @@ impl Families {
         };
         Self {
             counted,
-            gauges: gauges(about, view, by_core),
-            readings: readings(about, view, by_core),
+            gauges: gauges(office, view, by_core),
+            readings: readings(office, view, by_core),
         }
     }
 }

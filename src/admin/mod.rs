@@ -10,6 +10,7 @@ mod readings;
 mod routes;
 mod secure;
 mod server;
+mod standing;
 mod status;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use collector::Collector;
 pub use door::Door;
 pub use routes::ROUTES;
 pub use server::{Bound, start};
+pub use standing::{Asked, Attempt, Books, InForce, Outcome, Standing, Told};
 
 /// What the server knows besides what it asks the shards.
 pub struct About {
@@ -28,18 +30,12 @@ pub struct About {
     pub started: SystemTime,
     /// What has become of the journal's records, if one is kept.
     pub journal: Option<Arc<Tally>>,
-    /// Each listener of the configuration, in its order.
-    pub listeners: Vec<ListenerFacts>,
-    /// The configuration as it was written, without its comments. It holds paths of keys, and no secret.
-    pub written: toml::Table,
-    /// The SHA-256 of its text, in hexadecimal digits.
-    pub config_sha256: String,
-    /// When it was read.
-    pub config_read: SystemTime,
     /// Lines of the log dropped so far.
     pub log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
     /// Ends the process as SIGTERM does.
     pub stop: Box<dyn Fn() + Send + Sync>,
+    /// Reads the configuration again, as SIGHUP does; false if too many wait for that already.
+    pub reload: Box<dyn Fn(Asked) -> bool + Send + Sync>,
 }
 
 /// A listener, for those who look.
@@ -57,8 +53,8 @@ pub struct ListenerFacts {
 pub struct Office {
     /// What was counted, and who to ask.
     pub collector: Arc<Collector>,
-    /// Who comes in.
-    pub door: Door,
+    /// What a reload changes.
+    pub standing: Arc<Standing>,
     /// What does not change.
     pub about: About,
 }

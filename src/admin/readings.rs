@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::About;
 use super::collector::{CoreView, View};
 use super::status::{self, PoolStatus};
+use super::{About, ListenerFacts, Office};
 use crate::metrics::{Gauge, Reading};
 use crate::pool::Failure;
 use crate::session::Tally;
@@ -21,7 +21,9 @@ pub(super) type Labels = Vec<(Cow<'static, str>, Cow<'static, str>)>;
 type Series = Vec<(Labels, f64)>;
 
 /// Every reading, all cores together or each for itself.
-pub(super) fn readings(about: &About, view: &View, by_core: bool) -> Vec<(Reading, Series)> {
+pub(super) fn readings(office: &Office, view: &View, by_core: bool) -> Vec<(Reading, Series)> {
+    let about = &office.about;
+    let books = office.standing.books();
     let pools = status::backends(view);
     let vitals = process::vitals();
     let reading = |&reading: &Reading| {
@@ -31,6 +33,9 @@ pub(super) fn readings(about: &About, view: &View, by_core: bool) -> Vec<(Readin
                 of_cores(view, by_core, |seen| seen.schedule.waited.as_secs_f64())
             }
             Reading::ConnectFailures => pools.iter().flat_map(connect_failures).collect(),
+            Reading::ConfigReloads => [("loaded", books.loaded), ("refused", books.refused)]
+                .map(|(outcome, count)| (vec![label("outcome", outcome)], count as f64))
+                .into(),
             Reading::LogLinesDropped => one((about.log_lines_dropped)() as f64),
             Reading::AuditWritten => of_journal(about, |tally| &tally.written),
             Reading::AuditDropped => of_journal(about, |tally| &tally.dropped),
@@ -43,16 +48,17 @@ pub(super) fn readings(about: &About, view: &View, by_core: bool) -> Vec<(Readin
 }
 
 /// Every gauge, all cores together or each for itself.
-pub(super) fn gauges(about: &About, view: &View, by_core: bool) -> Vec<(Gauge, Series)> {
+pub(super) fn gauges(office: &Office, view: &View, by_core: bool) -> Vec<(Gauge, Series)> {
+    let about = &office.about;
+    let books = office.standing.books();
+    let in_force = &books.in_force;
     let of_cores = |of: fn(&CoreView) -> f64| of_cores(view, by_core, of);
     let of_listeners = |of: fn(&SiteState) -> usize| {
-        let sum = |at: usize| {
-            let sites = view.cores.iter().filter_map(move |seen| seen.sites.get(at));
-            sites.map(of).sum::<usize>() as f64
+        let sum = |facts: &ListenerFacts| {
+            let name = vec![label("listener", facts.name.clone())];
+            (name, view.of_listener(&facts.name, of) as f64)
         };
-        (about.listeners.iter().enumerate())
-            .map(|(at, listener)| (vec![label("listener", listener.name.clone())], sum(at)))
-            .collect::<Series>()
+        in_force.listeners.iter().map(sum).collect::<Series>()
     };
     let pools = status::backends(view);
     let of_pools = |of: fn(&PoolStatus) -> usize| {
@@ -80,10 +86,10 @@ pub(super) fn gauges(about: &About, view: &View, by_core: bool) -> Vec<(Gauge, S
             Gauge::PipesIdle => of_cores(|seen| seen.held.idle_pipes as f64),
             Gauge::PipeBytes => of_cores(|seen| seen.held.pipe_bytes as f64),
             Gauge::Build => info("version", env!("CARGO_PKG_VERSION").to_owned()),
-            Gauge::Config => info("sha256", about.config_sha256.clone()),
-            // Only a good one is ever run.
-            Gauge::ConfigGood => one(1.0),
-            Gauge::ConfigRead => one(status::seconds(about.config_read)),
+            Gauge::Config => info("sha256", in_force.sha256.clone()),
+            Gauge::ConfigGood => one(f64::from(u8::from(books.is_good()))),
+            Gauge::ConfigRead => one(status::seconds(in_force.read)),
+            Gauge::ConfigWaiting => one(in_force.restart.len() as f64),
             Gauge::ProcessStart => one(status::seconds(about.started)),
             Gauge::ProcessResident => one(vitals.resident as f64),
             Gauge::ProcessVirtual => one(vitals.addressed as f64),
@@ -118,7 +124,7 @@ fn of_cores(view: &View, by_core: bool, of: fn(&CoreView) -> f64) -> Series {
     }
 }
 
-/// A member is told by its place: addresses are no labels.
+/// A member is told by its number: addresses are no labels.
 fn connect_failures(pool: &PoolStatus) -> Series {
     let row = |(member, failure, count): (usize, Failure, u64)| {
         let labels = vec![

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use super::exposition::{self, Format};
-use super::{Office, door, page, status};
-use crate::limits::{ADMIN_ANSWER_TIMEOUT, ADMIN_SESSIONS_PER_PAGE_MAX};
+use super::{Office, Outcome, door, page, status};
+use crate::limits::{ADMIN_ANSWER_TIMEOUT, ADMIN_SESSIONS_PER_PAGE_MAX, RELOAD_ANSWER_TIMEOUT};
 
 type Shared = State<Arc<Office>>;
 
@@ -52,9 +53,14 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
     (
         "GET",
         "/config",
-        "the configuration as it was written, as JSON; keys are named by their paths",
+        "the configuration in force, as it was written, as JSON; keys are named by their paths",
     ),
     ("POST", "/sessions/{id}/kill", "ends a session with 421"),
+    (
+        "POST",
+        "/reload",
+        "reads the configuration again as SIGHUP does: 200 when it is in force, 422 with what is wrong, 409 while stopping",
+    ),
     (
         "POST",
         "/drain",
@@ -82,6 +88,7 @@ fn route(path: &str) -> MethodRouter<Arc<Office>> {
         "/backends" => get(backends),
         "/config" => get(config),
         "/sessions/{id}/kill" => post(kill),
+        "/reload" => post(reload),
         "/drain" => post(drain),
         _ => MethodRouter::new(),
     }
@@ -142,7 +149,7 @@ async fn metrics(
         .and_then(|accept| accept.to_str().ok());
     let format = Format::wanted(accept);
     let by_core = grouping.by == Some(Group::Core);
-    match exposition::write(&office.about, &view, by_core, format) {
+    match exposition::write(&office, &view, by_core, format) {
         Ok(written) => ([(header::CONTENT_TYPE, format.content_type())], written).into_response(),
         Err(_) => (
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -154,7 +161,8 @@ async fn metrics(
 
 async fn status_page(State(office): Shared) -> Response {
     let view = office.collector.collect(ADMIN_ANSWER_TIMEOUT).await;
-    Json(status::status(&office, &view)).into_response()
+    let (books, draining) = (office.standing.books(), office.collector.is_draining());
+    Json(status::status(&office.about, draining, &books, &view)).into_response()
 }
 
 async fn backends(State(office): Shared) -> Response {
@@ -162,8 +170,16 @@ async fn backends(State(office): Shared) -> Response {
     Json(status::backends(&view)).into_response()
 }
 
+/// When the configuration in force was read, in seconds since 1970: beside it, as it is told as it was written.
+const READ: HeaderName = HeaderName::from_static("x-sluicegate-read");
+
 async fn config(State(office): Shared) -> Response {
-    Json(&office.about.written).into_response()
+    let in_force = office.standing.in_force();
+    let stamps = [
+        (header::ETAG, format!("\"{}\"", in_force.sha256)),
+        (READ, status::seconds(in_force.read).to_string()),
+    ];
+    (stamps, Json(&in_force.written)).into_response()
 }
 
 #[derive(Deserialize)]
@@ -208,6 +224,30 @@ async fn kill(State(office): Shared, Path(id): Path<u64>, headers: HeaderMap) ->
     }
     let text = "there is no session of this number\n";
     (StatusCode::NOT_FOUND, text).into_response()
+}
+
+async fn reload(State(office): Shared, headers: HeaderMap) -> Response {
+    if !is_meant(&headers) {
+        return not_meant();
+    }
+    let (answer, answers) = async_channel::bounded(1);
+    if !(office.about.reload)(Some(answer)) {
+        let text = "too many wait for a reload already\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    }
+    let Ok(heard) = timeout(RELOAD_ANSWER_TIMEOUT, answers.recv()).await else {
+        let text = "it is still under way: what comes of it will stand in /status\n";
+        return (StatusCode::ACCEPTED, text).into_response();
+    };
+    let Ok(attempt) = heard else {
+        return (StatusCode::CONFLICT, "stopping\n").into_response();
+    };
+    let code = match attempt.outcome {
+        Outcome::Loaded => StatusCode::OK,
+        Outcome::Refused => StatusCode::UNPROCESSABLE_ENTITY,
+        Outcome::Stopping => StatusCode::CONFLICT,
+    };
+    (code, Json(&*attempt)).into_response()
 }
 
 async fn drain(State(office): Shared, headers: HeaderMap) -> Response {

@@ -12,13 +12,12 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::secure::secure;
-use super::{Office, routes};
+use super::{Office, Standing, routes};
 use crate::config::AdminAddress;
 use crate::limits::{
     ACCEPT_PAUSE, ADMIN_CONNECTION_TIMEOUT, ADMIN_CONNECTIONS_MAX, ADMIN_HEADER_BYTES_MAX,
@@ -82,18 +81,20 @@ fn remove_abandoned(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Answers from now on, on a thread of its own, until the process ends; by TLS, where a port has it.
+/// Answers from now on, on a thread of its own, until the process ends; by TLS, where a port has it in the configuration
+/// that is in force.
 ///
 /// # Errors
 /// When the thread or its runtime cannot be had.
-pub fn start(bound: Bound, tls: Option<Arc<ServerConfig>>, office: Arc<Office>) -> io::Result<()> {
+pub fn start(bound: Bound, office: Arc<Office>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let serve = move || {
+        let standing = Arc::clone(&office.standing);
         let router = routes::router(office);
         let ended = match bound {
-            Bound::Tcp(listener) => runtime.block_on(serve_tcp(listener, tls, router)),
+            Bound::Tcp(listener) => runtime.block_on(serve_tcp(listener, standing, router)),
             Bound::Unix(listener) => runtime.block_on(serve_unix(listener, router)),
         };
         tracing::error!(error = %ended, "the admin server has ended");
@@ -105,11 +106,7 @@ pub fn start(bound: Bound, tls: Option<Arc<ServerConfig>>, office: Arc<Office>) 
 }
 
 /// Accepts for ever; gives the error that made it impossible.
-async fn serve_tcp(
-    listener: StdTcpListener,
-    tls: Option<Arc<ServerConfig>>,
-    router: Router,
-) -> io::Error {
+async fn serve_tcp(listener: StdTcpListener, standing: Arc<Standing>, router: Router) -> io::Error {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return error,
@@ -124,7 +121,7 @@ async fn serve_tcp(
                 continue;
             }
         };
-        let (tls, router) = (tls.clone(), router.clone());
+        let (tls, router) = (standing.in_force().tls.clone(), router.clone());
         tokio::spawn(async move {
             match tls {
                 None => converse(stream, router).await,

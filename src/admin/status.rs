@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::collector::{CoreView, View};
-use super::{About, ListenerFacts, Office};
+use super::collector::View;
+use super::{About, Attempt, Books, InForce, ListenerFacts};
 use crate::ftp::Direction;
 use crate::metrics::{Counter, Phase, Snapshot};
 use crate::pool::{Failure, Failures, LastFailure, MemberState, PoolState};
@@ -22,12 +22,25 @@ pub(super) struct Status<'a> {
     started: f64,
     now: f64,
     draining: bool,
+    config: ConfigStatus<'a>,
     sessions: usize,
     transfers: usize,
     total: Counted,
     cores: Vec<CoreStatus>,
     listeners: Vec<ListenerStatus<'a>>,
     backends: Vec<PoolStatus>,
+}
+
+/// The configuration in force, and the last attempt to replace it.
+#[derive(Serialize)]
+struct ConfigStatus<'a> {
+    sha256: &'a str,
+    read: f64,
+    /// Keys that wait for a restart.
+    restart: &'a [String],
+    loaded: u64,
+    refused: u64,
+    last_reload: Option<&'a Attempt>,
 }
 
 /// Counters by name with labels, phases by name.
@@ -92,7 +105,7 @@ impl PoolStatus {
         resting.count()
     }
 
-    /// Each member's place, and how often it was passed over because of each failure.
+    /// Each member's number, and how often it was passed over because of each failure.
     pub(super) fn connect_failures(&self) -> impl Iterator<Item = (usize, Failure, u64)> {
         let failures = |member: &MemberStatus| {
             let (member, failures) = (member.member, member.counted);
@@ -104,7 +117,7 @@ impl PoolStatus {
 
 #[derive(Serialize)]
 struct MemberStatus {
-    /// Its place in the pool, from 1: the label of its metrics.
+    /// Its number in the pool, from 1, which no other member has had: the label of its metrics.
     member: usize,
     address: SocketAddr,
     /// How many sessions it has.
@@ -167,13 +180,25 @@ struct TransferRow {
     bytes: u64,
 }
 
-pub(super) fn status<'a>(office: &'a Office, view: &View) -> Status<'a> {
-    let about = &office.about;
+pub(super) fn status<'a>(
+    about: &About,
+    draining: bool,
+    books: &'a Books,
+    view: &View,
+) -> Status<'a> {
     Status {
         version: env!("CARGO_PKG_VERSION"),
         started: seconds(about.started),
         now: seconds(SystemTime::now()),
-        draining: office.collector.is_draining(),
+        draining,
+        config: ConfigStatus {
+            sha256: &books.in_force.sha256,
+            read: seconds(books.in_force.read),
+            restart: &books.in_force.restart,
+            loaded: books.loaded,
+            refused: books.refused,
+            last_reload: books.last.as_deref(),
+        },
         sessions: view.cores.iter().map(|core| core.sessions).sum(),
         transfers: view.cores.iter().map(|core| core.transfers).sum(),
         total: counted(&view.ledger.merged()),
@@ -190,7 +215,7 @@ pub(super) fn status<'a>(office: &'a Office, view: &View) -> Status<'a> {
                 counted: counted(&account.totals),
             })
             .collect(),
-        listeners: listeners(about, &view.cores),
+        listeners: listeners(&books.in_force, view),
         backends: backends(view),
     }
 }
@@ -235,32 +260,28 @@ fn times(histogram: &Histogram<u64>) -> Times {
     }
 }
 
-fn listeners<'a>(about: &'a About, cores: &[CoreView]) -> Vec<ListenerStatus<'a>> {
-    let sum = |at: usize, of: fn(&crate::shard::SiteState) -> usize| {
-        let sites = cores.iter().filter_map(|core| core.sites.get(at));
-        sites.map(of).sum()
-    };
-    let listener = |(at, facts)| ListenerStatus {
+fn listeners<'a>(in_force: &'a InForce, view: &View) -> Vec<ListenerStatus<'a>> {
+    let listener = |facts: &'a ListenerFacts| ListenerStatus {
         facts,
-        passive_ports: sum(at, |site| site.ports),
-        passive_ports_in_use: sum(at, |site| site.ports_in_use),
+        passive_ports: view.of_listener(&facts.name, |site| site.ports),
+        passive_ports_in_use: view.of_listener(&facts.name, |site| site.ports_in_use),
     };
-    about.listeners.iter().enumerate().map(listener).collect()
+    in_force.listeners.iter().map(listener).collect()
 }
 
-/// Every pool that a listener or one of its hosts leads to: all cores have the same ones.
+/// Every pool that a listener or one of its hosts leads to, as the first core that has answered has it.
 pub(super) fn backends(view: &View) -> Vec<PoolStatus> {
-    let answered = || view.cores.iter().filter(|core| !core.pools.is_empty());
-    let Some(first) = answered().next() else {
-        return Vec::new();
-    };
-    let pool = |(at, pool): (usize, &PoolState)| {
-        let member = |(place, member): (usize, &MemberState)| {
-            let seen = || answered().map(|core| &core.pools[at].members[place]);
+    let first = view.cores.iter().find(|core| !core.pools.is_empty());
+    let pool = |pool: &PoolState| {
+        let others = view.cores.iter().flat_map(|core| &core.pools);
+        let others: Vec<&PoolState> = others.filter(|other| other.name == pool.name).collect();
+        let member = |member: &MemberState| {
+            let all = others.iter().flat_map(|other| &other.members);
+            let seen = || all.clone().filter(|seen| seen.number == member.number);
             let failures = seen().map(|member| member.failures);
             let counted = failures.fold(Failures::default(), |all, core| all.and(&core));
             MemberStatus {
-                member: place + 1,
+                member: member.number,
                 address: member.address,
                 sessions: seen().map(|member| member.sessions).sum(),
                 connect_failures: counted.total(),
@@ -279,10 +300,10 @@ pub(super) fn backends(view: &View) -> Vec<PoolStatus> {
         };
         PoolStatus {
             pool: pool.name.clone(),
-            members: pool.members.iter().enumerate().map(member).collect(),
+            members: pool.members.iter().map(member).collect(),
         }
     };
-    first.pools.iter().enumerate().map(pool).collect()
+    first.map_or_else(Vec::new, |first| first.pools.iter().map(pool).collect())
 }
 
 fn failure(last: &LastFailure) -> FailureRow {

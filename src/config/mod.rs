@@ -3,6 +3,7 @@
 //! It never opens a file, resolves a name or looks at a socket, and nothing after it asks whether a value is sane.
 
 mod admin;
+mod change;
 mod desk;
 mod fault;
 mod file;

@@ -3,17 +3,18 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::kept::{self, Mark, SecuredListener, SecuredPool};
 use crate::config::{
     self, Applied, Complaint, Config, Listener, Mode, Place, Pool, Survey, TlsVersions, Verify,
 };
 use crate::limits;
 use crate::policy::{BackendTls, ClientTls};
 use crate::tls::readers;
-use crate::tls::setup::{self, ListenerTls, PoolTls};
+use crate::tls::setup;
 
 /// A configuration that can be served: nothing in it is wrong as far as files and sense go.
 #[derive(Clone, Debug)]
@@ -21,17 +22,21 @@ pub struct Prepared {
     /// What the operator wants; paths are complete.
     pub config: Config,
     /// The TLS of each listener, in the order of `config.listeners`; nothing where it is off.
-    pub listeners: Vec<Option<ListenerTls>>,
+    pub(super) listeners: Vec<SecuredListener>,
     /// The TLS of each pool, in the order of `config.pools`; nothing where it is off.
-    pub pools: Vec<Option<PoolTls>>,
+    pub(super) pools: Vec<SecuredPool>,
     /// What readers of the admin server must show, if anything.
-    pub admin_token: Option<AdminToken>,
+    pub(super) admin_token: Option<AdminToken>,
     /// TLS of the admin server, where it has some.
-    pub admin_tls: Option<Arc<rustls::ServerConfig>>,
+    pub(super) admin_tls: Option<Arc<rustls::ServerConfig>>,
+    /// The file it was read from.
+    pub(super) file: PathBuf,
     /// The text it was read from.
-    pub text: String,
+    pub(super) text: String,
     /// When it was read.
-    pub read: SystemTime,
+    pub(super) read: SystemTime,
+    /// What is written and waits for a restart: `config` has it as it runs.
+    pub(super) pending: Vec<Complaint>,
 }
 
 /// What readers of the admin server must show; it is never shown itself.
@@ -46,6 +51,15 @@ impl fmt::Debug for AdminToken {
 
 /// Reads a configuration and every file it names. `now` is the time at which certificates must be valid.
 pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
+    load_after(file, now, None)
+}
+
+/// The same for a process that has a configuration already: what only a start can change is as it runs.
+pub(super) fn load_after(
+    file: &Path,
+    now: SystemTime,
+    running: Option<&Prepared>,
+) -> Result<Prepared, Vec<Complaint>> {
     let text = read(file).map_err(|complaint| vec![complaint])?;
     let directory = file.parent().unwrap_or_else(|| Path::new(""));
     let Survey {
@@ -55,7 +69,8 @@ pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
     let Some(config) = config else {
         return Err(complaints);
     };
-    let config = config.relative_to(directory);
+    let mut config = config.relative_to(directory);
+    let pending = running.map(|running| config.settle(&running.config));
     let in_place = config.process.in_place;
     let mut keep = |mut faults: Vec<Complaint>| complaints.append(&mut faults);
     let listeners: Vec<_> = config
@@ -66,21 +81,26 @@ pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
             if listener.tls == ClientTls::Off {
                 return Some(None);
             }
+            let mark = Mark::of_listener(&config, at);
             let own = setup::server(listener, now);
             let with_hosts = own.and_then(|own| own.with_hosts(listener, config.hosts_of(at), now));
             let tls = with_hosts.map_err(&mut keep).ok()?;
             let tls = tls.in_place(in_place);
-            Some(Some(match listener.mode {
+            let tls = match listener.mode {
                 Mode::Ftp => tls,
                 Mode::Stream => tls.for_streams(),
-            }))
+            };
+            Some(Some((mark, tls)))
         })
         .collect();
     let pools: Vec<_> = config
         .pools
         .iter()
-        .filter_map(|pool| setup::pool(pool, now).map_err(&mut keep).ok())
-        .map(|tls| tls.map(|tls| tls.in_place(in_place)))
+        .filter_map(|pool| {
+            let mark = Mark::of_pool(pool, in_place);
+            let tls = setup::pool(pool, now).map_err(&mut keep).ok()?;
+            Some(tls.map(|tls| (mark, tls.in_place(in_place))))
+        })
         .collect();
     let admin_token = admin_token(&config).map_err(|fault| keep(vec![fault]));
     let admin_tls = config.admin.as_ref().and_then(|admin| admin.tls.as_ref());
@@ -93,9 +113,25 @@ pub fn load(file: &Path, now: SystemTime) -> Result<Prepared, Vec<Complaint>> {
             pools,
             admin_token,
             admin_tls,
+            file: file.to_owned(),
             text,
+            pending: pending.unwrap_or_default(),
         }),
         _ => Err(config::in_order(complaints)),
+    }
+}
+
+impl Prepared {
+    /// Goes on with the TLS of the configuration before where nothing of it has changed.
+    pub(super) fn keep(&mut self, before: &Self) {
+        let old = before.config.listeners.iter().map(|one| &one.name);
+        let old: Vec<_> = old.zip(&before.listeners).collect();
+        let now = self.config.listeners.iter().map(|one| &one.name);
+        kept::keep(now.zip(&mut self.listeners), &old);
+        let old = before.config.pools.iter().map(|pool| &pool.name);
+        let old: Vec<_> = old.zip(&before.pools).collect();
+        let now = self.config.pools.iter().map(|pool| &pool.name);
+        kept::keep(now.zip(&mut self.pools), &old);
     }
 }
 

@@ -4,13 +4,16 @@
 //! and what is secret must not come here at all: both are the business of `ftp`, which knows what is which.
 
 use std::io::{self, IsTerminal};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing::subscriber::SetGlobalDefaultError;
+use tracing::subscriber::{Interest, SetGlobalDefaultError};
+use tracing::{Metadata, Subscriber};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::registry::Registry;
 
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::limits;
@@ -20,12 +23,63 @@ pub struct Logging {
     _writer: WorkerGuard,
 }
 
-/// The counter of the process's log; there is one at most, as there is one log.
-static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+/// The counter of the process's log, and its level; there is one at most, as there is one log.
+static LOG: OnceLock<(ErrorCounter, Level)> = OnceLock::new();
 
 /// Lines dropped so far because they came faster than they could be written.
 pub fn dropped_lines() -> usize {
-    DROPPED.get().map_or(0, ErrorCounter::dropped_lines)
+    LOG.get().map_or(0, |(dropped, _)| dropped.dropped_lines())
+}
+
+/// Lets lines of this level and of those more serious through from now on.
+pub(super) fn set_level(level: LogLevel) {
+    if let Some((_, current)) = LOG.get() {
+        current.set(level);
+    }
+}
+
+/// The least serious kind of line that is written. Each place in the code that logs asks once, and again when it has changed: one
+/// that is off costs a comparison.
+#[derive(Clone)]
+struct Level(Arc<AtomicU8>);
+
+impl Level {
+    fn new(level: LogLevel) -> Self {
+        Self(Arc::new(AtomicU8::new(level as u8)))
+    }
+
+    fn set(&self, level: LogLevel) {
+        if self.0.swap(level as u8, Ordering::Relaxed) != level as u8 {
+            tracing::callsite::rebuild_interest_cache();
+        }
+    }
+
+    fn filter(&self) -> LevelFilter {
+        match self.0.load(Ordering::Relaxed) {
+            0 => LevelFilter::ERROR,
+            1 => LevelFilter::WARN,
+            2 => LevelFilter::INFO,
+            3 => LevelFilter::DEBUG,
+            _ => LevelFilter::TRACE,
+        }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Level {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        match self.filter() >= *metadata.level() {
+            true => Interest::always(),
+            false => Interest::never(),
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        self.filter() >= *metadata.level()
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.filter())
+    }
 }
 
 /// Starts the log of this process. An error if there is one already.
@@ -38,9 +92,10 @@ pub fn start(log: Log) -> Result<Logging, SetGlobalDefaultError> {
         .finish(io::stdout());
     let dropped = writer.error_counter();
     let look = look(log.format, terminal, std::env::var_os("NO_COLOR").is_none());
-    tracing::subscriber::set_global_default(subscriber(look, log.level, writer))?;
+    let level = Level::new(log.level);
+    tracing::subscriber::set_global_default(subscriber(look, level.clone(), writer))?;
     // The subscriber above was the first, so this is.
-    let _first = DROPPED.set(dropped);
+    let _first = LOG.set((dropped, level));
     Ok(Logging { _writer: guard })
 }
 
@@ -63,34 +118,20 @@ fn look(format: LogFormat, terminal: bool, colour: bool) -> Look {
     }
 }
 
-fn subscriber<W>(look: Look, level: LogLevel, writer: W) -> Box<dyn Subscriber + Send + Sync>
+fn subscriber<W>(look: Look, level: Level, writer: W) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let level = match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let lines = fmt::Subscriber::builder()
-        .with_max_level(level)
-        .with_writer(writer);
+    let lines = fmt::layer().with_writer(writer);
     match look {
-        Look::Json => Box::new(
-            lines
-                .json()
-                .flatten_event(true)
-                .with_span_list(false)
-                .finish(),
-        ),
-        Look::Plain | Look::Coloured => Box::new(
-            lines
-                .with_ansi(look == Look::Coloured)
-                .with_target(false)
-                .finish(),
-        ),
+        Look::Json => {
+            let lines = lines.json().flatten_event(true).with_span_list(false);
+            Box::new(Registry::default().with(lines).with(level))
+        }
+        Look::Plain | Look::Coloured => {
+            let lines = lines.with_ansi(look == Look::Coloured).with_target(false);
+            Box::new(Registry::default().with(lines).with(level))
+        }
     }
 }
 
@@ -118,7 +159,7 @@ mod tests {
     /// The lines that a piece of code logs.
     fn logged(look: Look, level: LogLevel, code: impl FnOnce()) -> String {
         let (sender, receiver) = mpsc::channel();
-        let subscriber = subscriber(look, level, move || Pipe(sender.clone()));
+        let subscriber = subscriber(look, Level::new(level), move || Pipe(sender.clone()));
         tracing::subscriber::with_default(subscriber, code);
         String::from_utf8(receiver.into_iter().flatten().collect()).unwrap()
     }

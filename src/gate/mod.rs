@@ -3,9 +3,13 @@
 //! It never moves a byte between a client and a backend.
 
 pub mod check;
+mod draft;
 mod journal;
+mod kept;
 pub mod logging;
 mod names;
+mod office;
+mod reload;
 mod start;
 
 use std::io;
@@ -20,12 +24,12 @@ use glommio::ExecutorJoinHandle;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::admin::Collector;
+use crate::admin::{Asked, Collector};
 use crate::ftp::escape;
 use crate::metrics::{Counter, IS_RECORDING, Phase, Snapshot};
 use crate::shard::Mail;
 use check::Prepared;
-use journal::{Journal, Reopen};
+use journal::Journal;
 
 pub use start::{Fault, start};
 
@@ -37,8 +41,8 @@ pub struct Running {
     journal: Option<Journal>,
     /// Cores tell their end here, and whoever else ends the process.
     news: (SyncSender<News>, Receiver<News>),
-    /// Keeps the thread that looks up names, if there are any.
-    _names: Option<SyncSender<()>>,
+    /// Whoever wants the configuration read again; the thread that does it ends with this.
+    reload: Sender<Asked>,
 }
 
 struct Shard {
@@ -68,7 +72,7 @@ impl Drop for EndNotice {
 }
 
 impl Running {
-    /// Where each listener of the configuration is reached.
+    /// Where each listener of the configuration was reached when it was started.
     #[must_use]
     pub fn addresses(&self) -> &[Vec<SocketAddr>] {
         &self.addresses
@@ -102,6 +106,14 @@ impl Running {
 #[must_use]
 pub fn run(prepared: &Prepared) -> ExitCode {
     log_panics();
+    // Whoever renews a certificate while the gate starts must not end it: what SIGHUP asks for is done when it has started.
+    let signals = match Signals::new([SIGHUP]) {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be heard");
+            return ExitCode::FAILURE;
+        }
+    };
     let running = match start(prepared) {
         Ok(running) => running,
         Err(faults) => {
@@ -111,8 +123,7 @@ pub fn run(prepared: &Prepared) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let reopen = running.journal.as_ref().map(Journal::reopener);
-    if let Err(error) = hear_signals(running.news.0.clone(), reopen) {
+    if let Err(error) = hear_signals(signals, &running) {
         tracing::error!(%error, "signals cannot be heard");
         return ExitCode::FAILURE;
     }
@@ -149,15 +160,20 @@ pub fn run(prepared: &Prepared) -> ExitCode {
     }
 }
 
-fn hear_signals(news: SyncSender<News>, reopen: Option<Reopen>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+fn hear_signals(mut signals: Signals, running: &Running) -> io::Result<()> {
+    signals.add_signal(SIGTERM)?;
+    signals.add_signal(SIGINT)?;
+    let (news, reload) = (running.news.0.clone(), running.reload.clone());
+    let reopen = running.journal.as_ref().map(Journal::reopener);
     let hear = move || {
         for signal in signals.forever() {
             if signal == SIGHUP {
-                match &reopen {
-                    Some(reopen) => reopen.ask(),
-                    None => tracing::info!("SIGHUP: there is no journal to reopen"),
+                // Whatever the configuration has become: its file may have been moved.
+                if let Some(reopen) = &reopen {
+                    reopen.ask();
                 }
+                // Where too many wait already, the file has not been read since.
+                let _waiting = reload.try_send(None);
                 continue;
             }
             // The first one is enough; those after it find nobody who listens.

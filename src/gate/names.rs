@@ -17,23 +17,29 @@ use crate::policy::{Advertise, NetMap};
 use crate::shard::Mail;
 
 /// What is advertised by each listener, and the address that each name has.
+#[derive(Clone)]
 pub(super) struct Names {
     maps: Vec<NetMap<Advertised>>,
     known: BTreeMap<String, Ipv4Addr>,
 }
 
 impl Names {
-    /// Looks up every name of a configuration for the first time.
-    pub(super) fn resolve(listeners: &[Listener]) -> Result<Self, Vec<Fault>> {
+    /// Looks up every name of a configuration for the first time. One of the configuration before that is not found now keeps
+    /// its address: a resolver that fails must not keep a certificate from being renewed.
+    pub(super) fn resolve(
+        listeners: &[Listener],
+        before: Option<&Self>,
+    ) -> Result<Self, Vec<Fault>> {
         let mut known = BTreeMap::new();
         let mut faults = Vec::new();
         for advertise in listeners.iter().filter_map(|one| one.advertise.as_ref()) {
             for name in advertise.values().filter_map(name_of) {
-                match choose(look_up(name), None) {
-                    Ok(address) => {
+                let last = before.and_then(|before| before.known.get(name).copied());
+                match (choose(look_up(name), last), last) {
+                    (Ok(address), _) | (Err(_), Some(address)) => {
                         known.insert(name.to_owned(), address);
                     }
-                    Err(error) => {
+                    (Err(error), None) => {
                         let problem = format!("{name} has no IPv4 address: {error}");
                         let cure = "a name that this machine can resolve, or an IPv4 address";
                         faults.push(Fault::Complaint(advertise.complaint(problem, cure)));
@@ -103,16 +109,21 @@ fn look_up(name: &str) -> io::Result<Vec<Ipv4Addr>> {
 }
 
 /// The address that is known while the name still has it: resolvers give several in turn, and none is better.
-fn choose(found: io::Result<Vec<Ipv4Addr>>, known: Option<Ipv4Addr>) -> io::Result<Ipv4Addr> {
+pub(super) fn choose<A: Copy + PartialEq>(
+    found: io::Result<Vec<A>>,
+    known: Option<A>,
+) -> io::Result<A> {
     let found = found?;
     let kept = known.filter(|known| found.contains(known));
     let chosen = kept.or_else(|| found.first().copied());
     chosen.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// Keeps the cores' addresses as fresh as `period` until what it returns is dropped; nothing to do without names.
+/// Keeps the cores' addresses as fresh as `period` until what it returns is dropped; nothing to do without names. A core that
+/// has gone over to another configuration does not heed it.
 pub(super) fn watch(
     mut names: Names,
+    generation: u64,
     shards: Vec<WeakSender<Mail>>,
     period: Duration,
 ) -> io::Result<Option<SyncSender<()>>> {
@@ -124,7 +135,7 @@ pub(super) fn watch(
         let mut is_told = true;
         while kept.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
             if names.refresh(look_up) || !is_told {
-                is_told = tell(&shards, &names.addresses());
+                is_told = tell(generation, &shards, &names.addresses());
             }
         }
     };
@@ -135,12 +146,12 @@ pub(super) fn watch(
 }
 
 /// True if every core that is left has been told; one that cannot take mail now is told the next time.
-fn tell(shards: &[WeakSender<Mail>], addresses: &[Arc<Advertise>]) -> bool {
+fn tell(generation: u64, shards: &[WeakSender<Mail>], addresses: &[Arc<Advertise>]) -> bool {
     shards
         .iter()
         .filter_map(WeakSender::upgrade)
         .fold(true, |all, shard| {
-            let told = shard.try_send(Mail::Advertise(addresses.to_vec()));
+            let told = shard.try_send(Mail::Advertise(generation, addresses.to_vec()));
             all & !told.is_err_and(|fault| fault.is_full())
         })
 }
@@ -192,15 +203,15 @@ mod tests {
         let (sender, inbox) = async_channel::bounded(1);
         let shards = [sender.downgrade()];
         let addresses = names().addresses();
-        assert!(tell(&shards, &addresses));
-        assert!(!tell(&shards, &addresses));
-        let Ok(Mail::Advertise(heard)) = inbox.try_recv() else {
+        assert!(tell(1, &shards, &addresses));
+        assert!(!tell(1, &shards, &addresses));
+        let Ok(Mail::Advertise(1, heard)) = inbox.try_recv() else {
             panic!("another mail");
         };
         assert_eq!(heard, addresses);
         drop(sender);
         assert!(
-            tell(&shards, &addresses),
+            tell(1, &shards, &addresses),
             "a core that is gone needs nothing"
         );
     }

@@ -34,6 +34,17 @@ pub const ADMIN_SESSIONS_PER_PAGE_MAX: usize = 1000;
 /// takes a microsecond (`perf/scrape`): with what an answer costs by itself, half of the 100 that a core may be kept for.
 pub const ADMIN_SESSIONS_PER_ANSWER_MAX: usize = 25;
 
+/// How long a reader waits for what comes of a reload: names may have to be looked up, with a resolver that does not answer.
+pub const RELOAD_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Requests for a reload that may wait for the one that is under way: one is enough for all, the others wait for its answer.
+pub const RELOADS_WAITING_MAX: usize = 8;
+
+const _: () = assert!(RELOAD_ANSWER_TIMEOUT.as_secs() < ADMIN_CONNECTION_TIMEOUT.as_secs());
+
+/// How long the cores may take to go over to another configuration before one that has not is named: as for any question.
+pub const RELOAD_TURN_TIMEOUT: Duration = ADMIN_ANSWER_TIMEOUT;
+
 /// How often `sluicegate top` asks, as the live page does.
 pub const TOP_PERIOD: Duration = Duration::from_secs(1);
 

@@ -247,8 +247,9 @@ catalog! {
         PipeBytes, "sluicegate_pipes_bytes", [], "What all pipes can hold together, lent and idle.";
         Build, "sluicegate_build_info", [], "Always 1; the version is in the label.";
         Config, "sluicegate_config_info", [], "Always 1; the SHA-256 of the configuration's file as it was read is in the label.";
-        ConfigGood, "sluicegate_config_last_reload_successful", [], "Whether the configuration was good when it was last read: 1, else 0. There is no reload yet: the start counts as one.";
-        ConfigRead, "sluicegate_config_last_reload_success_timestamp_seconds", [], "When the configuration was last read and found good, in seconds since 1970.";
+        ConfigGood, "sluicegate_config_last_reload_successful", [], "Whether the configuration was good when it was last read, at the start or by a reload: 1, else 0.";
+        ConfigRead, "sluicegate_config_last_reload_success_timestamp_seconds", [], "When the configuration in force was read, in seconds since 1970.";
+        ConfigWaiting, "sluicegate_config_keys_waiting", [], "Keys of the configuration that were changed and wait for a restart.";
         ProcessStart, "process_start_time_seconds", [], "When the gate was started, in seconds since 1970.";
         ProcessResident, "process_resident_memory_bytes", [], "Bytes of the process in memory.";
         ProcessVirtual, "process_virtual_memory_bytes", [], "Bytes of the process's address space.";
@@ -263,6 +264,7 @@ catalog! {
         CoreRun, "sluicegate_core_run_seconds_total", [], "Time that the threads of the cores have run on a CPU (/proc/self/task/TID/schedstat).";
         CoreDelay, "sluicegate_core_run_delay_seconds_total", [], "Time that the threads of the cores have waited for a CPU although they could have run (/proc/self/task/TID/schedstat).";
         ConnectFailures, "sluicegate_backend_connect_failures_total", [], "Members of a pool passed over because they could not be reached, or failed before they had heard of the client; by reason: refused, unreachable, timeout (of TCP), closed, reset, silent, greeting (a refusal), protocol (no FTP), auth (AUTH TLS refused), handshake, certificate, injection.";
+        ConfigReloads, "sluicegate_config_reloads_total", [], "Reloads of the configuration by their outcome: loaded, or refused and the one before goes on.";
         LogLinesDropped, "sluicegate_log_lines_dropped_total", [], "Lines of the log dropped because they came faster than they could be written.";
         AuditWritten, "sluicegate_audit_records_written_total", [], "Lines of the audit journal written.";
         AuditDropped, "sluicegate_audit_records_dropped_total", [], "Records of the audit journal dropped because its queue was full.";

@@ -22,7 +22,13 @@ pub struct Listener {
     waiting: bool,
 }
 
-impl Listener {
+/// A service port that is open and belongs to no core yet: whoever connects waits in its queue.
+pub struct OpenPort {
+    socket: Socket,
+    local: SocketAddr,
+}
+
+impl OpenPort {
     /// Listens on a service port beside the other cores' listeners of the same address.
     ///
     /// With `cpu` the kernel hands a connection to the listener whose CPU has taken its packet (SO_INCOMING_CPU,
@@ -30,7 +36,7 @@ impl Listener {
     ///
     /// # Errors
     /// The port is taken, privileged, or the address not ours.
-    pub fn listen_shared(address: SocketAddr, cpu: Option<usize>) -> io::Result<Self> {
+    pub fn listen(address: SocketAddr, cpu: Option<usize>) -> io::Result<Self> {
         let socket = unbound(address)?;
         socket.set_reuse_port(true)?;
         // Connections inherit it. A client that says ABOR with Telnet's Synch (RFC 854) sends a byte as urgent; outside the
@@ -39,14 +45,37 @@ impl Listener {
         if let Some(cpu) = cpu {
             socket.set_cpu_affinity(cpu)?;
         }
-        Self::listen(socket, address)
+        let local = bind(&socket, address)?;
+        Ok(Self { socket, local })
+    }
+
+    /// Where it listens; the port is known here even when 0 was asked for.
+    #[must_use]
+    pub const fn local(&self) -> SocketAddr {
+        self.local
+    }
+}
+
+impl Listener {
+    /// Takes connections from a service port, on this core.
+    #[must_use]
+    pub fn adopt(open: OpenPort) -> Self {
+        Self::of(open.socket, open.local)
+    }
+
+    /// Listens on a service port at once, on this core.
+    ///
+    /// # Errors
+    /// As `OpenPort::listen`.
+    pub fn listen_shared(address: SocketAddr, cpu: Option<usize>) -> io::Result<Self> {
+        OpenPort::listen(address, cpu).map(Self::adopt)
     }
 
     /// Whether a service port can be had, and nobody outside this process has it: the listeners of another process of the
     /// same user would stand beside ours, and take every other connection.
     ///
     /// # Errors
-    /// As `listen_shared`.
+    /// As `OpenPort::listen`.
     pub fn try_alone(address: SocketAddr) -> io::Result<()> {
         unbound(address)?.bind(&address.into())
     }
@@ -54,25 +83,20 @@ impl Listener {
     /// Listens on a data port, alone: a port that anybody else listens on is refused.
     ///
     /// # Errors
-    /// As `listen_shared`; `AddrInUse` is the ordinary one.
+    /// As `OpenPort::listen`; `AddrInUse` is the ordinary one.
     pub fn listen_passive(address: SocketAddr) -> io::Result<Self> {
-        Self::listen(unbound(address)?, address)
+        let socket = unbound(address)?;
+        let local = bind(&socket, address)?;
+        Ok(Self::of(socket, local))
     }
 
-    fn listen(socket: Socket, address: SocketAddr) -> io::Result<Self> {
-        Stream::prepare(&socket)?;
-        socket.bind(&address.into())?;
-        socket.listen(limits::LISTEN_BACKLOG)?;
-        let local = match address.port() {
-            0 => local_of(&socket)?,
-            _ => address,
-        };
-        Ok(Self {
+    fn of(socket: Socket, local: SocketAddr) -> Self {
+        Self {
             readable: Readiness::to_read(socket.as_raw_fd()),
             local,
             socket,
             waiting: false,
-        })
+        }
     }
 
     /// The next connection. Nothing is lost when the caller stops polling: what nobody has taken waits in the kernel.
@@ -138,6 +162,17 @@ impl Drop for Listener {
         // The poll in the ring holds the socket until the executor has cancelled it. Shutting it down stops the
         // listening now and resets who still waits in it; the port can be bound again at once (SO_REUSEADDR).
         self.socket.shutdown(Shutdown::Both).ok();
+    }
+}
+
+/// Listens at an address; gives it, with the port where 0 was asked for.
+fn bind(socket: &Socket, address: SocketAddr) -> io::Result<SocketAddr> {
+    Stream::prepare(socket)?;
+    socket.bind(&address.into())?;
+    socket.listen(limits::LISTEN_BACKLOG)?;
+    match address.port() {
+        0 => local_of(socket),
+        _ => Ok(address),
     }
 }
 

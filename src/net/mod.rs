@@ -25,7 +25,7 @@ pub use header::{
     proxy_header_v2, read as read_proxy_header,
 };
 pub use introduction::Introduction;
-pub use listen::Listener;
+pub use listen::{Listener, OpenPort};
 pub use look::{Look, look};
 pub use pool::{is_ample, lent_and_kept};
 pub use ports::{PortLease, PortRange, open_passive};

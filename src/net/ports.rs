@@ -40,6 +40,12 @@ impl PortRange {
         }
     }
 
+    /// Whether another slice has the same ports, in whatever state.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.first == other.first && self.len() == other.len()
+    }
+
     /// How many ports are leased now.
     #[must_use]
     pub const fn in_use(&self) -> usize {

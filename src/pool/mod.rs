@@ -24,11 +24,13 @@ pub struct MemberId(pub usize);
 /// How a member stands with one shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberState {
+    /// Its number in the pool, from 1: its own for as long as it is a member, and nobody else's before or after.
+    pub number: usize,
     /// Where it listens.
     pub address: SocketAddr,
     /// Whether it has failed lately, and is tried behind the others.
     pub resting: bool,
-    /// How often it was passed over since the start.
+    /// How often it was passed over since it is a member.
     pub failures: Failures,
     /// The last time that it was.
     pub last: Option<LastFailure>,
@@ -53,37 +55,72 @@ type PassedOver = (Instant, Failure, Arc<str>);
 pub struct Pool {
     /// The pool's name in the configuration.
     pub name: String,
-    members: Vec<SocketAddr>,
+    seats: Vec<Rc<Seat>>,
     /// So many of them, the last ones, are tried when no other one can be reached.
     backups: usize,
     balance: Balance,
     /// Goes on with every session.
     turn: Cell<usize>,
-    /// How many sessions each member has.
-    held: RefCell<Vec<usize>>,
-    /// Until when each member is tried last, because it has failed.
-    resting: RefCell<Vec<Option<Instant>>>,
-    /// How often each member was passed over.
-    failures: RefCell<Vec<Failures>>,
-    /// When and why each was the last time.
-    last: RefCell<Vec<Option<PassedOver>>>,
+    /// The highest number that a member has ever had.
+    numbers: usize,
+}
+
+/// What is known of a member. A pool and the one that takes its place share those of the members that stay.
+#[derive(Debug)]
+struct Seat {
+    number: usize,
+    address: SocketAddr,
+    /// How many sessions it has.
+    held: Cell<usize>,
+    /// Until when it is tried last, because it has failed.
+    resting: Cell<Option<Instant>>,
+    /// How often it was passed over.
+    failures: Cell<Failures>,
+    /// When and why it was the last time.
+    last: RefCell<Option<PassedOver>>,
 }
 
 impl Pool {
     /// A pool of these addresses, of which the last `backups` are tried behind the others.
     #[must_use]
     pub fn new(name: String, members: Vec<SocketAddr>, backups: usize, balance: Balance) -> Self {
-        let resting = RefCell::new(vec![None; members.len()]);
-        Self {
+        let nobody = Self {
             name,
-            backups,
+            seats: Vec::new(),
+            backups: 0,
             balance,
             turn: Cell::new(0),
-            held: RefCell::new(vec![0; members.len()]),
-            failures: RefCell::new(vec![Failures::default(); members.len()]),
-            last: RefCell::new(vec![None; members.len()]),
-            members,
-            resting,
+            numbers: 0,
+        };
+        nobody.followed_by(members, backups, balance)
+    }
+
+    /// The same pool with other members: what is known of those that stay is known of them still.
+    #[must_use]
+    pub fn followed_by(&self, members: Vec<SocketAddr>, backups: usize, balance: Balance) -> Self {
+        let mut left: Vec<&Rc<Seat>> = self.seats.iter().collect();
+        let mut numbers = self.numbers;
+        let mut seat = |address| match left.iter().position(|seat| seat.address == address) {
+            Some(place) => Rc::clone(left.remove(place)),
+            None => {
+                numbers += 1;
+                Rc::new(Seat {
+                    number: numbers,
+                    address,
+                    held: Cell::new(0),
+                    resting: Cell::new(None),
+                    failures: Cell::default(),
+                    last: RefCell::default(),
+                })
+            }
+        };
+        Self {
+            name: self.name.clone(),
+            seats: members.into_iter().map(&mut seat).collect(),
+            backups,
+            balance,
+            turn: self.turn.clone(),
+            numbers,
         }
     }
 
@@ -91,15 +128,14 @@ impl Pool {
     /// backups, behind the others.
     #[must_use]
     pub fn candidates(&self, now: Instant, client: IpAddr) -> Vec<MemberId> {
-        let (resting, held) = (self.resting.borrow(), self.held.borrow());
-        let primaries = self.members.len() - self.backups;
-        let standing = |(place, &address): (usize, &SocketAddr)| Standing {
-            address,
-            is_resting: resting[place].is_some_and(|until| now < until),
+        let primaries = self.seats.len() - self.backups;
+        let standing = |(place, seat): (usize, &Rc<Seat>)| Standing {
+            address: seat.address,
+            is_resting: seat.is_resting(now),
             is_backup: place >= primaries,
-            sessions: held[place],
+            sessions: seat.held.get(),
         };
-        let standings: Vec<_> = self.members.iter().enumerate().map(standing).collect();
+        let standings: Vec<_> = self.seats.iter().enumerate().map(standing).collect();
         let turn = self.turn.replace(self.turn.get().wrapping_add(1));
         let order = choice::order(self.balance, &standings, turn, client);
         order.into_iter().map(MemberId).collect()
@@ -107,67 +143,77 @@ impl Pool {
 
     /// Counts a session for a member, for as long as the value lives.
     #[must_use]
-    pub fn hold(self: &Rc<Self>, member: MemberId) -> Hold {
-        self.held.borrow_mut()[member.0] += 1;
-        Hold {
-            pool: Rc::clone(self),
-            member,
-        }
+    pub fn hold(&self, member: MemberId) -> Hold {
+        let seat = Rc::clone(&self.seats[member.0]);
+        seat.held.set(seat.held.get() + 1);
+        Hold { seat, member }
     }
 
     /// Where a member listens.
     #[must_use]
     pub fn address(&self, member: MemberId) -> SocketAddr {
-        self.members[member.0]
+        self.seats[member.0].address
     }
 
     /// How it stands.
     #[must_use]
     pub fn state(&self, now: Instant) -> PoolState {
-        let (resting, failures) = (self.resting.borrow(), self.failures.borrow());
-        let (held, last) = (self.held.borrow(), self.last.borrow());
-        let member = |(place, &address): (usize, &SocketAddr)| MemberState {
-            address,
-            resting: resting[place].is_some_and(|until| now < until),
-            failures: failures[place],
-            last: last[place].as_ref().map(|(at, failure, why)| LastFailure {
-                age: now.saturating_duration_since(*at),
-                failure: *failure,
-                why: Arc::clone(why),
-            }),
-            sessions: held[place],
+        let member = |seat: &Rc<Seat>| MemberState {
+            number: seat.number,
+            address: seat.address,
+            resting: seat.is_resting(now),
+            failures: seat.failures.get(),
+            last: seat
+                .last
+                .borrow()
+                .as_ref()
+                .map(|(at, failure, why)| LastFailure {
+                    age: now.saturating_duration_since(*at),
+                    failure: *failure,
+                    why: Arc::clone(why),
+                }),
+            sessions: seat.held.get(),
         };
         PoolState {
             name: self.name.clone(),
-            members: self.members.iter().enumerate().map(member).collect(),
+            members: self.seats.iter().map(member).collect(),
         }
     }
 
     /// A member is passed over; `why` is fit for a log.
     pub fn failed(&self, member: MemberId, now: Instant, failure: Failure, why: &str) {
+        let seat = &self.seats[member.0];
         if failure.rests() {
-            self.resting.borrow_mut()[member.0] = Some(now + MEMBER_REST);
+            seat.resting.set(Some(now + MEMBER_REST));
         }
-        self.failures.borrow_mut()[member.0].count(failure);
-        self.last.borrow_mut()[member.0] = Some((now, failure, why.into()));
+        let mut failures = seat.failures.get();
+        failures.count(failure);
+        seat.failures.set(failures);
+        seat.last.replace(Some((now, failure, why.into())));
     }
 
     /// A member is ready to serve.
     pub fn ready(&self, member: MemberId) {
-        self.resting.borrow_mut()[member.0] = None;
+        self.seats[member.0].resting.set(None);
     }
 
     /// How long one member may take when all of them have `whole` together.
     #[must_use]
     pub fn share(&self, whole: Duration) -> Duration {
-        whole / u32::try_from(self.members.len().max(1)).unwrap_or(u32::MAX)
+        whole / u32::try_from(self.seats.len().max(1)).unwrap_or(u32::MAX)
+    }
+}
+
+impl Seat {
+    fn is_resting(&self, now: Instant) -> bool {
+        self.resting.get().is_some_and(|until| now < until)
     }
 }
 
 /// A session's place with a member, given back when it is dropped.
 #[derive(Debug)]
 pub struct Hold {
-    pool: Rc<Pool>,
+    seat: Rc<Seat>,
     member: MemberId,
 }
 
@@ -181,7 +227,7 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.pool.held.borrow_mut()[self.member.0] -= 1;
+        self.seat.held.set(self.seat.held.get() - 1);
     }
 }
 
@@ -267,6 +313,40 @@ mod tests {
         fail(&pool, 1, now);
         pool.failed(MemberId(1), now, Failure::Greeting, "421 Too many users");
         assert!(pool.state(now).members[1].resting);
+    }
+
+    #[test]
+    fn members_that_stay_keep_what_is_known_of_them_and_their_number() {
+        let (old, now) = (pool(), Instant::now());
+        fail(&old, 1, now);
+        let hold = old.hold(MemberId(2));
+        let address = |port| SocketAddr::from(([10, 0, 0, 1], port));
+        // The first has gone, the others have changed places, and two are new.
+        let members = vec![address(4), address(3), address(2), address(5)];
+        let new = old.followed_by(members, 0, Balance::Least);
+        let seen = |pool: &Pool| -> Vec<_> {
+            let members = pool.state(now).members.into_iter();
+            members
+                .map(|one| {
+                    (
+                        one.number,
+                        one.address.port(),
+                        one.failures.total(),
+                        one.sessions,
+                    )
+                })
+                .collect()
+        };
+        assert_eq!(
+            seen(&new),
+            [(4, 4, 0, 0), (3, 3, 0, 1), (2, 2, 1, 0), (5, 5, 0, 0)]
+        );
+        assert_eq!(order(&new, now), [0, 3, 1, 2]);
+        drop(hold);
+        assert_eq!(seen(&new)[1], (3, 3, 0, 0), "held by a session of before");
+        // Who comes back is another one: its number would count from zero otherwise.
+        let again = new.followed_by(vec![address(1), address(2)], 0, Balance::Turn);
+        assert_eq!(seen(&again), [(6, 1, 0, 0), (2, 2, 1, 0)]);
     }
 
     #[test]

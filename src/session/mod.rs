@@ -62,8 +62,9 @@ pub struct Site {
     pub hosts: Vec<Inside>,
     /// This core's slice of the passive ports.
     pub ports: Rc<PortRange>,
-    /// The addresses for PASV replies; the gate sends new ones when a name has moved.
-    pub advertise: RefCell<Arc<Advertise>>,
+    /// The addresses for PASV replies; the gate sends new ones when a name has moved. A listener that is configured anew
+    /// goes on with the same cell: where the gate is reached is no matter of when a session has begun.
+    pub advertise: Rc<RefCell<Arc<Advertise>>>,
     /// Who passes connections on with a PROXY header, where all come so.
     pub proxies: Option<Arc<Networks>>,
     /// Whether data connections come so too.

@@ -31,6 +31,8 @@ const LAST_RING: u32 = 1;
 pub struct Streams {
     server: Option<Arc<ServerConfig>>,
     client: Option<Arc<ClientConfig>>,
+    /// What the latter was made of.
+    base: Option<Arc<ClientConfig>>,
     /// An end without close_notify becomes a FIN where the other leg is plain.
     is_lenient: bool,
 }
@@ -43,8 +45,24 @@ impl Streams {
         Self {
             server: listener.and_then(ListenerTls::streams),
             client: pool.map(PoolTls::for_streams),
+            base: pool.map(|pool| Arc::clone(&pool.config)),
             is_lenient,
         }
+    }
+
+    /// The same with the memory of those before, where they lead to the same pool by the same TLS: what the backends have
+    /// issued is resumed still.
+    #[must_use]
+    pub fn after(mut self, before: Option<&Self>) -> Self {
+        if let (Some(before), Some(base)) = (before, &self.base)
+            && before
+                .base
+                .as_ref()
+                .is_some_and(|old| Arc::ptr_eq(old, base))
+        {
+            self.client.clone_from(&before.client);
+        }
+        self
     }
 }
 

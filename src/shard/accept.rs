@@ -1,11 +1,12 @@
 //! The accept loop of one listener, and the guard around each session: what one does cannot hurt another.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::sync::mpsc::SyncSender;
+use std::task::{Context, Poll, Waker};
 
 use futures_lite::FutureExt as _;
 use glommio::timer::sleep;
@@ -21,10 +22,62 @@ use crate::net::{Alarm, Ends, Fault, Introduction, Listener, Stream};
 use crate::session::{Core, Passage, Session, Site};
 use crate::sys::clock;
 
+/// What an accept loop is told: whom its next connections are for, and when it is over.
+pub(super) struct Entrance {
+    /// Replaced when the configuration is.
+    site: RefCell<Rc<Site>>,
+    is_closing: Cell<bool>,
+    /// Whoever waits for the socket to be gone has this dropped behind it.
+    until_gone: RefCell<Option<SyncSender<()>>>,
+    /// The loop, while it waits.
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl Entrance {
+    pub(super) fn new(site: Rc<Site>) -> Rc<Self> {
+        Rc::new(Self {
+            site: RefCell::new(site),
+            is_closing: Cell::new(false),
+            until_gone: RefCell::default(),
+            waiting: RefCell::default(),
+        })
+    }
+
+    /// Connections from now on are this one's.
+    pub(super) fn lead_to(&self, site: Rc<Site>) {
+        self.site.replace(site);
+    }
+
+    /// The loop ends, when it has taken who waits already; `until_gone` is held for as long as the address is.
+    pub(super) fn close(&self, until_gone: SyncSender<()>) {
+        self.until_gone.replace(Some(until_gone));
+        self.is_closing.set(true);
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    fn site(&self) -> Rc<Site> {
+        Rc::clone(&self.site.borrow())
+    }
+
+    fn poll_closing(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.is_closing.get() {
+            return Poll::Ready(());
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        if !(waiting.as_ref()).is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waiting = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
 /// One listener at work.
 pub(super) struct Accepting {
+    // Before the entrance, as it must be gone before it.
     pub(super) listener: Listener,
-    pub(super) site: Rc<Site>,
+    pub(super) entrance: Rc<Entrance>,
     pub(super) core: Rc<Core>,
     pub(super) permits: Rc<Permits>,
     /// The next session's number; `stride` keeps the cores' numbers apart.
@@ -35,8 +88,13 @@ pub(super) struct Accepting {
 }
 
 impl Accepting {
-    /// Takes connections until the bell rings.
+    /// Takes connections until the bell rings, or the address is given up.
     pub(super) async fn run(mut self) {
+        self.take_all().await;
+        self.core.bell.forget(self.bell_number);
+    }
+
+    async fn take_all(&mut self) {
         loop {
             match self.next().await {
                 None => return,
@@ -46,31 +104,41 @@ impl Accepting {
                     glommio::yield_if_needed().await;
                 }
                 Some(Err(fault @ Fault::Broken(_))) => {
-                    tracing::error!(listener = self.site.name, %fault, "listener lost");
+                    let site = self.entrance.site();
+                    tracing::error!(listener = site.name, %fault, "listener lost");
                     return;
                 }
                 Some(Err(fault)) => {
-                    tracing::error!(listener = self.site.name, %fault, "cannot accept");
+                    let site = self.entrance.site();
+                    tracing::error!(listener = site.name, %fault, "cannot accept");
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
     }
 
-    /// The next connection, or nothing when the bell has rung.
+    /// The next connection, or nothing when the bell has rung, or when the address is given up and nobody waits any more.
     async fn next(&mut self) -> Option<Result<Stream, Fault>> {
-        poll_fn(|cx| match self.core.bell.poll(self.bell_number, 0, cx) {
-            Poll::Ready(()) => Poll::Ready(None),
-            Poll::Pending => self.listener.poll_accept(cx).map(Some),
+        poll_fn(|cx| {
+            if self.core.bell.poll(self.bell_number, 0, cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(taken) = self.listener.poll_accept(cx) {
+                return Poll::Ready(Some(taken));
+            }
+            // What the ring has not told yet may wait in the queue all the same. Where it cannot be taken it is not waited for.
+            let closing = self.entrance.poll_closing(cx);
+            closing.map(|()| self.listener.take_waiting().ok().flatten().map(Ok))
         })
         .await
     }
 
     fn admit(&self, stream: Stream) {
-        if let Some(proxies) = &self.site.proxies
+        let site = self.entrance.site();
+        if let Some(proxies) = &site.proxies
             && !proxies.contain(stream.peer().ip())
         {
-            let (peer, listener) = (stream.peer(), &self.site.name);
+            let (peer, listener) = (stream.peer(), &site.name);
             self.core
                 .recorder
                 .borrow_mut()
@@ -83,19 +151,19 @@ impl Accepting {
                 .recorder
                 .borrow_mut()
                 .count(Counter::SessionsRefused);
-            tracing::warn!(client = %stream.peer(), listener = self.site.name, "too many sessions");
-            self.tell_turned_away(&stream);
-            if self.site.streams.is_some() {
+            tracing::warn!(client = %stream.peer(), listener = site.name, "too many sessions");
+            self.tell_turned_away(&stream, &site);
+            if site.streams.is_some() {
                 // Reset: a FIN would be the end of something.
                 return;
             }
-            let hears = self.site.rules.speaks_first();
+            let hears = site.rules.speaks_first();
             glommio::spawn_local(turn_away(stream, hears)).detach();
             return;
         };
         let id = self.next_id();
-        let (site, core) = (Rc::clone(&self.site), Rc::clone(&self.core));
-        if self.site.proxies.is_some() {
+        let core = Rc::clone(&self.core);
+        if site.proxies.is_some() {
             glommio::spawn_local(arrive(id, stream, site, core, permit)).detach();
             return;
         }
@@ -108,11 +176,11 @@ impl Accepting {
     }
 
     /// It has a number although it has no session: whoever was turned away may ask why.
-    fn tell_turned_away(&self, stream: &Stream) {
+    fn tell_turned_away(&self, stream: &Stream, site: &Site) {
         if let Some(journal) = &self.core.journal {
             let refusal = Refusal {
                 what: "too many sessions",
-                detail: Some(format!("{} at {}", stream.peer(), self.site.name)),
+                detail: Some(format!("{} at {}", stream.peer(), site.name)),
                 ..Refusal::default()
             };
             journal.put(self.next_id(), Event::Refused(refusal));

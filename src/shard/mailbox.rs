@@ -3,15 +3,18 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 
+use super::Orders;
 use super::permits::Permits;
+use super::serving::Serving;
 use crate::ftp::Direction;
 use crate::metrics::{Phase, Snapshot};
 use crate::policy::Advertise;
-use crate::pool::{Pool, PoolState};
+use crate::pool::PoolState;
 use crate::relay::{self, Held};
 use crate::session::{Card, Core, Site};
 use crate::sys::{clock, process};
@@ -32,8 +35,11 @@ pub enum Mail {
         /// Where the answer goes.
         answer: Sender<Vec<Sight>>,
     },
-    /// What the sites advertise from now on, in their order.
-    Advertise(Vec<Arc<Advertise>>),
+    /// What the sites of this configuration advertise from now on, in their order.
+    Advertise(u64, Vec<Arc<Advertise>>),
+    /// Serve this from now on. What is held of the other is dropped when it is so, and what is closed has gone: nobody can be
+    /// told too early. A core that has been told to stop does nothing.
+    Reload(Box<Orders>, SyncSender<()>),
     /// End a session; the answer says whether there was one.
     Kill(u64, Sender<bool>),
 }
@@ -63,6 +69,8 @@ pub struct Report {
 /// A listener as one core has it.
 #[derive(Clone, Debug)]
 pub struct SiteState {
+    /// Its name.
+    pub name: String,
     /// Passive ports of this core that are leased now.
     pub ports_in_use: usize,
     /// Passive ports of this core.
@@ -96,18 +104,17 @@ pub struct Sight {
 
 /// What the desk of a shard looks at.
 pub(super) struct Desk {
-    pub(super) shard: usize,
     /// The kernel's number of this thread.
     pub(super) thread: Option<u32>,
     pub(super) core: Rc<Core>,
     pub(super) permits: Rc<Permits>,
-    pub(super) sites: Vec<Rc<Site>>,
-    pub(super) pools: Vec<Rc<Pool>>,
+    pub(super) serving: Serving,
+    pub(super) is_draining: bool,
 }
 
 impl Desk {
     /// Answers mail until the gate says stop or is gone; whoever asked and has given up meanwhile is not waited for.
-    pub(super) async fn until_drain(&self, mail: &Receiver<Mail>) {
+    pub(super) async fn until_drain(&mut self, mail: &Receiver<Mail>) {
         while let Ok(mail) = mail.recv().await {
             if self.answer(mail) {
                 return;
@@ -116,7 +123,7 @@ impl Desk {
     }
 
     /// Answers mail for as long as there is some; a second order to stop changes nothing.
-    pub(super) async fn forever(&self, mail: &Receiver<Mail>) {
+    pub(super) async fn forever(&mut self, mail: &Receiver<Mail>) {
         while let Ok(mail) = mail.recv().await {
             self.answer(mail);
         }
@@ -125,7 +132,7 @@ impl Desk {
     }
 
     /// True if it was the order to stop. Timed: what is asked must not keep the core from serving.
-    fn answer(&self, mail: Mail) -> bool {
+    fn answer(&mut self, mail: Mail) -> bool {
         let (began, cpu_before) = (clock::now(), process::thread_cpu());
         let is_stop = self.answer_untimed(mail);
         let (cpu_behind, took) = (process::thread_cpu(), clock::now() - began);
@@ -135,9 +142,12 @@ impl Desk {
         is_stop
     }
 
-    fn answer_untimed(&self, mail: Mail) -> bool {
+    fn answer_untimed(&mut self, mail: Mail) -> bool {
         match mail {
-            Mail::Drain => return true,
+            Mail::Drain => {
+                self.is_draining = true;
+                return true;
+            }
             Mail::Collect(empty, answer) => {
                 let _unheard = answer.try_send(self.report(*empty));
             }
@@ -148,10 +158,13 @@ impl Desk {
             } => {
                 let _unheard = answer.try_send(self.sessions(after, most));
             }
-            Mail::Advertise(addresses) => {
-                for (site, advertise) in self.sites.iter().zip(addresses) {
-                    site.advertise.replace(advertise);
-                }
+            Mail::Advertise(generation, addresses) => {
+                self.serving.advertise(generation, addresses);
+            }
+            // What would listen anew must not while all others have stopped.
+            Mail::Reload(..) if self.is_draining => {}
+            Mail::Reload(orders, answer) => {
+                self.serving.follow(*orders, &answer);
             }
             Mail::Kill(id, answer) => {
                 let _unheard = answer.try_send(self.core.cards.kill(id));
@@ -163,20 +176,22 @@ impl Desk {
     fn report(&self, empty: Snapshot) -> Report {
         let counted = self.core.recorder.borrow_mut().collect(empty);
         let now = clock::now();
+        let serving = &self.serving;
         let state = |site: &Rc<Site>| SiteState {
+            name: site.name.clone(),
             ports_in_use: site.ports.in_use(),
             ports: site.ports.len(),
         };
         Report {
-            shard: self.shard,
+            shard: serving.shard(),
             counted: Box::new(counted),
             sessions: self.permits.taken(),
             transfers: self.core.cards.transferring(),
             lingering: self.core.cards.lingering(),
             thread: self.thread,
             held: relay::held(),
-            sites: self.sites.iter().map(state).collect(),
-            pools: self.pools.iter().map(|pool| pool.state(now)).collect(),
+            sites: serving.sites.iter().map(state).collect(),
+            pools: serving.pools.iter().map(|pool| pool.state(now)).collect(),
         }
     }
 

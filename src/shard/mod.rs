@@ -5,10 +5,9 @@
 mod accept;
 mod mailbox;
 mod permits;
+mod serving;
 
-use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::pin::pin;
@@ -23,18 +22,20 @@ use futures_lite::FutureExt as _;
 
 use crate::limits::LAST_WORDS;
 use crate::metrics::Snapshot;
-use crate::net::{Alarm, Listener, PortRange};
+use crate::net::{Alarm, OpenPort};
 use crate::policy::{Advertise, DataPeer, Networks, SendProxy, SiteRules};
-use crate::pool::{Balance, Pool};
+use crate::pool::Balance;
 use crate::relay::Budget;
-use crate::session::{Core, Inside, Outbox, Site, Streams};
+use crate::session::{Core, Outbox};
 use crate::sys::{clock, schedstat};
 use crate::tls::setup::{ListenerTls, PoolTls};
+use mailbox::Desk;
 use permits::Permits;
+use serving::Serving;
 
 pub use mailbox::{Mail, Report, Sight, SiteState};
 
-/// Everything one core needs to serve; the same for all cores but for `id`, `cpu` and what they are given of a whole.
+/// What a core is, from its start to its end; the same for all cores but for `id` and `cpu`.
 #[derive(Clone)]
 pub struct Plan {
     /// Which shard this is.
@@ -43,18 +44,43 @@ pub struct Plan {
     pub shards: usize,
     /// The CPU it is pinned to.
     pub cpu: usize,
-    /// Most sessions at once in the whole process.
-    pub sessions_max: usize,
-    /// How many there are; all cores count here.
+    /// How many sessions there are in the whole process; all cores count here.
     pub sessions: Arc<AtomicUsize>,
-    /// How long transfers may go on when the process is told to stop.
-    pub drain: Duration,
     /// Where records go, if a journal is kept.
     pub journal: Option<Outbox>,
     /// Whether the kernel takes over the TLS of long transfers.
     pub kernel_tls: bool,
+}
+
+/// What a core serves, until it is told otherwise. Sessions keep what they have begun with.
+pub struct Orders {
+    /// Which configuration this is, counted from the start of the process.
+    pub generation: u64,
+    /// Most sessions at once in the whole process.
+    pub sessions_max: usize,
+    /// How long transfers may go on when the process is told to stop.
+    pub drain: Duration,
     /// What it listens for.
-    pub sites: Vec<SitePlan>,
+    pub sites: Arc<[SitePlan]>,
+    /// The addresses among those of `sites` on which this core does not listen yet.
+    pub ports: Vec<NewPort>,
+}
+
+/// A port that is this core's from now on.
+pub struct NewPort {
+    /// Where it is.
+    pub door: Door,
+    /// Itself, open already: nothing can go wrong with it any more.
+    pub port: OpenPort,
+}
+
+/// A way in: two that differ in anything are two sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// Where it listens; never port 0.
+    pub address: SocketAddr,
+    /// Whether the core that takes a packet should take its connection.
+    pub steer: bool,
 }
 
 /// One listener of the configuration.
@@ -63,9 +89,7 @@ pub struct SitePlan {
     /// Its name.
     pub name: String,
     /// Where it listens.
-    pub addresses: Vec<SocketAddr>,
-    /// Whether the core that takes a packet should take its connection.
-    pub steer: bool,
+    pub doors: Vec<Door>,
     /// How sessions are led.
     pub rules: Arc<SiteRules>,
     /// TLS towards clients, if there may be any.
@@ -115,76 +139,38 @@ pub struct InsidePlan {
     pub send_proxy_data: bool,
 }
 
-/// A listener that could not be opened.
-#[derive(Debug)]
-pub struct BindFault {
-    /// The place of its listener among the sites.
-    pub site: usize,
-    /// The address.
-    pub address: SocketAddr,
-    /// Why not.
-    pub error: io::Error,
-}
-
-/// What a shard says once: where its listeners are, site by site, or which of them could not be opened.
-pub type Ready = Result<Vec<Vec<SocketAddr>>, BindFault>;
-
-/// Serves until the gate says stop; gives the last state of the recorder.
-pub async fn run(plan: Plan, mail: Receiver<Mail>, ready: SyncSender<Ready>) -> Snapshot {
+/// Serves until the gate says stop; gives the last state of the recorder. Says when it has begun.
+pub async fn run(
+    plan: Plan,
+    orders: Orders,
+    mail: Receiver<Mail>,
+    ready: SyncSender<()>,
+) -> Snapshot {
     let core = Rc::new(Core::new(plan.cpu, plan.journal.clone(), plan.kernel_tls));
-    let permits = Rc::new(Permits::new(plan.sessions_max, Arc::clone(&plan.sessions)));
-    let ids = Rc::new(Cell::new(plan.id as u64));
-    let mut desk = mailbox::Desk {
-        shard: plan.id,
+    let permits = Rc::new(Permits::new(
+        orders.sessions_max,
+        Arc::clone(&plan.sessions),
+    ));
+    let mut desk = Desk {
         thread: schedstat::this_thread(),
         core: Rc::clone(&core),
         permits: Rc::clone(&permits),
-        sites: Vec::new(),
-        pools: Vec::new(),
+        serving: Serving::new(plan, &core, &permits),
+        is_draining: false,
     };
-    match open_all(&plan, &mut desk.pools) {
-        Err(fault) => {
-            // The gate waits for exactly this message; if it has gone, there is nobody to tell.
-            let _told = ready.send(Err(fault));
-            return core.recorder.borrow().snapshot();
-        }
-        Ok(opened) => {
-            let addresses =
-                |listeners: &Vec<Listener>| listeners.iter().map(Listener::local).collect();
-            let _told = ready.send(Ok(opened
-                .iter()
-                .map(|(_, listeners)| addresses(listeners))
-                .collect()));
-            desk.sites = opened.iter().map(|(site, _)| Rc::clone(site)).collect();
-            let listeners = opened.into_iter().flat_map(|(site, listeners)| {
-                listeners
-                    .into_iter()
-                    .map(move |listener| (Rc::clone(&site), listener))
-            });
-            for (bell_number, (site, listener)) in (0..u64::MAX).rev().zip(listeners) {
-                let accepting = accept::Accepting {
-                    listener,
-                    site,
-                    core: Rc::clone(&core),
-                    permits: Rc::clone(&permits),
-                    ids: Rc::clone(&ids),
-                    stride: plan.shards as u64,
-                    bell_number,
-                };
-                glommio::spawn_local(accepting.run()).detach();
-            }
-        }
-    }
+    desk.serving.follow(orders, &ready);
+    // The gate waits for exactly this message; if it has gone, there is nobody to tell.
+    let _told = ready.send(());
     desk.until_drain(&mail).await;
     core.bell.ring();
-    let drained = drain(&plan, &core, &permits);
+    let drained = drain(desk.serving.drain(), &core, &permits);
     desk.forever(&mail).or(drained).await;
     core.recorder.borrow().snapshot()
 }
 
 /// Lets the sessions end within the bound, and cuts off those that have not.
-async fn drain(plan: &Plan, core: &Core, permits: &Permits) {
-    if !is_idle(permits, plan.drain).await {
+async fn drain(bound: Duration, core: &Core, permits: &Permits) {
+    if !is_idle(permits, bound).await {
         tracing::warn!(
             sessions = permits.taken(),
             "sessions cut off at the end of the drain"
@@ -192,70 +178,6 @@ async fn drain(plan: &Plan, core: &Core, permits: &Permits) {
         core.bell.ring();
         // Whoever does not take its last words ends with the executor.
         is_idle(permits, LAST_WORDS).await;
-    }
-}
-
-/// A listener of the configuration, as this core has it.
-type Opened = (Rc<Site>, Vec<Listener>);
-
-fn open_all(plan: &Plan, pools: &mut Pools) -> Result<Vec<Opened>, BindFault> {
-    let mut opened = Vec::new();
-    for (at, site) in plan.sites.iter().enumerate() {
-        let cpu = site.steer.then_some(plan.cpu);
-        let mut listeners = Vec::new();
-        for &address in &site.addresses {
-            let listener = Listener::listen_shared(address, cpu);
-            listeners.push(listener.map_err(|error| BindFault {
-                site: at,
-                address,
-                error,
-            })?);
-        }
-        opened.push((Rc::new(open_site(plan, site, pools)), listeners));
-    }
-    Ok(opened)
-}
-
-/// The pools of this core, each once: all listeners that lead to one know the same of its members.
-type Pools = Vec<Rc<Pool>>;
-
-fn open_site(plan: &Plan, site: &SitePlan, pools: &mut Pools) -> Site {
-    let ports = PortRange::slice(&site.passive_ports, plan.id, plan.shards);
-    Site {
-        name: site.name.clone(),
-        rules: Arc::clone(&site.rules),
-        tls: site.tls.clone(),
-        streams: site
-            .is_stream
-            .then(|| Streams::new(site.tls.as_ref(), site.inside.tls.as_ref(), site.is_lenient)),
-        inside: open_inside(&site.inside, pools),
-        hosts: (site.hosts.iter())
-            .map(|host| open_inside(host, pools))
-            .collect(),
-        ports: Rc::new(ports),
-        advertise: RefCell::new(Arc::clone(&site.advertise)),
-        proxies: site.proxies.clone(),
-        proxied_data: site.proxied_data,
-        data_peer: site.data_peer,
-        budget: site.budget,
-        completion: site.completion,
-        linger: site.linger,
-    }
-}
-
-fn open_inside(plan: &InsidePlan, pools: &mut Pools) -> Inside {
-    let known = pools.iter().find(|pool| pool.name == plan.pool).cloned();
-    let pool = known.unwrap_or_else(|| {
-        let (name, members) = (plan.pool.clone(), plan.members.clone());
-        let pool = Rc::new(Pool::new(name, members, plan.backups, plan.balance));
-        pools.push(Rc::clone(&pool));
-        pool
-    });
-    Inside {
-        pool,
-        tls: plan.tls.clone(),
-        send_proxy: plan.send_proxy,
-        send_proxy_data: plan.send_proxy_data,
     }
 }
 

@@ -13,7 +13,7 @@ use std::task::{Poll, Waker};
 /// when it follows the CPUs, and nobody may be turned away while the process has room. It is counted once a session,
 /// so the cores' common counter costs nothing.
 pub(super) struct Permits {
-    max: usize,
+    max: Cell<usize>,
     /// Of all cores.
     everywhere: Arc<AtomicUsize>,
     /// Of this core.
@@ -28,7 +28,7 @@ pub(super) struct Permit(Rc<Permits>);
 impl Permits {
     pub(super) const fn new(max: usize, everywhere: Arc<AtomicUsize>) -> Self {
         Self {
-            max,
+            max: Cell::new(max),
             everywhere,
             taken: Cell::new(0),
             waiting: RefCell::new(None),
@@ -37,12 +37,18 @@ impl Permits {
 
     /// A permit, if one is left.
     pub(super) fn take(self: &Rc<Self>) -> Option<Permit> {
-        let one_more = |taken| (taken < self.max).then_some(taken + 1);
+        let max = self.max.get();
+        let one_more = |taken| (taken < max).then_some(taken + 1);
         self.everywhere
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
             .ok()?;
         self.taken.set(self.taken.get() + 1);
         Some(Permit(Rc::clone(self)))
+    }
+
+    /// Another bound from now on; nobody who is in has to go.
+    pub(super) fn bound(&self, max: usize) {
+        self.max.set(max);
     }
 
     pub(super) const fn taken(&self) -> usize {
@@ -90,5 +96,9 @@ mod tests {
         drop(one);
         assert_eq!((here.taken(), there.taken()), (2, 0));
         assert!(there.take().is_some());
+        here.bound(1);
+        assert!(here.take().is_none(), "two are in, and stay");
+        drop((two, three));
+        assert!(here.take().is_some());
     }
 }

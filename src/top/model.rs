@@ -11,12 +11,33 @@ pub(super) struct Status {
     pub(super) started: f64,
     pub(super) now: f64,
     pub(super) draining: bool,
+    #[serde(default)]
+    config: Config,
     pub(super) sessions: usize,
     pub(super) transfers: usize,
     pub(super) total: Counted,
     pub(super) cores: Vec<Core>,
     pub(super) listeners: Vec<Listener>,
     pub(super) backends: Vec<Pool>,
+}
+
+/// How the last reload has gone, and what waits for a restart.
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Config {
+    restart: Vec<String>,
+    last_reload: Option<Reload>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Reload {
+    outcome: String,
+    complaints: Vec<Complaint>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Complaint {
+    key: String,
+    problem: String,
 }
 
 /// Counters by name with labels, phases by name.
@@ -198,6 +219,17 @@ impl Model {
                 false,
                 format!("stopping; {} sessions left", status.sessions),
             ));
+        }
+        let reload = status.config.last_reload.as_ref();
+        if let Some(refused) = reload.filter(|reload| reload.outcome == "refused") {
+            let told = refused.complaints.first();
+            let told = told.map(|told| format!(": {} {}", told.key, told.problem));
+            let text = format!("configuration refused{}", told.unwrap_or_default());
+            found.push((true, text));
+        }
+        if !status.config.restart.is_empty() {
+            let keys = status.config.restart.join(", ");
+            found.push((false, format!("needs a restart: {keys}")));
         }
         for pool in &status.backends {
             for member in pool.members.iter().filter(|member| member.resting_on > 0) {

@@ -46,6 +46,8 @@ mod paths;
 mod pressure;
 mod proxied;
 mod readers;
+mod reload;
+mod reloads;
 mod servers;
 mod standing;
 mod stop;

@@ -29,7 +29,7 @@ fn get(url: &str, options: &[&str]) -> (String, Vec<u8>) {
 }
 
 /// Every series of a text with its value.
-fn series(text: &str) -> BTreeMap<String, f64> {
+pub(crate) fn series(text: &str) -> BTreeMap<String, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let pair = |line: &str| {
         let (series, value) = line.rsplit_once(' ').unwrap();
@@ -257,9 +257,18 @@ fn what_cores_count_adds_up_to_what_all_count_while_they_are_read() {
         series(&stage.text(""))["sluicegate_sessions"] == 0.0
     });
     let (all, cores) = (series(&stage.text("")), series(&stage.text("?by=core")));
+    assert_eq!(
+        all["sluicegate_transfer_verbs_total{verb=\"RETR\",outcome=\"completed\"}"],
+        100.0
+    );
+    assert_adds_up(&all, &cores);
+}
+
+/// Every series of all cores together is the sum of those of each.
+pub(crate) fn assert_adds_up(all: &BTreeMap<String, f64>, cores: &BTreeMap<String, f64>) {
     let mut sums: BTreeMap<String, f64> = BTreeMap::new();
-    for (name, value) in cores {
-        let (kept, core) = name.split_once("core=\"").unwrap_or((&name, ""));
+    for (name, &value) in cores {
+        let (kept, core) = name.split_once("core=\"").unwrap_or((name, ""));
         let rest = core.split_once('"').map_or("", |(_, rest)| rest);
         let name = format!("{kept}{rest}")
             .replace(",}", "}")
@@ -267,18 +276,14 @@ fn what_cores_count_adds_up_to_what_all_count_while_they_are_read() {
             .replace("{,", "{");
         *sums.entry(name).or_default() += value;
     }
-    assert_eq!(
-        all["sluicegate_transfer_verbs_total{verb=\"RETR\",outcome=\"completed\"}"],
-        100.0
-    );
-    for (name, value) in all {
+    for (name, &value) in all {
         // Time goes on between the two questions, and the first one is itself timed.
         let goes_on = ["_core_run", "_answer_", "process_"];
         if goes_on.iter().any(|part| name.contains(part)) {
             continue;
         }
         let sum = sums
-            .get(&name)
+            .get(name)
             .unwrap_or_else(|| panic!("no {name} by core: {sums:#?}"));
         assert!(
             (sum - value).abs() <= value.abs() * 1e-9,

@@ -63,6 +63,19 @@ fn the_page_moves_with_the_traffic_and_shows_what_fails() {
     browser.wait_for("#wants", "Nothing wants attention");
     browser.picture("page-light");
 
+    // A configuration that is refused stays what wants attention until one is good.
+    let good = std::fs::read_to_string(scene.path("gate.toml")).unwrap();
+    scene.file(
+        "gate.toml",
+        format!("{good}\n[timeouts]\nidle = \"soon\"\n"),
+    );
+    gate.signal("HUP");
+    browser.wait_for("#wants", "the last reload was refused");
+    browser.wait_for("#wants", "timeouts.idle");
+    scene.file("gate.toml", good);
+    gate.signal("HUP");
+    browser.wait_for("#wants", "Nothing wants attention");
+
     // Paused, it shows what it has shown.
     browser.click("#pause");
     assert_eq!(state(&browser), "paused");

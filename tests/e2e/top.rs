@@ -103,6 +103,14 @@ fn top_follows_the_gate_and_obeys_its_keys() {
     terminal.wait_for("Nothing wants attention.");
     terminal.wait_for(&format!("inside {backend}  reachable"));
 
+    let good = std::fs::read_to_string(scene.path("gate.toml")).unwrap();
+    scene.file("gate.toml", "no configuration");
+    gate.signal("HUP");
+    terminal.wait_for("! configuration refused");
+    scene.file("gate.toml", good);
+    gate.signal("HUP");
+    terminal.wait_for("Nothing wants attention.");
+
     let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
     client.download("RETR file").reply.expect(&[226]);
     terminal.wait_for("sessions  1");

@@ -219,6 +219,10 @@ fn process() -> Vec<Panel> {
         Panel::number("Runs since", "s").query(age(Gauge::ProcessStart), "{{instance}}"),
         Panel::number("Configuration read", "s").query(age(Gauge::ConfigRead), "{{instance}}"),
         Panel::number("Configuration good", "short").gauge(Gauge::ConfigGood),
+        Panel::number("Keys that wait for a restart", "short")
+            .gauge(Gauge::ConfigWaiting)
+            .troubling(1.0),
+        Panel::lines("Reloads", "ops").reading_by(Reading::ConfigReloads, "outcome"),
         Panel::table("Versions and configurations")
             .about("Gates with the same SHA-256 read the same configuration.")
             .now(format!("{}{{{SELECTED}}}", Gauge::Build.name()))

@@ -252,6 +252,16 @@ impl Gate {
             .count()
     }
 
+    /// Threads of the process.
+    #[allow(
+        dead_code,
+        reason = "the end-to-end tests need it, the matrix does not"
+    )]
+    pub(crate) fn threads(&self) -> usize {
+        let tasks = format!("/proc/{}/task", self.server.pid());
+        std::fs::read_dir(tasks).unwrap().count()
+    }
+
     /// Waits until it has at most so many open: data connections are read to their end behind the final reply.
     pub(crate) fn wait_for_descriptors(&self, most: usize) {
         eventually("descriptors are given back", || self.descriptors() <= most);

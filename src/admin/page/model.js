@@ -133,6 +133,12 @@ function wants(status, window) {
   const add = (grade, subject, matter) => found.push({ grade, subject, matter });
   for (const core of status.cores) if (!core.answered) add("bad", `CPU ${core.cpu}`, "the core does not answer; its last numbers are shown");
   if (status.draining) add("warn", "Stopping", `no new sessions are taken; ${many(status.sessions, "session")} left`);
+  const { last_reload: reload, restart = [] } = status.config ?? {};
+  if (reload?.outcome === "refused") {
+    const [first, ...more] = reload.complaints.map(told => [told.place, told.key, told.problem].filter(Boolean).join(" "));
+    add("bad", "Configuration", `the last reload was refused, and the one before goes on: ${first}${more.length ? ` (and ${count(more.length)} more)` : ""}`);
+  }
+  if (restart.length) add("warn", "Configuration", `what was changed waits for a restart: ${restart.join(", ")}`);
   for (const pool of status.backends) {
     const resting = pool.members.filter(member => member.resting_on > 0);
     if (!resting.length) continue;

@@ -1,0 +1,229 @@
+//! Reload after reload: under load, two hundred of them, and what may be resumed across one.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
+use serde_json::Value;
+
+use crate::metrics::{assert_adds_up, series};
+use crate::reload::Bed;
+use crate::streams::{self, OFF, TLS, server};
+use crate::support::certs::Versions;
+use crate::support::gate::Gate;
+use crate::support::{PATIENCE, Scene, eventually, noise};
+
+/// The sum of what cores count is what all of them count, in one answer: every counter, and every histogram bucket by bucket.
+fn adds_up(status: &Value) {
+    let cores = status["cores"].as_array().unwrap();
+    let sum = |of: &dyn Fn(&Value) -> Option<u64>| cores.iter().filter_map(of).sum::<u64>();
+    for (name, total) in status["total"]["counters"].as_object().unwrap() {
+        let sum = sum(&|core| core["counters"][name].as_u64());
+        assert_eq!(sum, total.as_u64().unwrap(), "{name}");
+    }
+    for (name, total) in status["total"]["phases"].as_object().unwrap() {
+        let sums = sum(&|core| core["phases"][name]["count"].as_u64());
+        assert_eq!(sums, total["count"].as_u64().unwrap(), "{name}");
+        for (octave, count) in total["octaves"].as_array().unwrap().iter().enumerate() {
+            let sum = sum(&|core| core["phases"][name]["octaves"][octave].as_u64());
+            assert_eq!(sum, count.as_u64().unwrap(), "{name}, 2^{octave} us");
+        }
+    }
+}
+
+/// Nothing that is counted is less than it was.
+fn never_falls(before: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>) {
+    for (name, value) in before {
+        let is_counted = name.contains("_total") || name.contains("_seconds_");
+        let now = now.get(name);
+        assert!(
+            !is_counted || now.is_some_and(|now| now >= value),
+            "{name}: {value}, {now:?}"
+        );
+    }
+}
+
+/// Downloads of each session under load.
+const TRANSFERS: usize = 25;
+
+/// Three sessions of a client, one after the other, each of which must come to its own end.
+fn sessions(bed: &Bed, client: usize) {
+    for session in 0..3 {
+        let stored = format!("STOR up{client}-{session}");
+        let mut client = bed.client();
+        for _ in 0..TRANSFERS {
+            client.download("RETR file").assert_complete(&noise(10_000));
+        }
+        client.upload(&stored, b"payload").reply.expect(&[226]);
+        client.say("QUIT").expect(&[221]);
+    }
+}
+
+#[test]
+fn nothing_is_lost_or_cut_and_all_sums_hold_while_it_is_reloaded_under_load() {
+    let bed = &Bed::new(|setup| setup.timeout("idle", "100s"));
+    let is_over = AtomicBool::new(false);
+    let reloads = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..4)
+            .map(|number| scope.spawn(move || sessions(bed, number)))
+            .collect();
+        let readers = scope.spawn(|| {
+            let mut before = BTreeMap::new();
+            let mut seen = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                adds_up(&bed.json("/status"));
+                let now = series(&bed.get("/metrics"));
+                never_falls(&before, &now);
+                (before, seen) = (now, seen + 1);
+            }
+            seen
+        });
+        let mut reloads = 0;
+        while !workers
+            .iter()
+            .all(std::thread::ScopedJoinHandle::is_finished)
+        {
+            let (old, new) = [("100s", "90s"), ("90s", "100s")][reloads % 2];
+            bed.change(old, new);
+            bed.reload();
+            reloads += 1;
+        }
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        is_over.store(true, Ordering::Relaxed);
+        assert!(readers.join().unwrap() > 0);
+        reloads
+    });
+    assert!(reloads > 1, "{reloads} reloads amid all transfers");
+    eventually("all sessions are gone", || {
+        bed.json("/status")["sessions"] == 0
+    });
+    let (all, cores) = (
+        series(&bed.get("/metrics")),
+        series(&bed.get("/metrics?by=core")),
+    );
+    assert_adds_up(&all, &cores);
+    let counted = |name: &str| all[name];
+    let verb = |verb: &str| {
+        counted(&format!(
+            "sluicegate_transfer_verbs_total{{verb=\"{verb}\",outcome=\"completed\"}}"
+        ))
+    };
+    assert_eq!(
+        (verb("RETR"), verb("STOR")),
+        (12.0 * TRANSFERS as f64, 12.0)
+    );
+    assert_eq!(counted("sluicegate_sessions_opened_total"), 12.0);
+    assert_eq!(counted("sluicegate_sessions_ended_total"), 12.0);
+    assert_eq!(
+        counted("sluicegate_config_reloads_total{outcome=\"loaded\"}"),
+        reloads as f64
+    );
+}
+
+/// What the allocator may keep: a configuration that stays behind takes some 20 KiB, with its TLS.
+const SLACK_KIB: usize = 1024;
+
+#[test]
+fn two_hundred_reloads_leave_nothing_behind() {
+    let bed = Bed::new(|setup| {
+        let setup = setup.log("level", "\"info\"").narrow(40);
+        // A name is looked up by a thread of its own, which must go with its configuration.
+        setup
+            .listener("advertise", "\"localhost\"")
+            .timeout("idle", "100s")
+    });
+    let (one, ports) = (bed.text(), bed.gate.ports());
+    let address = format!("\"{}\"", bed.gate.address());
+    let two = format!("[\"127.0.0.1:{}\", {address}]", ports.control() + 1);
+    let two = one.replace(&address, &two).replace("100s", "90s");
+    let mut old = None;
+    let mut round = |count: usize| {
+        for number in 0..count {
+            bed.write([&two, &one][number % 2]);
+            bed.reload();
+            // A session that has begun with the configuration before is over only now: what it had goes with it.
+            let mut new = bed.client();
+            new.say("NOOP").expect(&[200]);
+            old = Some(new);
+        }
+        old = None;
+        eventually("all sessions are gone", || {
+            bed.json("/status")["sessions"] == 0
+        });
+        (
+            bed.gate.resident_kib(),
+            bed.gate.descriptors(),
+            bed.gate.threads(),
+        )
+    };
+    let (early_kib, early_descriptors, early_threads) = round(50);
+    let (late_kib, late_descriptors, late_threads) = round(150);
+    assert!(
+        late_kib < early_kib + SLACK_KIB,
+        "{early_kib} KiB, then {late_kib}"
+    );
+    assert!(
+        late_descriptors <= early_descriptors + 2,
+        "{early_descriptors} descriptors, then {late_descriptors}"
+    );
+    assert!(
+        late_threads <= early_threads + 1,
+        "{early_threads} threads, then {late_threads}"
+    );
+}
+
+/// One stream through the gate: how its handshake went, if the gate has let it in.
+fn visit(gate: &Gate, backend: &TcpListener, config: &Arc<ClientConfig>) -> Option<HandshakeKind> {
+    let name = ServerName::try_from("localhost").unwrap();
+    let client = ClientConnection::new(Arc::clone(config), name).unwrap();
+    let socket = TcpStream::connect(gate.address()).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = StreamOwned::new(client, socket);
+    // The backend is dialled at once, whoever the client turns out to be.
+    let mut backend = backend.accept().unwrap().0;
+    backend.write_all(b"hello").unwrap();
+    drop(backend);
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard).ok()?;
+    assert_eq!(heard, b"hello");
+    stream.conn.handshake_kind()
+}
+
+#[test]
+fn what_was_issued_before_is_resumed_unless_anything_has_changed() {
+    for versions in [Versions::Only12, Versions::Only13] {
+        let (listener, address): (_, SocketAddr) = server();
+        let bed = Bed::before(address, streams::setup(TLS, OFF));
+        let config = bed.scene.authority.client(versions);
+        let visit = || visit(&bed.gate, &listener, &config);
+        assert_eq!(visit(), Some(HandshakeKind::Full));
+        assert_eq!(visit(), Some(HandshakeKind::Resumed));
+        bed.change("[log]", "[timeouts]\nidle = \"90s\"\n[log]");
+        bed.reload();
+        assert_eq!(visit(), Some(HandshakeKind::Resumed), "{versions:?}");
+        // Another certificate, though of the same authority.
+        let renewed: Scene = Scene::new();
+        let [certificate, key] = bed
+            .scene
+            .authority
+            .issue(&renewed.folder("new"), "localhost");
+        std::fs::copy(certificate, bed.scene.authority.certificate_file()).unwrap();
+        std::fs::copy(key, bed.scene.authority.key_file()).unwrap();
+        bed.reload();
+        assert_eq!(visit(), Some(HandshakeKind::Full), "{versions:?}");
+        assert_eq!(visit(), Some(HandshakeKind::Resumed));
+        // A certificate is asked for now: nobody gets round that by what he had before.
+        let ca = bed.scene.authority.ca_file().display().to_string();
+        let asked =
+            format!("[[listener]]\nclient_certificates = \"required\"\nclient_ca = \"{ca}\"");
+        bed.change("[[listener]]", &asked);
+        bed.reload();
+        assert_eq!(visit(), None, "{versions:?}");
+    }
+}
