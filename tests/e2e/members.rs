@@ -78,14 +78,14 @@ fn quoted(members: &[SocketAddr]) -> String {
     format!("[{}]", quoted.join(", "))
 }
 
-/// The bad one, in its first turn, and behind it one that serves.
-fn stage(bad: impl Fn(&Scene) -> Bad) -> (Stage, Bad) {
+/// The bad one, in its first turn, and behind it one that serves; both of them have this long.
+fn stage(bound: &str, bad: impl Fn(&Scene) -> Bad) -> (Stage, Bad) {
     let held = std::cell::Cell::new(None);
     let stage = Stage::with(Script::new().file("file", b"payload"), |scene, good| {
         let bad = bad(scene);
         let setup = Setup::new()
             .process("cores", "[0]")
-            .timeout("backend_connect", "2s")
+            .timeout("backend_connect", bound)
             .pool("members", &quoted(&[bad.address, good]));
         held.set(Some(bad));
         setup
@@ -105,7 +105,9 @@ fn counted(stage: &Stage, reason: &str) -> f64 {
 /// One session behind another while the first member fails like this: each is served, and the member rests, or not.
 fn assert_served(reason: &str, why: &str, rests: bool, bad: impl Fn(&Scene) -> Bad) {
     eprintln!("--- {reason}: {why}");
-    let (stage, bad) = stage(bad);
+    // Only who hangs has to be given up.
+    let bound = if reason == "silent" { "4s" } else { "40s" };
+    let (stage, bad) = stage(bound, bad);
     let mut client = stage.client();
     client.download("RETR file").assert_complete(b"payload");
     let line = stage.gate.wait_for_log("backend not reached");
@@ -202,7 +204,7 @@ fn every_member_is_tried_once_and_what_the_last_one_did_is_told() {
     ];
     let setup = Setup::new()
         .process("cores", "[0]")
-        .timeout("backend_connect", "2s")
+        .timeout("backend_connect", "8s")
         .pool("members", &quoted(&members));
     let gate = Gate::start(&scene, rudes[0].address(), setup);
     let mut client = Strict::greet(gate.address(), scene.authority.client(Versions::Both));
