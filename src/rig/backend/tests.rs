@@ -8,6 +8,7 @@ use rustls::pki_types::ServerName;
 use super::*;
 use crate::ftp::{Class, Verb};
 use crate::leg;
+use crate::limits::RIG_PATIENCE;
 use crate::net::on_core;
 use crate::rig::certificates::Authority;
 use crate::rig::client::{self, Channel, Client, Manner, Sink};
@@ -26,20 +27,18 @@ fn private(
         .unwrap();
     let mut options = Options {
         tls: Some(identity.server_config(&[version]).unwrap()),
-        patience: Duration::from_secs(2),
         ..Options::default()
     };
     change(&mut options);
     let server = Server::start_here(options).unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     let config = authority.client_config(&[version]).unwrap();
-    let mut options = client::Options::private(server.addresses()[0], config, name);
-    options.patience = Duration::from_millis(700);
+    let options = client::Options::private(server.addresses()[0], config, name);
     (server, options)
 }
 
 async fn record(server: &Server) -> Record {
-    let record = server.next_record(Duration::from_secs(5)).await;
+    let record = server.next_record(RIG_PATIENCE).await;
     record.expect("the transfer has ended")
 }
 
@@ -208,7 +207,12 @@ fn each_misbehaviour_is_seen_for_what_it_is() {
     on_core(move || async move {
         let (server, options) = private(VERSIONS[1], |_| {});
         for (name, reply, missing) in expected {
-            let mut client = Client::start(options.clone(), "anna", "x").await.unwrap();
+            let mut options = options.clone();
+            if reply == 0 {
+                // Nothing comes any more: only then is it waited for in vain.
+                options.patience = Duration::from_secs(1);
+            }
+            let mut client = Client::start(options, "anna", "x").await.unwrap();
             let path = format!("/misbehave/{name}/1MiB.bin");
             let sink = Sink::Compare(Stretch::named("1MiB.bin", 1 << 20));
             match client.retr(&path, sink).await {
