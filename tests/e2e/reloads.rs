@@ -126,8 +126,8 @@ fn nothing_is_lost_or_cut_and_all_sums_hold_while_it_is_reloaded_under_load() {
     );
 }
 
-/// What the allocator may keep: a configuration that stays behind takes some 20 KiB, with its TLS.
-const SLACK_KIB: usize = 1024;
+/// What the allocator may keep: a configuration that stays behind takes some 5 KiB on two cores, and so 700 here.
+const SLACK_KIB: usize = 400;
 
 #[test]
 fn two_hundred_reloads_leave_nothing_behind() {
@@ -143,7 +143,10 @@ fn two_hundred_reloads_leave_nothing_behind() {
     let (one, ports) = (bed.text(), bed.gate.ports());
     let address = format!("\"{}\"", bed.gate.address());
     let two = format!("[\"127.0.0.1:{}\", {address}]", ports.control() + 1);
-    let two = one.replace(&address, &two).replace("100s", "90s");
+    // Another TLS each time as well: what stays the same is kept.
+    let two = one
+        .replace("[[listener]]", "[[listener]]\nalpn = \"ignore\"")
+        .replace(&address, &two);
     let mut old = None;
     let mut round = |count: usize| {
         for number in 0..count {
