@@ -130,7 +130,7 @@ fn nothing_is_lost_or_cut_and_all_sums_hold_while_it_is_reloaded_under_load() {
 const SLACK_KIB: usize = 400;
 
 #[test]
-fn two_hundred_reloads_leave_nothing_behind() {
+fn hundreds_of_reloads_leave_nothing_behind() {
     let bed = Bed::new(|setup| {
         let setup = setup.log("level", "\"info\"").narrow(40);
         // The histograms of an answer go back to the kernel each time, or not at all as the allocator has it: megabytes.
@@ -172,19 +172,15 @@ fn two_hundred_reloads_leave_nothing_behind() {
         adds_up(&bed.json("/status"));
     }
     let (early_kib, early_descriptors, early_threads) = round(50);
-    let (late_kib, late_descriptors, late_threads) = round(150);
-    assert!(
-        late_kib < early_kib + SLACK_KIB,
-        "{early_kib} KiB, then {late_kib}"
-    );
-    assert!(
-        late_descriptors <= early_descriptors + 2,
-        "{early_descriptors} descriptors, then {late_descriptors}"
-    );
-    assert!(
-        late_threads <= early_threads + 1,
-        "{early_threads} threads, then {late_threads}"
-    );
+    // What is made when it is first needed, such as the cells of a second reading, comes once, in any round. What stays
+    // behind comes in each.
+    let sizes = [early_kib, round(100).0, round(100).0, round(100).0];
+    let is_steady = |pair: &[usize]| pair[1] < pair[0] + SLACK_KIB;
+    assert!(sizes.windows(2).any(is_steady), "{sizes:?} KiB");
+    bed.gate.wait_for_descriptors(early_descriptors + 2);
+    eventually("the threads of old configurations have ended", || {
+        bed.gate.threads() <= early_threads + 1
+    });
 }
 
 /// One stream through the gate: how its handshake went, if the gate has let it in.
