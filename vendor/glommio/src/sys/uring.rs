@@ -881,7 +881,9 @@ impl UringCommon for PollRing {
 }
 
 /// Room for events between two turns. One that does not fit ends its watch, which is then armed again: slower, no loss.
-const COMPLETIONS: u32 = 4096;
+/// From here on the kernel keeps what is watched in 256 lists, which is as many as it has: with fewer, to end a watch among
+/// thousands takes longer.
+const COMPLETIONS: u32 = 8192;
 
 struct SleepableRing {
     ring: iou::IoUring,
