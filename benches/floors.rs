@@ -18,6 +18,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
+use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 use rustls::{HandshakeKind, SupportedProtocolVersion, version};
 use sluicegate::rig::certificates::Authority;
@@ -119,6 +120,13 @@ fn handshake(version: &'static SupportedProtocolVersion, resumes: bool, span: Du
     let authority = Authority::new().expect("an authority");
     let identity = authority.issue(&["localhost"], &[]).expect("a certificate");
     let server = identity.server_config(&[version]).expect("a server");
+    let mut server = ServerConfig::clone(&server);
+    // A ticket is used once: to resume the next time takes one, and without resumption none is worth sending.
+    server.send_tls13_tickets = usize::from(resumes);
+    if !resumes {
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+    }
+    let server = Arc::new(server);
     let client = authority.client_config(&[version]).expect("a client");
     let mut client = ClientConfig::clone(&client);
     client.resumption = if resumes {

@@ -183,6 +183,8 @@ def start(arguments, setting, running):
             for key, port in ports.items():
                 subject["ports"][key] = port
                 subject["pids"][key] = process.pid
+            if name == "sluicegate":
+                subject["admin"] = process.admin
         for version in ("1.2", "1.3"):
             if version in subject["ports"]:
                 complaint = peers.curl_complaint(subject["ports"][version], version, setting.work)
@@ -212,10 +214,18 @@ class Cell:
         # In each round, just before the unit: what has become dearer since the last one has become so for both.
         floor = formula and self.name == "sluicegate" and floors(arguments, formula)
         waiting = in_time_wait()
+        before = self.handshakes()
         figures = load(arguments, setting, flags, self.subject["ports"][port], kind, port, self.subject["pids"].get(port))
         if not figures or not figures["good"]:
             why = (figures or {}).get("failures") or "it gave no figures"
             result["failures"].append(f"{self.unit[0]}, {self.name}: {why}")
+        if figures and before:
+            full, resumed = (self.handshakes()[kind] - before[kind] for kind in ("full", "resumed"))
+            # Both legs of each connection: what is compared with full handshakes must have been full ones.
+            if resumed or full < 2 * figures["units"]:
+                result["failures"].append(f"{self.unit[0]}, {self.name}: {full:.0f} full handshakes and {resumed:.0f} resumed ones "
+                                          f"for {figures['units']} connections")
+                return
         # Without a single failure, or not at all: what fails fast is cheap.
         if figures and figures["good"]:
             figures.update(round=number, time_wait=waiting)
@@ -223,6 +233,12 @@ class Cell:
                 figures["floor"] = sum(many * floor[name] for name, many in formula.items())
                 result["floors"].append(floor)
             self.runs.append(figures)
+
+    def handshakes(self):
+        """What our gate has counted, where a unit is to have full handshakes only."""
+        if self.name == "sluicegate" and "full handshakes" in self.unit[0]:
+            return peers.stream_handshakes(self.subject["admin"])
+        return None
 
     def figures(self):
         name, _, _, flags, metric, floor = self.unit

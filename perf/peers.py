@@ -1,5 +1,6 @@
 """The proxies that are measured: how each is started, what it serves, and where."""
 
+import http.client
 import itertools
 import os
 import pathlib
@@ -117,6 +118,7 @@ def sluicegate(setting, name="sluicegate", listeners=None, passive=20000):
         first=passive + 2000 * at, last=passive + 1999 + 2000 * at)
         for at, (key, version, backend) in enumerate(listeners))
     streams = dict(zip(STREAMS, free_ports(len(STREAMS))))
+    admin, = free_ports(1)
     with_streams = listeners + "".join(STREAM_LISTENER.format(
         name=name_of, port=streams[name_of], backend=setting.backend_ports[name_of], work=setting.work,
         tls="implicit" if private else "off",
@@ -126,7 +128,7 @@ def sluicegate(setting, name="sluicegate", listeners=None, passive=20000):
     for text, known in ((with_streams, streams), (listeners, {})):
         # Few sessions transfer at the same time where there are many.
         each = "descriptors_per_session = 2\n" if setting.sessions > 1000 else ""
-        values = {"NAME": name, "CORE": setting.core, "SESSIONS": f"{setting.sessions}\n{each}", "LISTENERS": text}
+        values = {"NAME": name, "CORE": setting.core, "ADMIN": admin, "SESSIONS": f"{setting.sessions}\n{each}", "LISTENERS": text}
         file = fill("sluicegate.toml", setting.work, values)
         check = subprocess.run([setting.binary, "check", "--config", file], capture_output=True, text=True, check=False)
         if check.returncode == 0:
@@ -135,7 +137,8 @@ def sluicegate(setting, name="sluicegate", listeners=None, passive=20000):
     else:
         raise Broken(f"sluicegate's configuration: {check.stderr}")
     process = Process(name, [setting.binary, "run", "--config", file], setting.core, setting.work,
-                      [*ftps.values(), *known.values()])
+                      [*ftps.values(), *known.values(), admin])
+    process.admin = admin
     return process, {**ftps, "1.3-clear": ftps["1.3"], **known}, file
 
 
@@ -178,6 +181,17 @@ members = ["127.0.0.1:{backend}"]
 tls = "{tls}"
 {ca}
 """
+
+
+def stream_handshakes(admin):
+    """How many streams of a gate have begun with a full handshake, and how many with a resumed one, on either leg."""
+    connection = http.client.HTTPConnection("127.0.0.1", admin, timeout=10)
+    connection.request("GET", "/metrics")
+    lines = connection.getresponse().read().decode().splitlines()
+    connection.close()
+    return {kind: sum(float(line.rsplit(" ", 1)[1]) for line in lines
+                      if line.startswith("sluicegate_stream_tls_total{") and f'kind="{kind}"' in line)
+            for kind in ("full", "resumed")}
 
 
 def mod_proxy(setting, version, policy="required"):

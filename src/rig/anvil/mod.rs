@@ -175,6 +175,8 @@ impl Totals {
 /// What the connections of one core share.
 struct Shared {
     options: Options,
+    /// The TLS of streams: each of them begins with a full handshake.
+    stream_tls: Option<Arc<ServerConfig>>,
     /// All cores have the same ones: a port that another one has is passed over.
     passive: Option<Rc<PortRange>>,
     totals: RefCell<Totals>,
@@ -219,6 +221,7 @@ async fn serve_all(
     let passive = options.passive.as_ref();
     let shared = Rc::new(Shared {
         passive: passive.map(|range| Rc::new(PortRange::slice(range, 0, 1))),
+        stream_tls: options.tls.as_ref().map(streams::without_resumption),
         options,
         totals: RefCell::default(),
     });

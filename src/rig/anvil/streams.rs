@@ -2,7 +2,11 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
+
+use rustls::ServerConfig;
+use rustls::server::NoServerSessionStorage;
 
 use super::{PATIENCE, Port, Service, Shared};
 use crate::leg::Fault;
@@ -12,9 +16,18 @@ use crate::rig::goods::Goods;
 use crate::rig::wait::within;
 use crate::rig::wire::{Taken, Wire};
 
+/// This TLS with nothing in it that a later connection could resume: a proxy that keeps tickets is measured by the same
+/// handshakes as one that does not.
+pub(super) fn without_resumption(tls: &Arc<ServerConfig>) -> Arc<ServerConfig> {
+    let mut config = ServerConfig::clone(tls);
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Arc::new(config)
+}
+
 /// Serves one connection to its end. A peer that fails has nobody left to tell.
 pub(super) async fn serve(stream: Stream, port: Port, shared: &Shared) {
-    let tls = shared.options.tls.clone().filter(|_| port.private);
+    let tls = shared.stream_tls.clone().filter(|_| port.private);
     let mut shaking = pin!(Wire::accept(stream, tls));
     let Some(Ok(mut wire)) = within(PATIENCE, |cx| shaking.as_mut().poll(cx)).await else {
         return;

@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
+use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 
 use super::*;
 use crate::ftp::Class;
-use crate::net::on_core;
+use crate::net::{Dial, on_core};
 use crate::rig::client::{self, Channel, Client, Manner, Sink};
 use crate::rig::suite::{self, Cipher, Version};
+use crate::rig::wire::Wire;
 use crate::rig::{Source, Stretch};
 
 #[test]
@@ -101,6 +104,46 @@ async fn transfers(address: SocketAddr, ca: PathBuf, version: Version) {
         .await
         .unwrap();
     client.quit().await.unwrap();
+}
+
+#[test]
+fn no_stream_resumes_another() {
+    let folder = tempfile::tempdir().unwrap();
+    suite::make_identities(folder.path()).unwrap();
+    for version in [Version::Twelve, Version::Thirteen] {
+        let anvil = Anvil::start(&Options {
+            ports: vec![Port {
+                address: "127.0.0.1:0".parse().unwrap(),
+                service: Service::Echo,
+                private: true,
+            }],
+            cores: Vec::new(),
+            tls: Some(suite::server(folder.path(), version, Cipher::Aes256).unwrap()),
+            demand_resumption: false,
+            passive: None,
+        });
+        let anvil = anvil.unwrap();
+        let (address, ca) = (anvil.addresses()[0], folder.path().join("ca.pem"));
+        on_core(move || async move {
+            let config = suite::client(&ca, version, Cipher::Any).unwrap();
+            // A client that would.
+            let mut config = ClientConfig::clone(&config);
+            config.resumption = Resumption::in_memory_sessions(8);
+            let config = Arc::new(config);
+            for _ in 0..3 {
+                let mut dial = Dial::start(address, None).unwrap();
+                let stream = poll_fn(|cx| dial.poll(cx)).await.unwrap();
+                let name = ServerName::try_from("localhost").unwrap();
+                let tls = Some((Arc::clone(&config), name));
+                let mut wire = Wire::connect(stream, tls).await.unwrap();
+                assert_eq!(wire.resumed(), Some(false), "{version:?}");
+                wire.send_all(b"x").await.unwrap();
+                wire.part().await.unwrap();
+                // Tickets would be in front of what comes back.
+                assert_eq!(wire.take_all(|_, _| ()).await.unwrap(), (1, true));
+            }
+        });
+    }
 }
 
 /// Complete but for one thing: the last reply may overtake a FIN that is still behind its bytes, as with many servers.
