@@ -15,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use rustix::io::ioctl_fionread;
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice};
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
@@ -278,12 +279,14 @@ const CLIENTS: usize = 8;
 const LINE_BYTES: usize = 64;
 
 /// A connection taken, one made behind it, a byte each way, both ends of both, closed: what a plain relay does at least.
-/// As many at once as there are clients, step by step, so that a step seldom has to wait.
+/// As many at once as there are clients, step by step. Each step waits once for all of them, as an event loop under load
+/// does: its peers go through theirs in the same order, so that where the last one is ready all are.
 fn connection(peers: usize, span: Duration) -> io::Result<f64> {
     let ((own, own_at), (backend, backend_at)) = (listen()?, listen()?);
     let echo = thread::spawn(move || echo_bytes(&backend, peers));
     let done = Arc::new(AtomicBool::new(false));
     let is_done = Arc::clone(&done);
+    let (mut bell, mut rope) = io::pipe()?;
     let client = thread::spawn(move || -> io::Result<()> {
         pin(peers);
         loop {
@@ -296,6 +299,7 @@ fn connection(peers: usize, span: Duration) -> io::Result<f64> {
                 let mut leg = Stream::connect(own_at)?;
                 leg.write_all(&byte).map(|()| leg)
             })?;
+            rope.write_all(&byte)?;
             for leg in &mut legs {
                 leg.read_exact(&mut byte)?;
                 leg.shutdown(Shutdown::Write)?;
@@ -308,26 +312,25 @@ fn connection(peers: usize, span: Duration) -> io::Result<f64> {
     });
     let is_last = Cell::new(false);
     let mut turn = || -> io::Result<()> {
+        let mut byte = [0];
+        bell.read_exact(&mut byte)?;
         let mut clients = several(|| Ok(own.accept()?.0))?;
         let mut backends = several(|| Stream::connect(backend_at))?;
-        let mut byte = [0];
         for (client, backend) in clients.iter_mut().zip(&mut backends) {
             client.read_exact(&mut byte)?;
             backend.write_all(&byte)?;
         }
         is_last.set(byte[0] == LAST);
-        for (client, backend) in clients.iter_mut().zip(&mut backends) {
+        for (client, backend) in clients.iter_mut().zip(&mut backends).rev() {
             backend.read_exact(&mut byte)?;
             client.write_all(&byte)?;
         }
-        for (client, backend) in clients.iter_mut().zip(&mut backends) {
+        for (client, backend) in clients.iter_mut().zip(&mut backends).rev() {
             end(client)?;
             backend.shutdown(Shutdown::Write)?;
         }
-        backends.iter_mut().try_for_each(end)?;
-        clients
-            .iter()
-            .try_for_each(|client| client.shutdown(Shutdown::Write))
+        // The clients' ends leave with their sockets.
+        backends.iter_mut().rev().try_for_each(end)
     };
     let cost = cost(span, &mut turn);
     done.store(true, Ordering::Relaxed);
@@ -422,6 +425,26 @@ fn bulk(
     Ok(spent.as_secs_f64() * 1e9 / moved as f64)
 }
 
+/// Waits until enough is there to be worth a read: whoever takes each crumb as it comes pays for waking and for calls that
+/// a loop with more to do does not have.
+fn gather(from: &Stream) -> io::Result<()> {
+    for _ in 0..GATHERED_NAPS_MAX {
+        if ioctl_fionread(from)? >= GATHERED_BYTES {
+            break;
+        }
+        thread::sleep(NAP);
+    }
+    Ok(())
+}
+
+const GATHERED_BYTES: u64 = 256 * 1024;
+
+/// A quarter of a MiB comes within it.
+const NAP: Duration = Duration::from_micros(50);
+
+/// While TCP finds its windows, and at the end, so much never comes.
+const GATHERED_NAPS_MAX: usize = 4;
+
 /// Told how many bytes went; whether there are to be more.
 type GoesOn<'a> = &'a mut dyn FnMut(usize) -> bool;
 
@@ -430,6 +453,7 @@ const BUFFER_BYTES: usize = 1024 * 1024;
 fn copy(from: &mut Stream, to: &mut Stream, goes_on: GoesOn<'_>) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
+        gather(from)?;
         let len = from.read(&mut buffer)?;
         to.write_all(&buffer[..len])?;
         if len == 0 || !goes_on(len) {
@@ -443,6 +467,7 @@ fn spliced(from: &mut Stream, to: &mut Stream, goes_on: GoesOn<'_>) -> io::Resul
     // An ordinary user may have no more pipes of this size: then the floor is that of smaller ones.
     let _smaller = fcntl_setpipe_size(&writer, BUFFER_BYTES);
     loop {
+        gather(from)?;
         let len = splice(&*from, None, &writer, None, BUFFER_BYTES, SpliceFlags::MOVE)?;
         let mut left = len;
         while left > 0 {

@@ -85,6 +85,13 @@ def costs(result):
         row += [f"{number(cells[name][0])} ±{cells[name][1]:.0f} %" if name in cells else "-" for name in SUBJECTS]
         row += [ratio(targets.beside_floor(result, unit)), ratio(targets.beside_best(result, unit))]
         lines.append("| " + " | ".join(row) + " |")
+    lines.append("")
+    for unit, _ in units(result, lambda metric: metric != "latency"):
+        floors = targets.floors(result, unit)
+        below = [who for _, who in floors.values() if who != "floor"]
+        if below:
+            lines.append(f"- {unit}: {', '.join(sorted(set(below)))} took less than the floor in {len(below)} of {len(floors)} rounds; "
+                         "that is the floor of those rounds here.")
     return lines + [""]
 
 

@@ -2,8 +2,8 @@
 
 import statistics
 
-# Units of measure.py: against what, and at most how much. "floor": the sum of primitives that stands beside the unit;
-# "peer": the best of them in the same run; another unit's name: ours of it; "itself": the figure as it is.
+# Units of measure.py: against what, and at most how much. "floor": the sum of primitives that stands beside the unit, or
+# whoever took less in the same round; "peer": the best of them in the same run; another unit's name: ours of it; "itself": the figure as it is.
 UNITS = {
     "empty RETR, TLS 1.3": ("floor", 1.3),
     "empty RETR, TLS 1.2": ("floor", 1.4),
@@ -20,6 +20,7 @@ UNITS = {
     "stream connection, plain": ("peer", 1.1),
     "memory of an idle session, TLS 1.3": ("itself", 16.0),
 }
+PEERS = ("mod_proxy", "haproxy", "nginx")
 # Latency: ours by the best peer's, at each of these.
 PERCENTILES = {"p50_us": "p50", "p99_us": "p99", "p999_us": "p99.9"}
 # Bytes for each transfer of a session: none. A page more or less in a round of a thousand is no growth.
@@ -82,19 +83,36 @@ def costs(result, subject):
 
 def beside_floor(result, unit):
     """Ours by the floor of the same round, round by round."""
-    return [run[entry["metric"]] / run["floor"] for entry in result["units"]
-            if (entry["unit"], entry["subject"]) == (unit, "sluicegate") for run in entry["runs"] if run.get("floor")]
+    ours = by_round(result, unit).get("sluicegate", {})
+    return [ours[at] / floor for at, (floor, _) in floors(result, unit).items()]
+
+
+def floors(result, unit):
+    """The floor of each round, and whose it is: no more than anybody has taken in the same round."""
+    found = {}
+    subjects = by_round(result, unit)
+    for entry in result["units"]:
+        if (entry["unit"], entry["subject"]) == (unit, "sluicegate"):
+            for run in entry["runs"]:
+                if run.get("floor"):
+                    at = run.get("round", 0)
+                    peers = [(subjects[name][at], name) for name in PEERS if at in subjects.get(name, {})]
+                    found[at] = min([(run["floor"], "floor"), *peers])
+    return found
 
 
 def beside_best(result, unit):
     """Ours by the same round's figure of the peer that is the best by its median."""
-    of_round = {}
-    for entry in result["units"]:
-        if entry["unit"] == unit:
-            of_round[entry["subject"]] = {run.get("round", 0): run[entry["metric"]] for run in entry["runs"] if run.get(entry["metric"])}
-    peers = [rounds for name, rounds in of_round.items() if name in ("mod_proxy", "haproxy", "nginx") and rounds]
+    subjects = by_round(result, unit)
+    peers = [subjects[name] for name in PEERS if subjects.get(name)]
     best = min(peers, key=lambda rounds: statistics.median(rounds.values()), default={})
-    return [value / best[at] for at, value in of_round.get("sluicegate", {}).items() if at in best]
+    return [value / best[at] for at, value in subjects.get("sluicegate", {}).items() if at in best]
+
+
+def by_round(result, unit):
+    """By subject and round what the unit cost."""
+    return {entry["subject"]: {run.get("round", 0): run[entry["metric"]] for run in entry["runs"] if run.get(entry["metric"])}
+            for entry in result["units"] if entry["unit"] == unit}
 
 
 def latencies(result):
