@@ -12,6 +12,7 @@ use futures_lite::future;
 use glommio::sync::Semaphore;
 
 use super::link::{Link, Mishap};
+use super::pace::Pace;
 use super::tally::{Phase, Tally};
 use super::{Beat, Plan, Scenario};
 use crate::rig::wait::within;
@@ -61,6 +62,9 @@ const FAILURES_IN_A_ROW_MAX: u32 = 20;
 
 /// How long a worker rests behind a failure.
 const BREATH: Duration = Duration::from_millis(50);
+
+/// How long behind the window a unit may begin that was due within it.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How often a core tells how it goes.
 const BEAT: Duration = Duration::from_secs(1);
@@ -207,24 +211,42 @@ impl Core {
 
     /// When the next unit should begin: at once in a closed loop, by the clock in an open one. Nothing: there is none.
     async fn next_start(&self) -> Option<Instant> {
-        let window = self.window.get()?;
-        let mut now = clock::now();
-        let mut intended = now;
-        if let Some(pace) = self.plan.pace {
-            let number = self.begun.get();
-            self.begun.set(number + 1);
-            intended = window.started + pace.offset(number * self.of + self.id);
-            if intended > now && intended < window.end {
-                glommio::timer::sleep(intended - now).await;
-                now = clock::now();
-            }
-        }
-        if intended.max(now) >= window.end {
+        let (window, now) = (self.window.get()?, clock::now());
+        let intended = match self.plan.pace {
+            Some(pace) => self.next_due(window, pace, now),
+            None => Some(now).filter(|&now| now < window.end),
+        };
+        let Some(intended) = intended else {
             // Of many workers most know early that there is no unit left for them. What their leaving costs is no unit's.
             let _closed = self.read.recv().await;
             return None;
+        };
+        if intended > now {
+            glommio::timer::sleep(intended - now).await;
         }
-        self.is_wanted(now >= window.begin).then_some(intended)
+        self.is_wanted(clock::now() >= window.begin)
+            .then_some(intended)
+    }
+
+    /// The next unit by the clock that is due within the window.
+    ///
+    /// It may begin behind the window's end: those that waited longest would be missing. What has not begun for long behind
+    /// it never does, and has waited for at least so long.
+    fn next_due(&self, window: Window, pace: Pace, now: Instant) -> Option<Instant> {
+        let is_idle = self.plan.scenario == Scenario::Idle;
+        let grace = if is_idle { Duration::ZERO } else { GRACE };
+        loop {
+            let number = self.begun.get();
+            self.begun.set(number + 1);
+            let intended = window.started + pace.offset(number * self.of + self.id);
+            if intended >= window.end {
+                return None;
+            }
+            if now < window.end + grace {
+                return Some(intended);
+            }
+            self.timed(intended, now, now);
+        }
     }
 
     /// Whether a run of so many units wants one more.
@@ -240,20 +262,26 @@ impl Core {
         counted < share(units, self.id, self.of)
     }
 
-    /// Counts a unit, if it ended while it is measured. Past the end of the window an idle session ends as it should.
+    /// Counts a unit, if it ended while it is measured: it is what CPU time is divided by. Past the end of the window an
+    /// idle session ends as it should.
     fn done(&self, intended: Instant, began: Instant) {
         let ended = clock::now();
+        if self.plan.scenario == Scenario::Idle || self.measures(ended) {
+            self.tally.borrow_mut().units += 1;
+        }
+        self.timed(intended, began, ended);
+    }
+
+    /// Notes the time of a unit. In an open loop it belongs to the moment at which the unit should have begun.
+    fn timed(&self, intended: Instant, began: Instant, ended: Instant) {
+        let is_paced = self.plan.pace.is_some();
         let is_idle = self.plan.scenario == Scenario::Idle;
-        if !is_idle && !self.measures(ended) {
+        if is_idle || !self.measures(if is_paced { intended } else { ended }) {
             return;
         }
         let mut tally = self.tally.borrow_mut();
-        tally.units += 1;
-        if is_idle {
-            return;
-        }
         tally.observe(Phase::Unit, ended.saturating_duration_since(intended));
-        if self.plan.pace.is_some() {
+        if is_paced {
             tally.observe(Phase::Late, began.saturating_duration_since(intended));
         }
     }
@@ -315,19 +343,43 @@ mod tests {
         arguments: Arguments,
     }
 
-    #[test]
-    fn a_worker_for_whom_no_unit_is_left_stays_until_the_meters_are_read() {
+    /// A core with one unit a second, of which the fourth and fifth belong to the window.
+    fn paced() -> (Core, async_channel::Sender<Window>) {
         let line = "load noop --target 127.0.0.1:21 --tls off --rate 1";
         let line = Line::parse_from(line.split_whitespace());
         let (window, read) = async_channel::bounded(1);
         let core = Core::new(plan(&line.arguments).unwrap(), 0, 1, read);
-        let now = clock::now();
+        let started = clock::now();
         core.window.set(Some(Window {
-            started: now,
-            begin: now,
-            end: now + Duration::from_secs(3600),
+            started,
+            begin: started + Duration::from_secs(3),
+            end: started + Duration::from_secs(5),
         }));
-        core.begun.set(3600);
+        (core, window)
+    }
+
+    #[test]
+    fn what_was_due_begins_behind_the_end_or_has_waited_at_least_so_long() {
+        let (core, _window) = paced();
+        let (window, pace) = (core.window.get().unwrap(), core.plan.pace.unwrap());
+        let behind = window.end + GRACE / 2;
+        let intended = core.next_due(window, pace, behind);
+        assert_eq!(intended, Some(window.started), "it is due");
+        core.timed(window.started, behind, behind);
+        let over = window.end + GRACE;
+        assert_eq!(core.next_due(window, pace, over), None);
+        let tally = core.tally.take();
+        let times = tally.times(Phase::Unit).unwrap();
+        assert_eq!(times.len(), 2, "those before the window are nobody's");
+        // Two and one second before its end, and the grace.
+        assert!(times.min() >= 1_990_000_000 && times.max() >= 2_990_000_000);
+        assert_eq!(tally.units, 0, "none ended while CPU time was counted");
+    }
+
+    #[test]
+    fn a_worker_for_whom_no_unit_is_left_stays_until_the_meters_are_read() {
+        let (core, window) = paced();
+        core.begun.set(5);
         let mut start = pin!(core.next_start());
         assert_eq!(block_on(poll_once(&mut start)), None, "it has left");
         window.close();
