@@ -13,6 +13,8 @@ import sys
 import tempfile
 import time
 
+import drive
+import latency
 import peers
 import report
 import scale
@@ -51,9 +53,6 @@ UNITS = [
      {"copy_s_per_gb": 1, "aead_s_per_gb": 1}),
     ("GB of a stream, plain", "stream", "source", ["stream-get", "--concurrency", "1"], "cpu_seconds_per_gigabyte",
      {"splice_s_per_gb": 1}),
-    ("latency of NOOP, TLS 1.3", "ftp", "1.3", ["noop", "--concurrency", "8", "--rate", "1000"], "latency", None),
-    ("latency of 64 bytes, TLS stream", "stream", "echo-tls", ["stream-echo", "--concurrency", "8", "--rate", "1000"],
-     "latency", None),
 ]
 MEMORY = "memory of an idle session, TLS 1.3"
 
@@ -94,7 +93,8 @@ def parse():
                         help="the units beside the peers, or what grows with cores, sessions and neighbours [all]")
     parser.add_argument("--rounds", type=int, help="rounds; the table has their medians [3, with --quick 1]")
     parser.add_argument("--seconds", type=float, help="seconds of each measurement [3, with --quick 1]")
-    parser.add_argument("--minutes", type=float, help="nothing is begun after that [28, with --quick 7]")
+    parser.add_argument("--turns", type=int, help="turns of a second for each latency in each round [10, with --quick 3]")
+    parser.add_argument("--minutes", type=float, help="nothing is begun after that [40, with --quick 8]")
     parser.add_argument("--only", default="", help="only units whose names contain this, and parts of scale.py so called")
     parser.add_argument("--without", action="append", default=[], help="leave out a peer")
     parser.add_argument("--idle", type=int, help="idle sessions held for the memory of one [1000, with --quick 100]")
@@ -108,7 +108,8 @@ def parse():
     arguments = parser.parse_args()
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 3)
     arguments.seconds = arguments.seconds or (1.0 if arguments.quick else 3.0)
-    arguments.minutes = arguments.minutes or (7.0 if arguments.quick else 28.0)
+    arguments.minutes = arguments.minutes or (8.0 if arguments.quick else 40.0)
+    arguments.turns = arguments.turns or (3 if arguments.quick else 10)
     arguments.idle = arguments.idle or (100 if arguments.quick else 1000)
     arguments.sessions = arguments.sessions or (1000 if arguments.quick else 10_000)
     arguments.idle_held = arguments.idle_held or (2000 if arguments.quick else 20_000)
@@ -139,20 +140,20 @@ def beside_peers(arguments, work, running, result):
     subjects = start(arguments, setting, running)
     for name, subject in subjects.items():
         for file in subject["files"]:
-            result["configs"][file.name] = file.read_text(encoding="utf-8").replace(str(work), "WORK")
+            result["configs"][file.name] = drive.without_folder(file, work)
         result["notes"] += [f"{name}: {note}" for note in subject["notes"]]
     cells = [Cell(unit, name, subject) for unit in UNITS for name, subject in subjects.items()
-             if unit[2] in subject["ports"] and arguments.only in unit[0]]
+             if name != "direct" and unit[2] in subject["ports"] and arguments.only in unit[0]]
     for number in range(arguments.rounds):
-        # A third of the time is for what comes behind the units.
-        if number > 0 and time.monotonic() - BEGAN > 60 * arguments.minutes * 2 / 3:
-            result["notes"].append(f"only {number} of {arguments.rounds} rounds of the units: their time was over")
+        # Half of the time is for what comes behind the units.
+        if number > 0 and drive.is_late(arguments, result, f"units, from round {number + 1}", share=1 / 2):
             break
         # Every other round backwards: whoever comes behind a heavy neighbour is not always the same.
         for cell in cells if number % 2 == 0 else reversed(cells):
-            say(f"round {number + 1} of {arguments.rounds}: {cell.unit[0]}, {cell.name}")
+            drive.say(f"round {number + 1} of {arguments.rounds}: {cell.unit[0]}, {cell.name}")
             cell.run(arguments, setting, result, number)
     result["units"] = [cell.figures() for cell in cells if cell.runs]
+    latency.run(arguments, setting, subjects, running, result)
     if arguments.only in MEMORY:
         result["units"] += memory(arguments, setting, subjects, running, result)
 
@@ -176,7 +177,7 @@ def start(arguments, setting, running):
                 process, ports, file = part()
             except peers.Broken as why:
                 subject["notes"].append(f"left out: {why}")
-                say(str(why))
+                drive.say(str(why))
                 continue
             running.append(process)
             subject["files"].append(file)
@@ -190,7 +191,7 @@ def start(arguments, setting, running):
                 complaint = peers.curl_complaint(subject["ports"][version], version, setting.work)
                 if complaint:
                     subject["notes"].append(f"TLS {version}: {complaint}")
-                    say(f"{name}, TLS {version}: {complaint}")
+                    drive.say(f"{name}, TLS {version}: {complaint}")
         if name == "sluicegate" and "echo" not in subject["ports"]:
             subject["notes"].append("this build relays no streams")
         subjects[name] = subject
@@ -209,13 +210,11 @@ class Cell:
 
     def run(self, arguments, setting, result, number):
         _, kind, port, flags, metric, formula = self.unit
-        if self.name == "direct" and metric != "latency":
-            return
-        # In each round, just before the unit: what has become dearer since the last one has become so for both.
-        floor = formula and self.name == "sluicegate" and floors(arguments, formula)
-        waiting = in_time_wait()
+        # Just before the unit, so that both meet the same machine.
+        floor = formula and self.name == "sluicegate" and drive.floors(arguments, formula)
+        waiting = drive.sockstat()["tw"]
         before = self.handshakes()
-        figures = load(arguments, setting, flags, self.subject["ports"][port], kind, port, self.subject["pids"].get(port))
+        figures = drive.load(arguments, setting, flags, self.subject["ports"][port], kind, port, self.subject["pids"].get(port))
         if not figures or not figures["good"]:
             why = (figures or {}).get("failures") or "it gave no figures"
             result["failures"].append(f"{self.unit[0]}, {self.name}: {why}")
@@ -246,51 +245,6 @@ class Cell:
                 "has_floor": floor is not None, "runs": self.runs}
 
 
-def load(arguments, setting, flags, port, kind, key, pid, seconds=None, before=(), **more):
-    """One run of `sluicegate load`; its figures, or nothing."""
-    file = setting.work / "load.json"
-    file.unlink(missing_ok=True)
-    command = load_command(arguments, setting, flags, port, file, kind, key, pid, seconds, **more)
-    try:
-        run = subprocess.run([*before, *command], capture_output=True, text=True, timeout=240, check=False)
-    except subprocess.TimeoutExpired:
-        say("  it does not end")
-        return None
-    if run.returncode != 0:
-        say("  " + (run.stdout + run.stderr).strip().replace("\n", "\n  "))
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
-
-
-def load_command(arguments, setting, flags, port, file, kind, key, pid, seconds=None, cores=None, warmup=0.5):
-    """The words of one run."""
-    command = [arguments.sluicegate, "load", *flags, "--target", f"127.0.0.1:{port}", "--json", file,
-               "--cores", cores or arguments.load_core, "--cipher", "aes-256", "--ca", setting.work / "ca.pem",
-               "--duration", f"{int(1000 * (seconds or arguments.seconds))}ms", "--warmup", f"{int(1000 * warmup)}ms",
-               "--patience", "20s"]
-    if kind == "stream":
-        command += ["--tls", "implicit" if key.endswith("-tls") else "off", "--tls-version", "1.3"]
-    else:
-        command += ["--tls-version", key.removesuffix("-clear")]
-    if pid:
-        command += ["--meter", pid]
-    return [str(word) for word in command]
-
-
-def floors(arguments, names):
-    """Microseconds, or seconds for a gigabyte, of these primitives."""
-    seconds = min(arguments.seconds, 1.0) / 2
-    command = [arguments.floors, "--cores", f"{arguments.proxy_core},{arguments.load_core}", "--seconds", str(seconds),
-               "--only", ",".join(names)]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout)
-
-
-def in_time_wait():
-    """How many connections of this network wait for packets that are late (`ss -s`)."""
-    words = next(line.split() for line in pathlib.Path("/proc/net/sockstat").read_text(encoding="utf-8").splitlines()
-                 if line.startswith("TCP:"))
-    return int(words[words.index("tw") + 1])
-
-
 def memory(arguments, setting, subjects, running, result):
     """Idle sessions in processes that have just been started: what a session takes, with everything it ever needed."""
     found = []
@@ -302,7 +256,7 @@ def memory(arguments, setting, subjects, running, result):
             running.remove(process)
         # A process for each session takes its time; what one costs is the same with fewer.
         sessions = arguments.idle if name == "sluicegate" else min(arguments.idle, 100)
-        say(f"{MEMORY}: {sessions} at {name}")
+        drive.say(f"{MEMORY}: {sessions} at {name}")
         try:
             process, ports, _ = subject["makers"][0]()
         except peers.Broken as why:
@@ -310,7 +264,7 @@ def memory(arguments, setting, subjects, running, result):
             continue
         running.append(process)
         time.sleep(0.3)
-        figures = load(arguments, setting, ["idle", "--concurrency", str(sessions)], ports["1.3"], "ftp", "1.3",
+        figures = drive.load(arguments, setting, ["idle", "--concurrency", str(sessions)], ports["1.3"], "ftp", "1.3",
                        process.pid, 1.0)
         if figures and figures["good"]:
             before, begin, _ = figures["memory_bytes"]
@@ -351,22 +305,6 @@ def facts(arguments):
         "network": os.environ.get("SLUICEGATE_NETWORK", "the machine's, with all that others have in it"),
     }
 
-
-def say(text):
-    """A line of progress, with the time since the beginning."""
-    elapsed = int(time.monotonic() - BEGAN)
-    print(f"[{elapsed // 60:2}:{elapsed % 60:02}] {text}", file=sys.stderr, flush=True)
-
-
-def is_late(arguments, result, what):
-    """Whether the time is over: nothing more is begun then, and the page says what is not there."""
-    late = time.monotonic() - BEGAN > 60 * arguments.minutes
-    if late:
-        result["notes"].append(f"left out after {arguments.minutes:g} minutes: {what}")
-    return late
-
-
-BEGAN = time.monotonic()
 
 if __name__ == "__main__":
     sys.exit(main())

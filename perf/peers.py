@@ -106,10 +106,11 @@ class Setting:
         return "root" if os.getuid() == 0 else str(os.getuid())
 
 
-def sluicegate(setting, name="sluicegate", listeners=None, passive=20000):
+def sluicegate(setting, name="sluicegate", listeners=None, passive=20000, busy=False):
     """FTPS listeners for TLS 1.2 and 1.3, the backend's leg of the same version, and relays of streams if it knows them.
 
     Other listeners may be given: what each is called, its TLS, and the port of its backend. Passive ports begin with `passive`.
+    A busy one looks for news before it sleeps.
     """
     listeners = listeners or [(version, version, setting.backend_ports["explicit"]) for version in ("1.2", "1.3")]
     ftps = dict(zip((key for key, _, _ in listeners), free_ports(len(listeners))))
@@ -128,7 +129,8 @@ def sluicegate(setting, name="sluicegate", listeners=None, passive=20000):
     for text, known in ((with_streams, streams), (listeners, {})):
         # Few sessions transfer at the same time where there are many.
         each = "descriptors_per_session = 2\n" if setting.sessions > 1000 else ""
-        values = {"NAME": name, "CORE": setting.core, "ADMIN": admin, "SESSIONS": f"{setting.sessions}\n{each}", "LISTENERS": text}
+        values = {"NAME": name, "CORE": setting.core, "BUSY": 'busy_poll = "2ms"' if busy else "", "ADMIN": admin,
+                  "SESSIONS": f"{setting.sessions}\n{each}", "LISTENERS": text}
         file = fill("sluicegate.toml", setting.work, values)
         check = subprocess.run([setting.binary, "check", "--config", file], capture_output=True, text=True, check=False)
         if check.returncode == 0:
@@ -214,8 +216,8 @@ def mod_proxy(setting, version, policy="required"):
     return process, {key: port}, file
 
 
-def haproxy(setting):
-    """HAProxy as a relay of streams."""
+def haproxy(setting, name="haproxy", busy=False):
+    """HAProxy as a relay of streams. A busy one looks for news, and never sleeps."""
     ports = dict(zip(STREAMS, free_ports(len(STREAMS))))
     pem = setting.work / "haproxy.pem"
     pem.write_bytes((setting.work / "gate.pem").read_bytes() + (setting.work / "gate.key").read_bytes())
@@ -225,8 +227,10 @@ def haproxy(setting):
         f"listen {name}\n    bind 127.0.0.1:{ports[name]} {tls if private else ''}\n"
         f"    server backend 127.0.0.1:{setting.backend_ports[name]} {to_tls if private else ''}\n"
         for name, private in STREAMS.items())
-    file = fill("haproxy.cfg", setting.work, {"LISTENERS": listeners, "MAXCONN": descriptors() // 3})
-    process = Process("haproxy", [f"{PEERS}/usr/sbin/haproxy", "-db", "-f", file],
+    file = fill("haproxy.cfg", setting.work, {
+        "NAME": name if busy else None, "BUSY": "busy-polling" if busy else "", "LISTENERS": listeners,
+        "MAXCONN": descriptors() // 3})
+    process = Process(name, [f"{PEERS}/usr/sbin/haproxy", "-db", "-f", file],
                       setting.core, setting.work, ports.values())
     return process, ports, file
 

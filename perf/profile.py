@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 
+import drive
 import measure
 import peers
 
@@ -97,14 +98,14 @@ def record(arguments, unit, work, running):
     running.append(gate)
 
     def run(seconds):
-        figures = measure.load(arguments, setting, flags, ports[key], kind, key, gate.pid, seconds)
+        figures = drive.load(arguments, setting, flags, ports[key], kind, key, gate.pid, seconds)
         if not figures or not figures["good"]:
             raise SystemExit(f"perf/profile: {name}: {(figures or {}).get('failures')}")
         return figures
 
-    measure.say(f"{name}: without the profiler")
+    drive.say(f"{name}: without the profiler")
     figures = run(arguments.seconds)
-    measure.say(f"{name}: with it")
+    drive.say(f"{name}: with it")
     loading = threading.Thread(target=run, args=(arguments.seconds + 2.0,))
     loading.start()
     # Behind the logins and the load's own warm-up.

@@ -6,7 +6,8 @@ import statistics
 import targets
 
 UNIT_OF = {"cpu_us_per_unit": "us of CPU", "cpu_seconds_per_gigabyte": "s of CPU per GB", "kib_per_session": "KiB"}
-COLOURS = {"sluicegate": "#1f6f4a", "mod_proxy": "#b5482a", "haproxy": "#2d5fa3", "nginx": "#7b4fa0", "direct": "#777777"}
+COLOURS = {"sluicegate": "#1f6f4a", "mod_proxy": "#b5482a", "haproxy": "#2d5fa3", "nginx": "#7b4fa0", "direct": "#777777",
+           "sluicegate, busy": "#6fbf9a", "haproxy, busy": "#8fb5e0"}
 SUBJECTS = ["sluicegate", "mod_proxy", "haproxy", "nginx"]
 
 
@@ -45,13 +46,13 @@ def aims(result):
     rows = targets.verdicts(result)
     if not rows:
         return []
-    missed = sum(not is_met for *_, is_met in rows)
-    lines = ["## Targets", "", f"{len(rows) - missed} of {len(rows)} are met in this run (`perf/targets.py`); {missed} are not met. "
-             "Where nothing else is said, a figure is a multiple of what its target names.", "",
+    met, missed = (sum(verdict == wanted for *_, verdict in rows) for wanted in ("met", "not met"))
+    lines = ["## Targets", "", f"{met} of {len(rows)} are met in this run (`perf/targets.py`), {missed} are not met, and "
+             f"{len(rows) - met - missed} are undecided: their rounds lie on both sides, or are too few. Where nothing else is said, a figure is a multiple of what its target names.", "",
              "| what | measured | rounds | target | |", "| --- | --- | --- | --- | --- |"]
-    for name, median, values, words, is_met in rows:
+    for name, median, values, words, verdict in rows:
         rounds = f"{number(min(values))} to {number(max(values))}" if len(values) > 1 else "one"
-        lines.append(f"| {name} | {number(median)} | {rounds} | {words} | {'met' if is_met else '**not met**'} |")
+        lines.append(f"| {name} | {number(median)} | {rounds} | {words} | {verdict.replace('not met', '**not met**')} |")
     return lines + [""]
 
 
@@ -108,18 +109,20 @@ def growth(result):
 
 
 def latencies(result, spectra):
-    names = units(result, lambda metric: metric == "latency")
-    if not names:
+    found = targets.latency_units(result)
+    if not found:
         return []
-    lines = ["## Latency", "", "At a fixed rate, from when a unit should have begun; microseconds, medians of the rounds.", "",
-             "| unit | through | p50 | p90 | p99 | p99.9 | max |", "| --- " * 7 + "|"]
-    for unit, _ in names:
-        for subject in [*SUBJECTS, "direct"]:
-            phases = [run["phases"]["unit"] for run in runs_of(result, unit, subject)]
-            if phases:
-                cells = [number(statistics.median(phase[key] for phase in phases))
-                         for key in ("p50_us", "p90_us", "p99_us", "p999_us", "max_us")]
-                lines.append(f"| {unit} | {subject} | " + " | ".join(cells) + " |")
+    lines = ["## Latency", "", "At a fixed rate, from when a unit should have begun; microseconds, of all turns of all rounds together, "
+             "and behind it the least and the greatest of a round. What is busy looks for news instead of sleeping.", "",
+             "| unit | through | units | p50 | p90 | p99 | p99.9 | max |", "| --- " * 8 + "|"]
+    for unit, subjects in found.items():
+        for subject, entry in subjects.items():
+            cells = []
+            for key in ("p50_us", "p90_us", "p99_us", "p999_us", "max_us"):
+                of_rounds = [run[key] for run in entry["runs"]]
+                span = f" ({number(min(of_rounds))} to {number(max(of_rounds))})" if len(of_rounds) > 1 else ""
+                cells.append(number(entry["merged"][key]) + span)
+            lines.append(f"| {unit} | {subject} | {entry['merged']['samples']:,} | " + " | ".join(cells) + " |")
     return [*lines, "", *[f"![{unit}]({file})" for unit, file in spectra], ""]
 
 
@@ -158,24 +161,17 @@ def number(value):
 def write_spectra(result, folder, name):
     """One picture for each unit of latency; gives the units and the files."""
     written = []
-    for unit, _ in units(result, lambda metric: metric == "latency"):
-        curves = {}
-        for subject in [*SUBJECTS, "direct"]:
-            runs = runs_of(result, unit, subject)
-            if runs:
-                # The round in the middle by its p99: one real spectrum rather than an average of several.
-                runs = sorted(runs, key=lambda run: run["phases"]["unit"]["p99_us"])
-                curves[subject] = runs[len(runs) // 2]["phases"]["unit"]["spectrum"]
-        if curves:
-            file = f"{name}-{'-'.join(unit.replace(',', '').replace('.', '').lower().split())}.svg"
-            (folder / file).write_text(spectrum_svg(unit, curves), encoding="utf-8")
-            written.append((unit, file))
+    for unit, subjects in targets.latency_units(result).items():
+        curves = {subject: entry["merged"]["spectrum"] for subject, entry in subjects.items()}
+        file = f"{name}-{'-'.join(unit.replace(',', '').replace('.', '').lower().split())}.svg"
+        (folder / file).write_text(spectrum_svg(unit, curves), encoding="utf-8")
+        written.append((unit, file))
     return written
 
 
 def spectrum_svg(title, curves):
     """Latency against percentile, both on logarithmic axes: the tail is as wide as the bulk."""
-    width, height, left, top, right, bottom = 760, 420, 70, 40, 120, 50
+    width, height, left, top, right, bottom = 780, 420, 70, 40, 140, 50
     points = {name: [(1 / max(1 - quantile, 1e-5), max(micros, 1)) for quantile, micros in curve if quantile < 1]
               for name, curve in curves.items()}
     everything = [point for curve in points.values() for point in curve]

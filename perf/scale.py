@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import time
 
-import measure
+import drive
 import peers
 
 CGROUP = pathlib.Path("/sys/fs/cgroup/cpu")
@@ -62,7 +62,7 @@ class Gate:
     def run(self, what, *flags, **more):
         """One run of the load against it; nothing where it failed, and then it is told."""
         arguments = self.bench.arguments
-        figures = measure.load(arguments, self.setting, flags, self.port, "ftp", "1.3", self.process.pid,
+        figures = drive.load(arguments, self.setting, flags, self.port, "ftp", "1.3", self.process.pid,
                                cores=self.load_core, **more)
         if not figures or not figures["good"]:
             self.bench.fail(what, figures)
@@ -87,7 +87,7 @@ class Beside:
     def __init__(self, gate, flags, port, seconds):
         self.bench, self.file = gate.bench, gate.bench.work / f"beside-{len(gate.bench.running)}.json"
         self.file.unlink(missing_ok=True)
-        command = measure.load_command(gate.bench.arguments, gate.setting, flags, port, self.file, "ftp", "1.3",
+        command = drive.load_command(gate.bench.arguments, gate.setting, flags, port, self.file, "ftp", "1.3",
                                        gate.process.pid, seconds, cores=gate.load_core)
         self.process = peers.Process(self.file.stem, command, gate.load_core, gate.bench.work, [])
         self.bench.running.append(self.process)
@@ -108,7 +108,7 @@ def run(arguments, work, running, result):
     bench = Bench(arguments, work, running, result["failures"])
     result["scale"] = []
     for part in (cores, sessions, idle, uploads, neighbours):
-        if arguments.only not in part.__name__ or measure.is_late(arguments, result, part.__name__):
+        if arguments.only not in part.__name__ or drive.is_late(arguments, result, part.__name__):
             continue
         began = time.monotonic()
         try:
@@ -119,7 +119,7 @@ def run(arguments, work, running, result):
             for process in reversed(running[:]):
                 process.stop()
                 running.remove(process)
-        measure.say(f"{part.__name__}: {time.monotonic() - began:.0f} s")
+        drive.say(f"{part.__name__}: {time.monotonic() - began:.0f} s")
     result["notes"] += bench.notes
 
 
@@ -140,7 +140,7 @@ def cores(bench):
             ("CPU used meanwhile", "s a second")))
         for number in range(bench.rounds):
             for name in turns(gates, number):
-                measure.say(f"cores: round {number + 1} of {bench.rounds}: {unit}, {name}")
+                drive.say(f"cores: round {number + 1} of {bench.rounds}: {unit}, {name}")
                 flags = [scenario, "--concurrency", str(64 * shards[name]), "--rate", str(rate * shards[name])]
                 figures = gates[name].run(cost["name"], *flags)
                 add(cost, name, figures and figures["cpu_us_per_unit"])
@@ -152,7 +152,7 @@ def cores(bench):
                     stack.enter_context(Allowance(gate.process.pid, shards[name]))
                 for number in range(bench.rounds):
                     for name in turns(gates, number):
-                        measure.say(f"cores: round {number + 1} of {bench.rounds}: {unit}, {name}, {allowed}")
+                        drive.say(f"cores: round {number + 1} of {bench.rounds}: {unit}, {name}, {allowed}")
                         figures = gates[name].run(work["name"], scenario, "--concurrency", str(64 * shards[name]))
                         add(work, name, figures and figures["units_per_second"])
                         add(used, name, figures and figures["cpu_seconds"] / figures["seconds"])
@@ -208,7 +208,7 @@ def sessions(bench):
         found = record(f"{unit}: CPU at {rate:,} a second, by sessions that take turns", "us", names)
         for number in range(bench.rounds):
             for many in turns(counts, number):
-                measure.say(f"sessions: round {number + 1} of {bench.rounds}: {unit}, {many:,}")
+                drive.say(f"sessions: round {number + 1} of {bench.rounds}: {unit}, {many:,}")
                 # Long enough before it is measured for each of them to have done one.
                 figures = gate.run(found["name"], scenario, "--concurrency", str(many), "--rate", str(rate),
                                    warmup=0.5 + many / rate)
@@ -233,7 +233,7 @@ def idle(bench):
 
     def transfers(name):
         for number in range(bench.rounds):
-            measure.say(f"idle: round {number + 1} of {bench.rounds}: transfers beside {name}")
+            drive.say(f"idle: round {number + 1} of {bench.rounds}: transfers beside {name}")
             figures = group[0].run(cost["name"], "empty", "--concurrency", "8", "--rate", "200")
             add(cost, name, figures and figures["cpu_us_per_unit"])
             add(middle, name, figures and figures["phases"]["unit"]["p50_us"])
@@ -247,7 +247,7 @@ def idle(bench):
     deadline = time.monotonic() + 30 + wanted / 50
     while any(gate.descriptors() < 2 * each for gate in group) and time.monotonic() < deadline:
         time.sleep(1)
-        measure.say(f"idle: {sum(gate.descriptors() // 2 for gate in group):,} of {wanted:,} sessions")
+        drive.say(f"idle: {sum(gate.descriptors() // 2 for gate in group):,} of {wanted:,} sessions")
     time.sleep(1)
     after = kernel_memory()
     transfers(f"{wanted:,}")
@@ -283,14 +283,14 @@ def uploads(bench):
     for name, make in (("sluicegate", lambda: peers.sluicegate(setting)), ("mod_proxy", lambda: peers.mod_proxy(setting, "1.3"))):
         if name in bench.arguments.without:
             continue
-        measure.say(f"uploads: {many:,} through {name}")
+        drive.say(f"uploads: {many:,} through {name}")
         try:
             process, ports, _ = make()
         except peers.Broken as why:
             bench.notes.append(f"uploads: {name} is left out: {why}")
             continue
         bench.running.append(process)
-        figures = measure.load(bench.arguments, setting, ["put", "--size", "1MiB", "--units", str(many), "--concurrency", "8"],
+        figures = drive.load(bench.arguments, setting, ["put", "--size", "1MiB", "--units", str(many), "--concurrency", "8"],
                                ports["1.3"], "ftp", "1.3", None, seconds=90.0, warmup=0)
         found["cases"][name] = [figures["units"]] if figures else []
         if figures and figures["failures"]:
@@ -322,10 +322,10 @@ def neighbours(bench):
     # Behind p99 are a hundredth of them: 15 in three seconds.
     seconds = max(bench.seconds, 3.0)
     for number in range(bench.rounds):
-        floor = measure.floors(bench.arguments, ["copy_s_per_gb", "aead_s_per_gb"])
+        floor = drive.floors(bench.arguments, ["copy_s_per_gb", "aead_s_per_gb"])
         add(turn, "floor", (floor["copy_s_per_gb"] + floor["aead_s_per_gb"]) * (1 << 20) / 1e3)
         for name in turns(ways, number):
-            measure.say(f"neighbours: round {number + 1} of {bench.rounds}: {name}")
+            drive.say(f"neighbours: round {number + 1} of {bench.rounds}: {name}")
             stream = None
             if ways[name]:
                 # Its own second of warming up, and one for the load beside it to come in and leave.
@@ -386,6 +386,5 @@ def kernel_memory():
     """Bytes that the kernel has in slabs and in socket buffers, and how many TCP sockets there are."""
     slab = next(int(line.split()[1]) * 1024 for line in pathlib.Path("/proc/meminfo").read_text().splitlines()
                 if line.startswith("Slab:"))
-    words = next(line.split() for line in pathlib.Path("/proc/net/sockstat").read_text().splitlines() if line.startswith("TCP:"))
-    facts = dict(zip(words[1::2], map(int, words[2::2])))
+    facts = drive.sockstat()
     return slab + facts["mem"] * resource.getpagesize(), facts["inuse"]

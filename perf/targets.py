@@ -21,8 +21,10 @@ UNITS = {
     "memory of an idle session, TLS 1.3": ("itself", 16.0),
 }
 PEERS = ("mod_proxy", "haproxy", "nginx")
-# Latency: ours by the best peer's, at each of these.
-PERCENTILES = {"p50_us": "p50", "p99_us": "p99", "p999_us": "p99.9"}
+# Latency: ours by the best peer's, at each of these; none is judged by fewer samples beyond it.
+PERCENTILES = {"p50_us": ("p50", 0.5), "p99_us": ("p99", 0.99), "p999_us": ("p99.9", 0.999)}
+SAMPLES_BEYOND_MIN = 20
+BUSY = ", busy"
 # Bytes for each transfer of a session: none. A page more or less in a round of a thousand is no growth.
 GROWTH_BYTES = 4
 # Records of scale.py by their target: the words, whether it is a least or a most, and how much.
@@ -70,9 +72,14 @@ def verdicts(result):
     return rows
 
 
-def row(name, values, words, is_met):
-    median = statistics.median(values)
-    return name, median, values, words, is_met(median)
+def row(name, values, words, is_met, figure=None):
+    """Its figure is the median of its rounds, where nothing else is said. Where rounds lie on both sides of the limit, nothing is
+    decided."""
+    figure = statistics.median(values) if figure is None else figure
+    verdict = "met" if is_met(figure) else "not met"
+    if any(is_met(value) != is_met(figure) for value in values):
+        verdict = f"undecided, {verdict} {'by the median' if len(values) > 1 else ''}".strip()
+    return name, figure, values, words, verdict
 
 
 def costs(result, subject):
@@ -116,15 +123,30 @@ def by_round(result, unit):
 
 
 def latencies(result):
+    """Ours by the best peer's, of all turns together; those that are busy apart from those that sleep."""
     rows = []
-    entries = [entry for entry in result["units"] if entry["metric"] == "latency" and entry["runs"]]
-    for unit in dict.fromkeys(entry["unit"] for entry in entries):
-        of = {entry["subject"]: entry["runs"] for entry in entries if entry["unit"] == unit}
-        peers = [name for name in of if name not in ("sluicegate", "direct")]
-        if "sluicegate" not in of or not peers:
-            continue
-        for key, words in PERCENTILES.items():
-            other = min(statistics.median(run["phases"]["unit"][key] for run in of[name]) for name in peers)
-            ours = [run["phases"]["unit"][key] / other for run in of["sluicegate"]]
-            rows.append(row(f"{unit}, {words}", ours, "less than each peer's", lambda value: value < 1))
+    for unit, subjects in latency_units(result).items():
+        for kind in ("", BUSY):
+            ours = subjects.get("sluicegate" + kind)
+            peers = [subjects[name + kind] for name in PEERS if name + kind in subjects]
+            if not ours or not peers:
+                continue
+            for key, (words, quantile) in PERCENTILES.items():
+                ratio = ours["merged"][key] / min(peer["merged"][key] for peer in peers)
+                of_rounds = [run[key] / min(theirs) for run in ours["runs"]
+                             if (theirs := [one[key] for peer in peers for one in peer["runs"] if one["round"] == run["round"]])]
+                name, *found, verdict = row(f"{unit}{kind}, {words}", of_rounds, "less than each peer's", lambda value: value < 1, ratio)
+                fewest = min(one["merged"]["samples"] for one in (ours, *peers)) * (1 - quantile)
+                if fewest < SAMPLES_BEYOND_MIN:
+                    verdict = f"undecided, {fewest:.0f} samples beyond it"
+                rows.append((name, *found, verdict))
     return rows
+
+
+def latency_units(result):
+    """By unit and subject what stands in its entry."""
+    found = {}
+    for entry in result["units"]:
+        if entry["metric"] == "latency":
+            found.setdefault(entry["unit"], {})[entry["subject"]] = entry
+    return found

@@ -133,6 +133,7 @@ pub fn json(plan: &Plan, outcome: &Outcome) -> Value {
         "cpu_seconds_per_gigabyte": outcome.cpu_per_gigabyte(),
         "memory_bytes": outcome.meter.map(|readings| readings.map(|reading| reading.memory_bytes)),
         "phases": phases,
+        "unit_counts": tally.times(Phase::Unit).map_or_else(Vec::new, counts),
     })
 }
 
@@ -153,6 +154,14 @@ fn summary(times: &Histogram<u64>) -> Value {
         "max_us": micros(times.max()),
         "spectrum": spectrum.collect::<Vec<_>>(),
     })
+}
+
+/// How many took how many microseconds: what several runs are merged by.
+fn counts(times: &Histogram<u64>) -> Vec<Value> {
+    times
+        .iter_recorded()
+        .map(|step| json!([micros(step.value_iterated_to()), step.count_at_value()]))
+        .collect()
 }
 
 fn micros(nanos: u64) -> f64 {
