@@ -228,8 +228,10 @@ def idle(bench):
         bench.notes.append(f"{wanted:,} idle sessions: {descriptor_limit():,} descriptors a process make that {gates} gates "
                            f"of {each:,}, each with a backend and a load of its own")
     group = [bench.gate(f"idle-{number}", bench.arguments.proxy_core, sessions=each + 100) for number in range(gates)]
-    cost = record("empty RETR: CPU at 200 a second, by idle sessions beside", "us", ["0", f"{wanted:,}"])
-    middle = record("empty RETR: median of latency at 200 a second, by idle sessions beside", "us", ["0", f"{wanted:,}"])
+    # Transfers go through one of the gates.
+    among = f"{wanted:,}" if gates == 1 else f"{each:,} in this gate, {wanted:,} in all"
+    cost = record("empty RETR: CPU at 200 a second, by idle sessions beside", "us", ["0", among])
+    middle = record("empty RETR: median of latency at 200 a second, by idle sessions beside", "us", ["0", among])
 
     def transfers(name):
         for number in range(bench.rounds):
@@ -250,7 +252,7 @@ def idle(bench):
         drive.say(f"idle: {sum(gate.descriptors() // 2 for gate in group):,} of {wanted:,} sessions")
     time.sleep(1)
     after = kernel_memory()
-    transfers(f"{wanted:,}")
+    transfers(among)
     held = sum(min(each, gate.descriptors() // 2) for gate in group)
     good = [figures for load in loads if (figures := load.figures("idle sessions", span + 60))]
     transfers("0")
@@ -267,7 +269,7 @@ def idle(bench):
     for found in (cost, middle):
         alone = statistics.median(found["cases"]["0"] or [0])
         if alone:
-            claim = [among / alone for among in found["cases"][f"{wanted:,}"]]
+            claim = [value / alone for value in found["cases"][among]]
             found.update(claim=claim, claim_unit="x alone", target="idle: transfers")
     bench.stop(*group)
     return [count, space, cost, middle]
