@@ -46,12 +46,13 @@ def aims(result):
     rows = targets.verdicts(result)
     if not rows:
         return []
-    met, missed = (sum(verdict == wanted for *_, verdict in rows) for wanted in ("met", "not met"))
-    lines = ["## Targets", "", f"{met} of {len(rows)} are met in this run (`perf/targets.py`), {missed} are not met, and "
-             f"{len(rows) - met - missed} are undecided: their rounds lie on both sides, or are too few. Where nothing else is said, a figure is a multiple of what its target names.", "",
+    met, missed, absent = (sum(verdict == wanted for *_, verdict in rows) for wanted in ("met", "not met", targets.NOT_MEASURED))
+    lines = ["## Targets", "", f"{met} of {len(rows)} are met in this run (`perf/targets.py`), {missed} are not met, "
+             f"{absent} are not measured, and {len(rows) - met - missed - absent} are undecided: their rounds lie on both sides, or are "
+             "too few. Where nothing else is said, a figure is a multiple of what its target names.", "",
              "| what | measured | rounds | target | |", "| --- | --- | --- | --- | --- |"]
     for name, median, values, words, verdict in rows:
-        rounds = f"{number(min(values))} to {number(max(values))}" if len(values) > 1 else "one"
+        rounds = f"{number(min(values))} to {number(max(values))}" if len(values) > 1 else "one" if values else "none"
         lines.append(f"| {name} | {number(median)} | {rounds} | {words} | {verdict.replace('not met', '**not met**')} |")
     return lines + [""]
 
@@ -63,6 +64,7 @@ def scaling(result):
     lines = ["## With cores, sessions and neighbours", "", "| what | case | median | spread |", "| --- | --- | --- | --- |"]
     for record in result["scale"]:
         for case, values in record["cases"].items():
+            values = [value for value in values if value is not None]
             if values:
                 lines.append(f"| {record['name']} | {case} | {number(statistics.median(values))} {record['unit']} | "
                              f"±{spread(values):.0f} % |")

@@ -24,6 +24,7 @@ PEERS = ("mod_proxy", "haproxy", "nginx")
 # Latency: ours by the best peer's, at each of these; none is judged by fewer samples beyond it.
 PERCENTILES = {"p50_us": ("p50", 0.5), "p99_us": ("p99", 0.99), "p999_us": ("p99.9", 0.999)}
 SAMPLES_BEYOND_MIN = 20
+NOT_MEASURED = "not measured"
 BUSY = ", busy"
 # Bytes for each transfer of a session: none. A page more or less in a round of a thousand is no growth.
 GROWTH_BYTES = 4
@@ -65,10 +66,15 @@ def verdicts(result):
                             lambda value: value <= GROWTH_BYTES))
     rows += latencies(result)
     for record in result.get("scale", []):
-        if record.get("claim"):
-            words, sense, limit = SCALE[record["target"]]
+        words, sense, limit = SCALE.get(record.get("target"), (None, None, None))
+        if words and not record.get("claim"):
+            rows.append((record["name"], None, [], words, NOT_MEASURED))
+        elif words:
             rows.append(row(f"{record['name']} ({record['claim_unit']})", record["claim"], words,
                             lambda value, sense=sense, limit=limit: value >= limit if sense == "least" else value <= limit))
+    found = {record.get("target") for record in result.get("scale", [])}
+    rows += [(target, None, [], SCALE[target][0], NOT_MEASURED) for target in SCALE
+             if target not in found and target.split(":")[0] in result.get("scale_parts", [])]
     return rows
 
 
