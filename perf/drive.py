@@ -1,5 +1,6 @@
 """What every part of perf/run is driven with: the load, the floors, the clock."""
 
+import contextlib
 import json
 import pathlib
 import subprocess
@@ -75,6 +76,15 @@ def is_late(arguments, result, what, share=1):
     if late:
         result["notes"].append(f"left out after {minutes:.0f} minutes: {what}")
     return late
+
+
+@contextlib.contextmanager
+def guarded(result, what):
+    """Whatever goes wrong with one thing must not cost the figures of the others."""
+    try:
+        yield
+    except Exception as why:
+        result["failures"].append(f"{what}: {type(why).__name__}: {why}")
 
 
 def without_folder(file, work):

@@ -54,12 +54,16 @@ UNITS = [
     ("GB of a stream, plain", "stream", "source", ["stream-get", "--concurrency", "1"], "cpu_seconds_per_gigabyte",
      {"splice_s_per_gb": 1}),
 ]
+ROOM_BYTES = 1 << 30
 MEMORY = "memory of an idle session, TLS 1.3"
 
 
 def main():
     arguments = parse()
-    work = pathlib.Path(tempfile.mkdtemp(prefix="sluicegate-perf-"))
+    # In memory where there is room: mod_proxy looks its tables up in files, and no disk is to be measured.
+    memory_of = pathlib.Path("/dev/shm")
+    has_room = memory_of.is_dir() and os.access(memory_of, os.W_OK) and shutil.disk_usage(memory_of).free > ROOM_BYTES
+    work = pathlib.Path(tempfile.mkdtemp(prefix="sluicegate-perf-", dir=memory_of if has_room else None))
     running = []
     try:
         result = measure(arguments, work, running)
@@ -70,8 +74,8 @@ def main():
             print(f"kept: {work}", file=sys.stderr)
         else:
             shutil.rmtree(work, ignore_errors=True)
-    kind = "quick" if arguments.quick else "full"
-    name = f"{datetime.date.today().isoformat()}-{socket.gethostname()}-{kind}"
+    words = [result["facts"]["date"].split()[0], socket.gethostname(), "quick" if arguments.quick else "full"]
+    name = "-".join(words + [arguments.part] * (arguments.part != "all"))
     folder = pathlib.Path(arguments.results)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -137,7 +141,7 @@ def beside_peers(arguments, work, running, result):
     setting = peers.Setting(arguments.sluicegate, work, arguments.proxy_core, arguments.load_core,
                             max(arguments.idle, 500))
     running.append(setting.backend)
-    subjects = start(arguments, setting, running)
+    subjects = start(arguments, setting, running, result)
     for name, subject in subjects.items():
         for file in subject["files"]:
             result["configs"][file.name] = drive.without_folder(file, work)
@@ -151,15 +155,18 @@ def beside_peers(arguments, work, running, result):
         # Every other round backwards: whoever comes behind a heavy neighbour is not always the same.
         for cell in cells if number % 2 == 0 else reversed(cells):
             drive.say(f"round {number + 1} of {arguments.rounds}: {cell.unit[0]}, {cell.name}")
-            cell.run(arguments, setting, result, number)
+            with drive.guarded(result, f"{cell.unit[0]}, {cell.name}"):
+                cell.run(arguments, setting, result, number)
     result["units"] = [cell.figures() for cell in cells if cell.runs]
-    latency.run(arguments, setting, subjects, running, result)
+    with drive.guarded(result, "latency"):
+        latency.run(arguments, setting, subjects, running, result)
     if arguments.only in MEMORY:
-        result["units"] += memory(arguments, setting, subjects, running, result)
+        with drive.guarded(result, MEMORY):
+            result["units"] += memory(arguments, setting, subjects, running, result)
 
 
-def start(arguments, setting, running):
-    """Every subject with what it serves. One that does not start, or that curl gets no file from, is left out and told."""
+def start(arguments, setting, running, result):
+    """Every subject with what it serves. A peer that does not start is left out and told; where it is ours, the run has failed."""
     makers = {
         "sluicegate": [lambda: peers.sluicegate(setting)],
         "mod_proxy": [lambda: peers.mod_proxy(setting, "1.3"), lambda: peers.mod_proxy(setting, "1.2"),
@@ -176,7 +183,7 @@ def start(arguments, setting, running):
             try:
                 process, ports, file = part()
             except peers.Broken as why:
-                subject["notes"].append(f"left out: {why}")
+                (result["failures"] if name == "sluicegate" else subject["notes"]).append(f"left out: {why}")
                 drive.say(str(why))
                 continue
             running.append(process)
@@ -192,8 +199,6 @@ def start(arguments, setting, running):
                 if complaint:
                     subject["notes"].append(f"TLS {version}: {complaint}")
                     drive.say(f"{name}, TLS {version}: {complaint}")
-        if name == "sluicegate" and "echo" not in subject["ports"]:
-            subject["notes"].append("this build relays no streams")
         subjects[name] = subject
     # No proxy at all: what the load and the backend take by themselves.
     subjects["direct"] = {"ports": {**setting.backend_ports, "1.3": setting.backend_ports["explicit"],

@@ -6,8 +6,10 @@ import os
 import pathlib
 import resource
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -15,6 +17,11 @@ PEERS = "/opt/sluicegate-peers"
 
 # What the backend serves, and a port for each: kind of stream, and whether in TLS.
 STREAMS = {"echo": False, "echo-tls": True, "source": False, "source-tls": True}
+
+
+# Whoever is asked to end ends what it has started.
+for ending in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(ending, lambda number, _: sys.exit(128 + number))
 
 
 class Broken(Exception):
@@ -107,7 +114,7 @@ class Setting:
 
 
 def sluicegate(setting, name="sluicegate", listeners=None, passive=20000, busy=False):
-    """FTPS listeners for TLS 1.2 and 1.3, the backend's leg of the same version, and relays of streams if it knows them.
+    """FTPS listeners for TLS 1.2 and 1.3, the backend's leg of the same version, and relays of streams.
 
     Other listeners may be given: what each is called, its TLS, and the port of its backend. Passive ports begin with `passive`.
     A busy one looks for news before it sleeps.
@@ -120,28 +127,24 @@ def sluicegate(setting, name="sluicegate", listeners=None, passive=20000, busy=F
         for at, (key, version, backend) in enumerate(listeners))
     streams = dict(zip(STREAMS, free_ports(len(STREAMS))))
     admin, = free_ports(1)
-    with_streams = listeners + "".join(STREAM_LISTENER.format(
+    listeners += "".join(STREAM_LISTENER.format(
         name=name_of, port=streams[name_of], backend=setting.backend_ports[name_of], work=setting.work,
         tls="implicit" if private else "off",
         certificate=f'certificate = "{setting.work}/gate.pem"\nkey = "{setting.work}/gate.key"' if private else "",
         ca=f'ca = "{setting.work}/ca.pem"\nserver_name = "localhost"' if private else "")
         for name_of, private in STREAMS.items())
-    for text, known in ((with_streams, streams), (listeners, {})):
-        # Few sessions transfer at the same time where there are many.
-        each = "descriptors_per_session = 2\n" if setting.sessions > 1000 else ""
-        values = {"NAME": name, "CORE": setting.core, "BUSY": 'busy_poll = "2ms"' if busy else "", "ADMIN": admin,
-                  "SESSIONS": f"{setting.sessions}\n{each}", "LISTENERS": text}
-        file = fill("sluicegate.toml", setting.work, values)
-        check = subprocess.run([setting.binary, "check", "--config", file], capture_output=True, text=True, check=False)
-        if check.returncode == 0:
-            break
-        (setting.work / f"{name}.check").write_text(check.stdout + check.stderr, encoding="utf-8")
-    else:
+    # Few sessions transfer at the same time where there are many.
+    each = "descriptors_per_session = 2\n" if setting.sessions > 1000 else ""
+    values = {"NAME": name, "CORE": setting.core, "BUSY": 'busy_poll = "2ms"' if busy else "", "ADMIN": admin,
+              "SESSIONS": f"{setting.sessions}\n{each}", "LISTENERS": listeners}
+    file = fill("sluicegate.toml", setting.work, values)
+    check = subprocess.run([setting.binary, "check", "--config", file], capture_output=True, text=True, check=False)
+    if check.returncode != 0:
         raise Broken(f"sluicegate's configuration: {check.stderr}")
     process = Process(name, [setting.binary, "run", "--config", file], setting.core, setting.work,
-                      [*ftps.values(), *known.values(), admin])
+                      [*ftps.values(), *streams.values(), admin])
     process.admin = admin
-    return process, {**ftps, "1.3-clear": ftps["1.3"], **known}, file
+    return process, {**ftps, "1.3-clear": ftps["1.3"], **streams}, file
 
 
 FTPS_LISTENER = """

@@ -119,14 +119,11 @@ def run(arguments, work, running, result):
             result["notes"].append(f"{part.__name__}: left out: perf/run was started before all others on its CPUs (SCHED_FIFO)")
             continue
         began = time.monotonic()
-        try:
+        with drive.guarded(result, part.__name__):
             result["scale"] += part(bench)
-        except Exception as why:  # Whatever it is, it must not cost the figures of the others.
-            result["failures"].append(f"{part.__name__}: {type(why).__name__}: {why}")
-        finally:
-            for process in reversed(running[:]):
-                process.stop()
-                running.remove(process)
+        for process in reversed(running[:]):
+            process.stop()
+            running.remove(process)
         drive.say(f"{part.__name__}: {time.monotonic() - began:.0f} s")
     result["notes"] += bench.notes
 
