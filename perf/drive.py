@@ -48,6 +48,22 @@ def load_command(arguments, setting, flags, port, file, kind, key, pid, seconds=
     return [str(word) for word in command]
 
 
+def load_units(setting, scenario, version, port, units, sessions=1):
+    """So many units and no more, however long they take; ends the program where one fails."""
+    command = [setting.binary, "load", scenario, "--target", f"127.0.0.1:{port}", "--units", units, "--concurrency", sessions,
+               "--cores", setting.peer_core, "--cipher", "aes-256", "--tls-version", version, "--ca", setting.work / "ca.pem",
+               "--patience", "30s", "--duration", "2m"]
+    ran = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        raise SystemExit(f"{scenario}, TLS {version}: {ran.stdout}{ran.stderr}")
+
+
+def cpu_nanos(pid):
+    """What all threads of a process have had of CPUs, by the scheduler's own account."""
+    tasks = pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text(encoding="utf-8").split()[0]) for task in tasks)
+
+
 def floors(arguments, names):
     """Microseconds, or seconds for a gigabyte, of these primitives."""
     seconds = min(arguments.seconds, 1.0) / 2

@@ -22,6 +22,9 @@ CGROUP = pathlib.Path("/sys/fs/cgroup")
 PERIOD_US, QUOTA_US = 20_000, 5_000
 # Units a second on one core: a load that one core holds easily, and at which it does not sleep between any two units.
 KINDS = {"NOOP": ("noop", 4000), "empty RETR": ("empty", 300)}
+# The same for sessions that take turns, near what load and backend can do on one CPU: at a low rate most of what a unit costs is
+# to be woken, and that hides what grows.
+CROWDED = {"NOOP": ("noop", 20_000), "empty RETR": ("empty", 1500)}
 # Twice, and what measuring may stray by.
 POSSIBLE = 2.05
 # A unit that begins so much later than it should tells of a machine that does not hold the rate.
@@ -239,7 +242,7 @@ def sessions(bench):
     names = [f"{many:,}" for many in counts]
     gate = bench.gate("many", bench.arguments.proxy_core, sessions=most + 100)
     records = []
-    for unit, (scenario, rate) in KINDS.items():
+    for unit, (scenario, rate) in CROWDED.items():
         found = record(f"{unit}: CPU at {rate:,} a second, by sessions that take turns", "us", names)
         for number in range(bench.rounds):
             for many in turns(counts, number):
@@ -267,47 +270,63 @@ def idle(bench):
     among = f"{wanted:,}" if gates == 1 else f"{each:,} in this gate, {wanted:,} in all"
     cost = record("empty RETR: CPU at 200 a second, by idle sessions beside", "us", ["0", among])
     middle = record("empty RETR: median of latency at 200 a second, by idle sessions beside", "us", ["0", among])
-
-    def transfers(name):
-        for number in range(bench.rounds):
-            drive.say(f"idle: round {number + 1} of {bench.rounds}: transfers beside {name}")
-            figures = group[0].run(cost["name"], "empty", "--concurrency", "8", "--rate", "200")
-            add(cost, name, figures and figures["cpu_us_per_unit"])
-            add(middle, name, figures and figures["phases"]["unit"]["p50_us"])
-
     # Before the others come and once more when they have gone: what the machine does meanwhile is in neither or in both.
-    transfers("0")
+    transfers(bench, group[0], "0", cost, middle)
     before = kernel_memory()
     # They are held from when all of one load are in; other loads may need longer for theirs.
     span = bench.rounds * (bench.seconds + 3) + 15 + wanted / 1000
     loads = [gate.start("idle", "--concurrency", str(each), seconds=span) for gate in group]
+    wait_for_all(group, each, wanted)
+    after = kernel_memory()
+    transfers(bench, group[0], among, cost, middle)
+    held = sum(min(each, gate.descriptors() // 2) for gate in group)
+    good = [figures for load in loads if (figures := load.figures("idle sessions", span + 60))]
+    transfers(bench, group[0], "0", cost, middle)
+    bench.stop(*group)
+    for found in (cost, middle):
+        alone = statistics.median(present(found["cases"]["0"]) or [0])
+        claim = [value / alone for value in present(found["cases"][among]) if alone]
+        found.update(claim=claim, claim_unit="x alone", target="idle: transfers")
+    return [stayed(held, good, wanted), memory_of_each(good, before, after), cost, middle]
+
+
+def transfers(bench, gate, name, cost, middle):
+    """What a transfer takes beside so many."""
+    for number in range(bench.rounds):
+        drive.say(f"idle: round {number + 1} of {bench.rounds}: transfers beside {name}")
+        figures = gate.run(cost["name"], "empty", "--concurrency", "8", "--rate", "200")
+        add(cost, name, figures and figures["cpu_us_per_unit"])
+        add(middle, name, figures and figures["phases"]["unit"]["p50_us"])
+
+
+def wait_for_all(group, each, wanted):
+    """Until all have logged in, or their time is over."""
     deadline = time.monotonic() + 30 + wanted / 50
     while any(gate.descriptors() < 2 * each for gate in group) and time.monotonic() < deadline:
         time.sleep(1)
         drive.say(f"idle: {sum(gate.descriptors() // 2 for gate in group):,} of {wanted:,} sessions")
     time.sleep(1)
-    after = kernel_memory()
-    transfers(among)
-    held = sum(min(each, gate.descriptors() // 2) for gate in group)
-    good = [figures for load in loads if (figures := load.figures("idle sessions", span + 60))]
-    transfers("0")
-    stayed = min(held, sum(one["links"] for one in good))
+
+
+def stayed(held, good, wanted):
+    """How many were there while it was measured, and stayed to the end."""
+    many = min(held, sum(one["links"] for one in good))
     count = record("idle sessions, logged in, both legs in TLS", "held", ["sluicegate"])
-    add(count, "sluicegate", stayed)
-    count.update(claim=[stayed / wanted], claim_unit="of those wanted", target="idle: held")
+    add(count, "sluicegate", many)
+    count.update(claim=[many / wanted], claim_unit="of those wanted", target="idle: held")
+    return count
+
+
+def memory_of_each(good, before, after):
+    """What one of them takes in the gate and in the kernel."""
     space = record("memory of each", "KiB", ["in the gate", "in the kernel, for each of its sockets"])
+    space["target"] = "idle: memory"
     grown = [(one["memory_bytes"][1] - one["memory_bytes"][0]) / one["links"] / 1024 for one in good]
     if grown:
         add(space, "in the gate", statistics.mean(grown))
         add(space, "in the kernel, for each of its sockets", (after[0] - before[0]) / max(after[1] - before[1], 1) / 1024)
-        space.update(claim=[statistics.mean(grown)], claim_unit="KiB", target="idle: memory")
-    for found in (cost, middle):
-        alone = statistics.median(present(found["cases"]["0"]) or [0])
-        if alone:
-            claim = [value / alone for value in present(found["cases"][among])]
-            found.update(claim=claim, claim_unit="x alone", target="idle: transfers")
-    bench.stop(*group)
-    return [count, space, cost, middle]
+        space.update(claim=[statistics.mean(grown)], claim_unit="KiB")
+    return space
 
 
 def uploads(bench):
