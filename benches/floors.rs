@@ -44,46 +44,46 @@ fn main() -> io::Result<()> {
     let span = Duration::from_secs_f64(seconds.unwrap_or(0.5));
     pin(own);
     let only = after("--only").map(|names| names.split(',').collect::<Vec<_>>());
+    let is_there = |name: &&str| PRIMITIVES.iter().any(|(own, _)| own == name);
+    if let Some(missing) = only.iter().flatten().find(|name| !is_there(name)) {
+        return Err(io::Error::other(format!("{missing} is no primitive")));
+    }
     let lines = PRIMITIVES
         .iter()
-        .filter(|name| only.as_ref().is_none_or(|only| only.contains(name)))
-        .map(|name| Ok(format!("  \"{name}\": {:.4}", measured(name, peers, span)?)))
+        .filter(|(name, _)| only.as_ref().is_none_or(|only| only.contains(name)))
+        .map(|(name, measure)| Ok(format!("  \"{name}\": {:.4}", measure(peers, span)?)))
         .collect::<io::Result<Vec<_>>>()?;
     println!("{{\n{}\n}}", lines.join(",\n"));
     Ok(())
 }
 
-/// All there are, in the order of the output.
-const PRIMITIVES: [&str; 11] = [
-    "full_1.2_us",
-    "resumed_1.2_us",
-    "full_1.3_us",
-    "resumed_1.3_us",
-    "aead_s_per_gb",
-    "aead_line_us",
-    "message_us",
-    "connection_us",
-    "listener_us",
-    "copy_s_per_gb",
-    "splice_s_per_gb",
-];
+/// What one takes; told the core of its peers, and for how long to measure.
+type Primitive = fn(usize, Duration) -> io::Result<f64>;
 
-fn measured(name: &str, peers: usize, span: Duration) -> io::Result<f64> {
-    match name {
-        "full_1.2_us" => Ok(handshake(&version::TLS12, false, span)),
-        "resumed_1.2_us" => Ok(handshake(&version::TLS12, true, span)),
-        "full_1.3_us" => Ok(handshake(&version::TLS13, false, span)),
-        "resumed_1.3_us" => Ok(handshake(&version::TLS13, true, span)),
-        "aead_s_per_gb" => Ok(aead(16 * 1024, span) * 1e3 / (16.0 * 1024.0)),
-        "aead_line_us" => Ok(aead(64, span)),
-        "message_us" => message(peers, span),
-        "connection_us" => connection(peers, span),
-        "listener_us" => listener(span),
-        "copy_s_per_gb" => bulk(peers, span, copy),
-        "splice_s_per_gb" => bulk(peers, span, spliced),
-        _ => Err(io::Error::other(format!("{name} is no primitive"))),
-    }
-}
+/// All there are, in the order of the output.
+const PRIMITIVES: [(&str, Primitive); 11] = [
+    ("full_1.2_us", |_, span| {
+        Ok(handshake(&version::TLS12, false, span))
+    }),
+    ("resumed_1.2_us", |_, span| {
+        Ok(handshake(&version::TLS12, true, span))
+    }),
+    ("full_1.3_us", |_, span| {
+        Ok(handshake(&version::TLS13, false, span))
+    }),
+    ("resumed_1.3_us", |_, span| {
+        Ok(handshake(&version::TLS13, true, span))
+    }),
+    ("aead_s_per_gb", |_, span| {
+        Ok(aead(16 * 1024, span) * 1e3 / (16.0 * 1024.0))
+    }),
+    ("aead_line_us", |_, span| Ok(aead(64, span))),
+    ("message_us", message),
+    ("connection_us", connection),
+    ("listener_us", |_, span| listener(span)),
+    ("copy_s_per_gb", |peers, span| bulk(peers, span, copy)),
+    ("splice_s_per_gb", |peers, span| bulk(peers, span, spliced)),
+];
 
 fn pin(core: usize) {
     // Where it is refused (a smaller cpuset), the kernel places the thread, and the figures are noisier.
@@ -427,6 +427,7 @@ fn bulk(
 
 /// Waits until enough is there to be worth a read: whoever takes each crumb as it comes pays for waking and for calls that
 /// a loop with more to do does not have.
+#[expect(clippy::disallowed_methods, reason = "a floor is one thread that blocks")]
 fn gather(from: &Stream) -> io::Result<()> {
     for _ in 0..GATHERED_NAPS_MAX {
         if ioctl_fionread(from)? >= GATHERED_BYTES {

@@ -116,7 +116,7 @@ impl Anvil {
             [] => vec![Placement::Unbound],
             cores => cores.iter().map(|&core| Placement::Fixed(core)).collect(),
         };
-        for place in places {
+        for (core, place) in places.into_iter().enumerate() {
             let mut options = options.clone();
             // The first core has found the ports where 0 was asked for; the others share them.
             for (port, address) in options.ports.iter_mut().zip(&anvil.addresses) {
@@ -128,7 +128,7 @@ impl Anvil {
                 .name("anvil")
                 .io_memory(limits::RING_MEMORY_BYTES)
                 .preempt_timer(limits::CORE_HOLD_MAX)
-                .spawn(move || serve_all(options, stop, tell))
+                .spawn(move || serve_all(core, options, stop, tell))
                 .map_err(|error| io::Error::other(error.to_string()))?;
             anvil.threads.push(thread);
             anvil.addresses = told.recv_blocking().map_err(io::Error::other)??;
@@ -177,7 +177,7 @@ struct Shared {
     options: Options,
     /// The TLS of streams: each of them begins with a full handshake.
     stream_tls: Option<Arc<ServerConfig>>,
-    /// All cores have the same ones: a port that another one has is passed over.
+    /// A slice of them, as each core has one.
     passive: Option<Rc<PortRange>>,
     totals: RefCell<Totals>,
 }
@@ -203,6 +203,7 @@ impl Shared {
 
 /// One core's life: listen, tell where, serve until the channel is closed.
 async fn serve_all(
+    core: usize,
     options: Options,
     stop: Receiver<Infallible>,
     tell: Sender<io::Result<Vec<SocketAddr>>>,
@@ -220,7 +221,8 @@ async fn serve_all(
         .await;
     let passive = options.passive.as_ref();
     let shared = Rc::new(Shared {
-        passive: passive.map(|range| Rc::new(PortRange::slice(range, 0, 1))),
+        passive: passive
+            .map(|range| Rc::new(PortRange::slice(range, core, options.cores.len().max(1)))),
         stream_tls: options.tls.as_ref().map(streams::without_resumption),
         options,
         totals: RefCell::default(),
