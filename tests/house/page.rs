@@ -196,3 +196,49 @@ pub(crate) fn link_faults(place: &str, page: &str, exists: impl Fn(&str) -> bool
     }
     faults
 }
+
+/// A heading as links name it.
+fn anchor(heading: &str) -> String {
+    let heading = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = |letter: &char| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_');
+    let letters = heading.chars().filter(kept);
+    letters
+        .map(|letter| if letter == ' ' { '-' } else { letter })
+        .collect()
+}
+
+/// Every link to a heading that is not on its page; `read` gives pages by their paths from the root of the repository.
+pub(crate) fn anchor_faults(
+    place: &str,
+    page: &str,
+    read: impl Fn(&str) -> Option<String>,
+) -> Vec<Fault> {
+    let folder = place
+        .rsplit_once('/')
+        .map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    let mut faults = Vec::new();
+    for (at, line) in page.lines().enumerate() {
+        let targets = line.split("](").skip(1);
+        let targets = targets.filter_map(|rest| rest.split(')').next()?.split_once('#'));
+        for (file, wanted) in targets.filter(|(file, _)| !file.contains("://")) {
+            let other = match file {
+                "" => Some(page.to_owned()),
+                file => read(&format!("{folder}{file}")),
+            };
+            let is_there = other.is_none_or(|other| {
+                let mut headings = other.lines().filter(|line| line.starts_with('#'));
+                headings.any(|heading| anchor(heading) == wanted)
+            });
+            if !is_there {
+                faults.push(Fault {
+                    place: place.to_owned(),
+                    line: at + 1,
+                    rule: "pages",
+                    found: format!("leads to `{file}#{wanted}`, a heading that is not there"),
+                    cure: "name the heading as it is now",
+                });
+            }
+        }
+    }
+    faults
+}
