@@ -192,6 +192,20 @@ fn the_operations_page_has_every_reply_every_fault_of_a_start_and_every_field_of
     );
 }
 
+#[test]
+fn every_dependency_has_its_reason() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |place: &str| fs::read_to_string(root.join(place)).expect("it can be read");
+    let (manifest, page) = (
+        read("Cargo.toml"),
+        read("docs/decisions/0007-dependencies.md"),
+    );
+    let found = page::dependency_faults(&manifest, &page);
+    assert_eq!(found, Vec::<String>::new());
+    let more = format!("{manifest}\n[dependencies]\nleft-pad = \"1\"\n");
+    assert_eq!(page::dependency_faults(&more, &page).len(), 1);
+}
+
 fn source_of<'s>(sources: &'s [Source], place: &str) -> &'s Source {
     let found = sources.iter().find(|source| source.place == place);
     found.expect("the file is where the test looks for it")

@@ -242,3 +242,25 @@ pub(crate) fn anchor_faults(
     }
     faults
 }
+
+/// Every dependency of a manifest without its row in the first column of the page's table.
+pub(crate) fn dependency_faults(manifest: &str, page: &str) -> Vec<String> {
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| "));
+    let firsts = rows.filter_map(|row| row.split(" | ").next());
+    let is_letter = |letter: char| letter.is_alphanumeric() || letter == '-' || letter == '_';
+    let told: Vec<&str> = firsts
+        .flat_map(|first| first.split(|letter| !is_letter(letter)))
+        .collect();
+    let mut is_within = false;
+    let mut faults = Vec::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            is_within = matches!(line, "[dependencies]" | "[dev-dependencies]");
+        }
+        let name = line.split_once(" = ").map(|(name, _)| name);
+        if let Some(name) = name.filter(|name| is_within && !told.contains(name)) {
+            faults.push(format!("{name} of Cargo.toml has no row in decision 7"));
+        }
+    }
+    faults
+}
