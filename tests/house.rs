@@ -193,6 +193,20 @@ fn the_operations_page_has_every_reply_every_fault_of_a_start_and_every_field_of
 }
 
 #[test]
+fn the_page_of_the_architecture_shows_every_room_and_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |place: &str| fs::read_to_string(root.join(place)).expect("it can be read");
+    let (page, lib) = (read("docs/ARCHITECTURE.md"), read("src/lib.rs"));
+    let sources = read_sources(&root.join("src"));
+    let mut places: Vec<&str> = sources.iter().map(|source| &*source.place).collect();
+    places.retain(|place| !place.starts_with("limits/"));
+    let found = page::room_faults(&page, &lib, &places);
+    assert_eq!(found, Vec::<String>::new());
+    let found = page::room_faults(&page, &lib.replace("relay ", "delay "), &["net/attic.rs"]);
+    assert_eq!(found.len(), 2, "each fault can be found: {found:?}");
+}
+
+#[test]
 fn every_dependency_has_its_reason() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |place: &str| fs::read_to_string(root.join(place)).expect("it can be read");

@@ -264,3 +264,32 @@ pub(crate) fn dependency_faults(manifest: &str, page: &str) -> Vec<String> {
     }
     faults
 }
+
+/// What the page of the architecture leaves out of the house: the picture as lib.rs draws it, and each file in its room's row.
+pub(crate) fn room_faults(page: &str, lib: &str, places: &[&str]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let drawn = lib.split("```text\n").nth(1).unwrap_or("");
+    let drawn = drawn.lines().take_while(|line| !line.ends_with("```"));
+    let drawn = drawn.map(|line| line.strip_prefix("//! ").unwrap_or(line));
+    let missing = drawn.filter(|line| !page.lines().any(|own| own == *line));
+    faults.extend(missing.map(|line| format!("the picture lacks \"{line}\"")));
+    for place in places {
+        let Some((room, file)) = place.split_once('/') else {
+            continue;
+        };
+        let file = file.split('/').next().unwrap_or(file);
+        let file = file.strip_suffix(".rs").unwrap_or(file);
+        let is_of_room = |line: &&str| {
+            let first = line
+                .strip_prefix("| ")
+                .and_then(|row| row.split(" | ").next());
+            first.is_some_and(|first| first.contains(&format!("`{room}`")))
+        };
+        let row = page.lines().find(is_of_room);
+        let is_told = row.is_some_and(|row| row.contains(&format!("`{file}`")));
+        if file != "mod" && !file.ends_with("tests") && !is_told {
+            faults.push(format!("the row of `{room}` lacks `{file}`"));
+        }
+    }
+    faults
+}
