@@ -248,7 +248,7 @@ catalog! {
         PassivePorts, "sluicegate_passive_ports", [] by [listener], "Passive ports of a listener.";
         PassivePortsInUse, "sluicegate_passive_ports_in_use", [] by [listener], "Passive ports of a listener that wait for a data connection.";
         Backends, "sluicegate_backends", [] by [pool], "Members of a pool.";
-        BackendsResting, "sluicegate_backends_resting", [] by [pool], "Members of a pool that some core has passed over lately, and tries behind the others.";
+        BackendsResting, "sluicegate_backends_resting", [] by [pool], "Members of a pool that some core has passed over lately, and tries last.";
         AuditFailing, "sluicegate_audit_failing", [], "Whether the audit journal could not be written the last time: 1, else 0.";
         BuffersLent, "sluicegate_buffers_lent_bytes", [], "Bytes of buffers that streams hold.";
         BuffersKept, "sluicegate_buffers_kept_bytes", [], "Bytes of buffers that are kept for the next streams.";
