@@ -164,6 +164,10 @@ pub const RELAY_TURN_BYTES: usize = 1024 * 1024;
 /// What a read costs beside its bytes, in bytes: a source that sends crumbs must not make its turns longer.
 pub const RELAY_READ_BYTES: usize = 16 * 1024;
 
+/// Longest time for which a core may be told to look for news before it sleeps: beyond it nearly every wake-up is saved, and what more
+/// would bring is a CPU that never rests.
+pub const BUSY_POLL_MAX: Duration = Duration::from_millis(10);
+
 /// glommio's preemption timer: how long a core that always has something to do goes on before it looks for new events. One
 /// that does is asked of the clock and of no timer, so it is short: a neighbour's event waits for one long turn, not for two.
 pub const CORE_HOLD_MAX: Duration = Duration::from_millis(1);
