@@ -124,6 +124,12 @@ fn assert_served(reason: &str, why: &str, rests: bool, bad: impl Fn(&Scene) -> B
     assert_eq!([&seen["sessions"], &seen["served"]], [0, 0]);
     let other = member(&stage, 1);
     assert_eq!([&other["sessions"], &other["served"]], [1, 1]);
+    let series = stage.series("");
+    let served = ["1", "2"].map(|number| {
+        let labels = format!("{{pool=\"inside\",member=\"{number}\"}}");
+        series[&format!("sluicegate_backend_served_total{labels}")]
+    });
+    assert_eq!(served, [0.0, 1.0]);
     // The second session begins with the other one by its turn, the third one only if the first member rests.
     for _ in 0..2 {
         stage.client().say("NOOP").expect(&[200]);
