@@ -175,6 +175,7 @@ fn the_operations_page_has_every_reply_every_fault_of_a_start_and_every_field_of
         "gate/start.rs",
         "gate/draft.rs",
         "gate/names.rs",
+        "gate/reload.rs",
         "sys/rlimits.rs",
     ];
     let starting = starting.map(|place| told::start_faults(source_of(&sources, place)));

@@ -14,7 +14,7 @@ const PREFACE: &str = "\
 Every series of `GET /metrics`, in the order of `src/metrics/catalog.rs`, from which this page is written:
 `WRITE_PAGES=1 cargo test --test house`. No label holds a user, a path or an address. A label with a value stands for one series;
 one without has a series for each value: `listener` and `pool` are names of the configuration, `member` is a member's number in
-its pool, which nobody else gets before or after it (`/backends` has its address). With `?by=core` every series that a core counts
+its pool, which nobody else gets while the pool stands in the configuration (`/backends` has its address). With `?by=core` every series that a core counts
 has the label `core`, the CPU's number. The sum over `core` is what `/metrics` gives without it, so scrape one of the two.
 
 ";
