@@ -427,7 +427,10 @@ fn bulk(
 
 /// Waits until enough is there to be worth a read: whoever takes each crumb as it comes pays for waking and for calls that
 /// a loop with more to do does not have.
-#[expect(clippy::disallowed_methods, reason = "a floor is one thread that blocks")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a floor is one thread that blocks"
+)]
 fn gather(from: &Stream) -> io::Result<()> {
     for _ in 0..GATHERED_NAPS_MAX {
         if ioctl_fionread(from)? >= GATHERED_BYTES {

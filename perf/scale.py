@@ -25,6 +25,8 @@ KINDS = {"NOOP": ("noop", 4000), "empty RETR": ("empty", 300)}
 # The same for sessions that take turns, near what load and backend can do on one CPU: at a low rate most of what a unit costs is
 # to be woken, and that hides what grows.
 CROWDED = {"NOOP": ("noop", 20_000), "empty RETR": ("empty", 1500)}
+# RELAY_TURN_BYTES of src/limits.rs: for so long the core belongs to one stream.
+TURN_BYTES = 512 * 1024
 # Twice, and what measuring may stray by.
 POSSIBLE = 2.05
 # A unit that begins so much later than it should tells of a machine that does not hold the rate.
@@ -375,12 +377,12 @@ def neighbours(bench):
     tail = record("NOOP at 500 a second: p99", "us", list(ways))
     middle = record("NOOP at 500 a second: median", "us", list(ways))
     speed = record("the stream beside: gigabytes", "GB/s", list(ways)[1:])
-    turn = record("a turn: 1 MiB opened and sealed", "us", ["floor"])
+    turn = record("a turn: half a MiB opened and sealed", "us", ["floor"])
     # Behind p99 are a hundredth of them: 15 in three seconds.
     seconds = max(bench.seconds, 3.0)
     for number in range(bench.rounds):
         floor = drive.floors(bench.arguments, ["copy_s_per_gb", "aead_s_per_gb"])
-        add(turn, "floor", (floor["copy_s_per_gb"] + floor["aead_s_per_gb"]) * (1 << 20) / 1e3)
+        add(turn, "floor", (floor["copy_s_per_gb"] + floor["aead_s_per_gb"]) * TURN_BYTES / 1e3)
         for name in turns(ways, number):
             drive.say(f"neighbours: round {number + 1} of {bench.rounds}: {name}")
             stream = None

@@ -280,6 +280,9 @@ fn the_reports_hold_what_was_counted() {
             .len()
             > 2
     );
+    let counts = value["unit_counts"].as_array().unwrap();
+    let all: u64 = counts.iter().map(|one| one[1].as_u64().unwrap()).sum();
+    assert_eq!(all, 4, "{counts:?}");
     assert!(value["memory_bytes"][2].as_u64().unwrap() > 0);
 }
 
