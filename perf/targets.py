@@ -145,7 +145,7 @@ def latencies(result):
                 fewest = min(one["merged"]["samples"] for one in (ours, *peers)) * (1 - quantile)
                 if fewest < SAMPLES_BEYOND_MIN:
                     verdict = f"undecided, {fewest:.0f} samples beyond it"
-                rows.append((name, *found, verdict))
+                rows.append((name, *found, verdict.replace("by the median", "by all together")))
     return rows
 
 
