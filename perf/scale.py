@@ -239,7 +239,8 @@ class Allowance(contextlib.AbstractContextManager):
 
 def sessions(bench):
     """CPU per unit at the same rate with ever more sessions, each of which takes its turn."""
-    most = min(bench.arguments.sessions, sessions_possible())
+    # Each transfer that is under way has six more, and where the machine holds its breath hundreds are.
+    most = min(bench.arguments.sessions, sessions_possible(spare=3000))
     counts = [many for many in (10, 100, 1000, 10_000) if many < most] + [most]
     names = [f"{many:,}" for many in counts]
     gate = bench.gate("many", bench.arguments.proxy_core, sessions=most + 100)
@@ -445,9 +446,9 @@ def descriptor_limit():
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
-def sessions_possible():
-    """Idle sessions that one gate of one core can have here: two descriptors each, and what is its own."""
-    return (descriptor_limit() - 500) // 2
+def sessions_possible(spare=500):
+    """Idle sessions that one gate of one core can have here: two descriptors each, and what is spared for other things."""
+    return (descriptor_limit() - spare) // 2
 
 
 def kernel_memory():
