@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use socket2::{Domain, Socket, Type};
 
 use crate::support::certs::Versions;
+use crate::support::door;
 use crate::support::gate::{Gate, Setup};
 use crate::support::rude::{Rude, Script};
 use crate::support::strict::Strict;
@@ -19,7 +20,7 @@ struct Backends {
 impl Backends {
     fn new(count: usize) -> Self {
         let listener = |_| {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let listener = door::listener(Ipv4Addr::LOCALHOST.into());
             listener.set_nonblocking(true).unwrap();
             listener
         };
@@ -130,7 +131,7 @@ fn a_backup_serves_until_another_one_is_back() {
     }
     let mut backends = backends;
     let backup = backends.listeners.remove(2);
-    backends.listeners.clear();
+    backends.listeners.iter().for_each(door::refuse);
     let backup = Backends {
         listeners: vec![backup],
     };
@@ -138,7 +139,7 @@ fn a_backup_serves_until_another_one_is_back() {
         let _client = connect_from([127, 0, 0, 1], &gate);
         backup.next();
     }
-    assert_eq!(gate.wait_for_logs(2, "backend not reached").len(), 2);
+    assert_eq!(gate.stop().matches("backend not reached").count(), 2);
 }
 
 /// The same way for sessions of FTP: what a client was cut off in, it finds again.

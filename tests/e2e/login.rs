@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::support::certs::{Authority, Versions};
 use crate::support::clients::Target;
+use crate::support::door::nobody;
 use crate::support::gate::{Gate, Setup};
 use crate::support::process::run;
 use crate::support::rude::{Act, Rude, Script};
@@ -343,12 +344,8 @@ fn a_login_without_a_password() {
 #[test]
 fn a_backend_that_is_not_there_is_said_so() {
     let scene = Scene::new();
-    let address = {
-        // Bound and dropped: nothing listens there.
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap()
-    };
-    let gate = Gate::start(&scene, address, Setup::new());
+    let nobody = nobody();
+    let gate = Gate::start(&scene, nobody.local_addr().unwrap(), Setup::new());
     let mut client = greet(&scene, &gate);
     client.auth();
     let code = client.say(&format!("USER {USER}")).code;

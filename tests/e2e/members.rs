@@ -11,6 +11,7 @@ use socket2::SockRef;
 
 use crate::metrics::Stage;
 use crate::support::certs::Versions;
+use crate::support::door::nobody;
 use crate::support::gate::{Gate, Setup};
 use crate::support::rude::{Act, Rude, Script};
 use crate::support::strict::Strict;
@@ -57,10 +58,10 @@ impl Bad {
     }
 
     fn refusing() -> Self {
-        let (_, address) = Self::listening();
+        let nobody = nobody();
         Self {
-            address,
-            _held: Box::new(()),
+            address: nobody.local_addr().unwrap(),
+            _held: Box::new(nobody),
         }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::streams::{OFF, TLS, accept, connect, server, setup};
 use crate::support::certs::Versions;
+use crate::support::door::refuse;
 use crate::support::gate::Gate;
 use crate::support::process::run;
 use crate::support::wire::{Got, Wire};
@@ -80,7 +81,7 @@ fn a_missing_close_notify_of_the_backend_ends_a_plain_client_where_the_listener_
 fn a_member_whose_handshake_fails_is_passed_over() {
     let (good, address) = server();
     let scene = Scene::new();
-    let inner = Gate::start(&scene, address, setup(TLS, OFF));
+    let mut inner = Gate::start(&scene, address, setup(TLS, OFF));
     // One that speaks something else, and one that says nothing.
     let (strange, strange_address) = server();
     let (silent, silent_address) = server();
@@ -89,8 +90,8 @@ fn a_member_whose_handshake_fails_is_passed_over() {
         stream.write_all(b"220 This is no TLS\r\n").unwrap();
         let said = stream.read(&mut [0; 4096]);
         // The silent one is asked next.
-        let silent = accept(&silent);
-        (said, strange, silent)
+        let stream = accept(&silent);
+        (said, strange, silent, stream)
     });
     let members = format!(
         "[\"{strange_address}\", \"{silent_address}\", \"{}\"]",
@@ -109,18 +110,24 @@ fn a_member_whose_handshake_fails_is_passed_over() {
         backend.write_all(b"!").unwrap();
         client.read_exact(&mut [0]).unwrap();
     }
-    for fault in [
-        "its TLS handshake failed",
-        "its TLS handshake took too long",
-    ] {
-        assert_eq!(gate.wait_for_logs(1, fault).len(), 1, "{}", gate.log());
-    }
-    strangers.join().unwrap().0.unwrap();
+    let (said, strange, silent, _stream) = strangers.join().unwrap();
+    said.unwrap();
     // When none is left, the client is reset.
-    drop(inner);
+    [strange, silent].iter().for_each(refuse);
+    inner.signal("KILL");
+    inner.wait_for_exit();
     let end = connect(gate.address()).read(&mut [0]).unwrap_err();
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
-    gate.wait_for_log("no backend answers");
+    let log = gate.stop();
+    assert!(log.contains("no backend answers"), "{log}");
+    for (address, fault) in [
+        (strange_address, "its TLS handshake failed"),
+        (silent_address, "its TLS handshake took too long"),
+    ] {
+        let address = format!("\"{address}\"");
+        let told = (log.lines()).filter(|line| line.contains(&address) && line.contains(fault));
+        assert_eq!(told.count(), 1, "{log}");
+    }
 }
 
 /// A gate that takes TLS off, and tells what it does.

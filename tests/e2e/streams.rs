@@ -7,13 +7,18 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
+use crate::support::door::{listener, nobody};
 use crate::support::gate::{Gate, Setup};
 use crate::support::process::run;
 use crate::support::{PATIENCE, Scene, eventually, noise};
 
 /// A server of which each test takes the connections itself.
 pub(crate) fn server() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let listener = listener(Ipv4Addr::LOCALHOST.into());
+    // Bounds `accept` too.
+    SockRef::from(&listener)
+        .set_read_timeout(Some(PATIENCE))
+        .unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
@@ -224,9 +229,8 @@ fn whoever_comes_beyond_the_limit_is_reset() {
 
 #[test]
 fn whoever_has_no_backend_is_reset() {
-    let (server, address) = server();
-    drop(server);
-    let row = Row::plain(address, |setup| setup);
+    let nobody = nobody();
+    let row = Row::plain(nobody.local_addr().unwrap(), |setup| setup);
     let end = connect(row.outer.address()).read(&mut [0]).unwrap_err();
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
     row.outer.wait_for_log("no backend answers");
@@ -280,30 +284,29 @@ fn a_stream_in_which_nothing_moves_is_ended_by_reset() {
 fn stopping_lets_streams_end_and_cuts_off_the_rest() {
     let (server, address) = server();
     let mut row = Row::plain(address, |setup| setup.timeout("drain", "3s"));
-    let (mut ends, mut hangs) = (connect(row.outer.address()), connect(row.outer.address()));
-    for client in [&mut ends, &mut hangs] {
+    // One after the other: on two cores the second one may be dialled for first.
+    let pair = || {
+        let mut client = connect(row.outer.address());
         client.write_all(b"?").unwrap();
-    }
-    let mut backends = [accept(&server), accept(&server)];
-    for backend in &mut backends {
+        let mut backend = accept(&server);
         backend.read_exact(&mut [0]).unwrap();
-    }
+        (client, backend)
+    };
+    let ((mut ends, mut answers), (mut hangs, mut cut)) = (pair(), pair());
     row.outer.signal("TERM");
     eventually("nobody is taken any more", || {
         TcpStream::connect(row.outer.address()).is_err()
     });
     ends.shutdown(Shutdown::Write).unwrap();
-    for backend in &mut backends {
-        // The one whose client has ended answers; the other one is cut off.
-        match backend.read(&mut [0]) {
-            Ok(0) => backend.write_all(b"!").unwrap(),
-            other => assert_eq!(other.unwrap_err().kind(), ErrorKind::ConnectionReset),
-        }
-        backend.shutdown(Shutdown::Write).ok();
-    }
+    assert_eq!(answers.read(&mut [0]).unwrap(), 0);
+    answers.write_all(b"!").unwrap();
+    drop(answers);
     ends.read_exact(&mut [0]).unwrap();
-    let cut = hangs.read(&mut [0]).unwrap_err();
-    assert_eq!(cut.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(ends.read(&mut [0]).unwrap(), 0);
+    for hanging in [&mut hangs, &mut cut] {
+        let told = hanging.read(&mut [0]).unwrap_err();
+        assert_eq!(told.kind(), ErrorKind::ConnectionReset);
+    }
     assert_eq!(row.outer.wait_for_exit(), Some(0));
 }
 

@@ -2,6 +2,7 @@
 
 use crate::support::certs::Versions;
 use crate::support::clients::Target;
+use crate::support::door::nobody;
 use crate::support::gate::{Gate, Setup};
 use crate::support::rude::{Act, Rude, Script};
 use crate::support::servers::{FtpServer, Kind, Ways};
@@ -346,11 +347,9 @@ fn data_connections_lead_to_the_client_or_nowhere() {
     client.say("EPRT |2|::1|50000|").expect(&[522]);
     client.say("PORT here").expect(&[501]);
     client.say("RETR file").expect(&[425]);
-    // Nobody listens there any more: the session goes on.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .unwrap()
-        .port();
+    // Nobody listens there: the session goes on.
+    let nobody = nobody();
+    let port = nobody.local_addr().unwrap().port();
     client
         .say(&format!("EPRT |1|127.0.0.1|{port}|"))
         .expect(&[200]);

@@ -15,6 +15,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use super::certs::{Authority, Versions};
+use super::door;
 use super::wire::{Got, Wire};
 use super::{PASSWORD, USER};
 pub(crate) use journal::{Event, Reply, Transfer};
@@ -285,7 +286,7 @@ impl Strict {
 
     /// Says where it awaits the data connection.
     pub(crate) fn listen(&mut self, verb: &str) -> TcpListener {
-        let listener = TcpListener::bind((self.control.local().ip(), 0)).unwrap();
+        let listener = door::listener(self.control.local().ip());
         let address = listener.local_addr().unwrap();
         let argument = match address {
             SocketAddr::V4(v4) if verb == "PORT" => {
