@@ -30,6 +30,14 @@ fn a_thousand_sessions_transfer_at_once() {
         .listener("steering", "\"hash\"")
         .passive_ports(2400)
         .log("level", "\"info\"");
+    // A thousand handshakes at once, of clients that share the machine: nobody hangs, and nobody is to be given up.
+    let patient = [
+        "handshake",
+        "backend_connect",
+        "data_handshake",
+        "data_completion",
+    ];
+    let setup = (patient.into_iter()).fold(setup, |setup, key| setup.timeout(key, "60s"));
     let gate = Gate::start(&scene, rude.address(), setup);
 
     // What the first session leaves open for good, such as a lazily made ring, is not a leak.

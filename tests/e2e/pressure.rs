@@ -9,8 +9,8 @@ use crate::support::strict::{Event, Strict};
 use crate::support::wire::Got;
 use crate::support::{Scene, eventually, noise};
 
-/// Longer than any bound of these tests, shorter than those of a gate that was not told others.
-const ENOUGH: Duration = Duration::from_secs(9);
+/// Longer than any bound of these tests on a machine with much to do, shorter than those of a gate that was not told others.
+const ENOUGH: Duration = Duration::from_secs(30);
 
 fn start(script: Script, setup: Setup) -> (Scene, Rude, Gate) {
     let scene = Scene::new();
@@ -154,7 +154,7 @@ fn a_stream_cut_within_a_record_is_no_end_of_file() {
 
 #[test]
 fn a_client_that_never_reads_a_download_costs_only_that_transfer() {
-    let setup = Setup::new().timeout("data_stall", "1s");
+    let setup = Setup::new().timeout("data_stall", "3s");
     let script = Script::new()
         .file("large", &noise(64 << 20))
         .file("small", b"payload");

@@ -10,7 +10,7 @@ use crate::support::certs::{Authority, Versions};
 use crate::support::gate::{Gate, Setup};
 use crate::support::ports::Ports;
 use crate::support::process::run;
-use crate::support::rude::{Rude, Script};
+use crate::support::rude::{Act, Rude, Script};
 use crate::support::strict::Strict;
 use crate::support::{Scene, eventually, noise};
 
@@ -25,10 +25,15 @@ const MEANT: [&str; 4] = ["--request", "POST", "--header", "X-Sluicegate: yes"];
 
 impl Bed {
     pub(crate) fn new(setup: impl FnOnce(Setup) -> Setup) -> Self {
+        let script = Script::new().file("file", &noise(10_000));
+        Self::of_script(script, setup(Setup::new()))
+    }
+
+    fn of_script(script: Script, setup: Setup) -> Self {
         let scene = Scene::new();
-        let rude = Rude::start(&scene, Script::new().file("file", &noise(10_000)));
+        let rude = Rude::start(&scene, script);
         let backend = rude.address();
-        Self::with(scene, rude, backend, setup(Setup::new()))
+        Self::with(scene, rude, backend, setup)
     }
 
     /// Before a backend of the test's own.
@@ -455,16 +460,21 @@ fn readers_show_the_token_that_is_in_force() {
 
 #[test]
 fn a_reload_must_be_meant_and_finds_no_gate_that_is_stopping() {
-    let bed = Bed::new(|setup| setup);
+    let script = Script::new()
+        .file("stuck", &noise(10_000))
+        .on("RETR stuck", Act::Stall);
+    let bed = Bed::of_script(script, Setup::new().timeout("drain", "10m"));
     assert_eq!(bed.ask("/reload", &["--request", "POST"]).0, "403");
     assert_eq!(bed.ask("/reload", &[]).0, "405");
     let mut client = bed.client();
     let address = client.passive();
-    client.tell("RETR file");
+    client.tell("RETR stuck");
     let data = client.connect_data(address);
-    // Amid its transfer it is waited for.
+    client.hear().expect(&[150]);
+    // A transfer is waited for, whatever becomes of it.
+    bed.gate.wait_for_log("bytes may flow");
     bed.gate.signal("TERM");
-    bed.gate.wait_for_log("stopping");
+    eventually("it drains", || bed.ask("/readyz", &[]).0 == "503");
     let (code, answer) = bed.try_reload();
     assert_eq!(
         (code.as_str(), &answer["outcome"]),

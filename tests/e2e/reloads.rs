@@ -47,6 +47,15 @@ fn never_falls(before: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>) {
     }
 }
 
+/// Says when it is dropped that it is over: a test that fails in between must not have its readers go on for ever.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Downloads of each session under load.
 const TRANSFERS: usize = 25;
 
@@ -68,6 +77,7 @@ fn nothing_is_lost_or_cut_and_all_sums_hold_while_it_is_reloaded_under_load() {
     let bed = &Bed::new(|setup| setup.timeout("idle", "100s"));
     let is_over = AtomicBool::new(false);
     let reloads = std::thread::scope(|scope| {
+        let over = Over(&is_over);
         let workers: Vec<_> = (0..4)
             .map(|number| scope.spawn(move || sessions(bed, number)))
             .collect();
@@ -95,7 +105,7 @@ fn nothing_is_lost_or_cut_and_all_sums_hold_while_it_is_reloaded_under_load() {
         for worker in workers {
             worker.join().unwrap();
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(over);
         assert!(readers.join().unwrap() > 0);
         reloads
     });

@@ -50,7 +50,7 @@ impl Printed {
 
     /// Waits until so many lines were printed for which `wanted` holds; those that were, when there never will be more.
     fn wait_for(&self, count: usize, wanted: impl Fn(&str) -> bool) -> Vec<String> {
-        let deadline = deadline();
+        let deadline = Instant::now() + 4 * PATIENCE;
         let (output, changed) = &*self.0;
         let mut output = output.lock().unwrap();
         loop {
@@ -244,8 +244,8 @@ pub(crate) fn run(command: &mut Command) -> Ran {
         let mut bytes = Vec::new();
         stderr.read_to_end(&mut bytes).map(|_| bytes)
     });
-    // A client may make a thousand transfers in one run, sleep for a second in many of them (curl), and share its machine.
-    let deadline = deadline() + 19 * PATIENCE;
+    // A client may make a thousand transfers in one run, sleep for a second in each of them (curl), and share its machine.
+    let deadline = deadline() + 39 * PATIENCE;
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break Some(status);
