@@ -140,9 +140,6 @@ pub const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 // --- backends ------------------------------------------------------------------------------------------------
 
-/// How long a member of a pool that could not be reached is tried behind the others.
-pub const MEMBER_REST: Duration = Duration::from_secs(10);
-
 /// Most bytes that are told of what a member has said before it was passed over: enough for a reason.
 pub const MEMBER_WORDS_MAX: usize = 200;
 
@@ -274,6 +271,8 @@ pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Reaching a backend: TCP and its greeting.
 pub const BACKEND_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a member of a pool that has failed is tried behind the others: what a hung one costs, it costs once in this time.
+pub const MEMBER_REST: Duration = Duration::from_secs(10);
 /// A backend's reply to a command that moves no data.
 pub const BACKEND_REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Either data leg: TCP connected or accepted.

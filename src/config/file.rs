@@ -120,6 +120,7 @@ section! {
         login: Duration,
         idle: Duration,
         backend_connect: Duration,
+        member_rest: Duration,
         backend_reply: Duration,
         data_connect: Duration,
         data_handshake: Duration,

@@ -163,6 +163,7 @@ fn timeouts(section: Option<Spanned<TimeoutsKeys>>, findings: &mut Findings) -> 
             keys.backend_connect,
             limits::BACKEND_CONNECT_TIMEOUT,
         ),
+        member_rest: time("member_rest", keys.member_rest, limits::MEMBER_REST),
         backend_reply: time(
             "backend_reply",
             keys.backend_reply,

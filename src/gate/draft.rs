@@ -232,6 +232,7 @@ fn sites(
         members: members[pool].clone(),
         backups: config.pools[pool].backups,
         balance: config.pools[pool].balance,
+        rest: times.member_rest,
         tls: prepared.pools[pool].as_ref().map(|(_, tls)| tls.clone()),
         send_proxy: config.pools[pool].send_proxy,
         send_proxy_data: config.pools[pool].send_proxy_data,

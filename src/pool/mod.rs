@@ -11,8 +11,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::limits::MEMBER_REST;
-
 pub use choice::Balance;
 use choice::Standing;
 pub use failure::{Failure, Failures, LastFailure};
@@ -59,6 +57,8 @@ pub struct Pool {
     /// So many of them, the last ones, are tried when no other one can be reached.
     backups: usize,
     balance: Balance,
+    /// How long one that has failed is tried behind the others.
+    rest: Duration,
     /// Goes on with every session.
     turn: Cell<usize>,
     /// The highest number that a member has ever had.
@@ -81,23 +81,37 @@ struct Seat {
 }
 
 impl Pool {
-    /// A pool of these addresses, of which the last `backups` are tried behind the others.
+    /// A pool of these addresses, of which the last `backups` are tried behind the others, as is for the time of `rest` one that
+    /// has failed.
     #[must_use]
-    pub fn new(name: String, members: Vec<SocketAddr>, backups: usize, balance: Balance) -> Self {
+    pub fn new(
+        name: String,
+        members: Vec<SocketAddr>,
+        backups: usize,
+        balance: Balance,
+        rest: Duration,
+    ) -> Self {
         let nobody = Self {
             name,
             seats: Vec::new(),
             backups: 0,
             balance,
+            rest,
             turn: Cell::new(0),
             numbers: 0,
         };
-        nobody.followed_by(members, backups, balance)
+        nobody.followed_by(members, backups, balance, rest)
     }
 
     /// The same pool with other members: what is known of those that stay is known of them still.
     #[must_use]
-    pub fn followed_by(&self, members: Vec<SocketAddr>, backups: usize, balance: Balance) -> Self {
+    pub fn followed_by(
+        &self,
+        members: Vec<SocketAddr>,
+        backups: usize,
+        balance: Balance,
+        rest: Duration,
+    ) -> Self {
         let mut left: Vec<&Rc<Seat>> = self.seats.iter().collect();
         let mut numbers = self.numbers;
         let mut seat = |address| match left.iter().position(|seat| seat.address == address) {
@@ -119,6 +133,7 @@ impl Pool {
             seats: members.into_iter().map(&mut seat).collect(),
             backups,
             balance,
+            rest,
             turn: self.turn.clone(),
             numbers,
         }
@@ -184,7 +199,7 @@ impl Pool {
     pub fn failed(&self, member: MemberId, now: Instant, failure: Failure, why: &str) {
         let seat = &self.seats[member.0];
         if failure.rests() {
-            seat.resting.set(Some(now + MEMBER_REST));
+            seat.resting.set(Some(now + self.rest));
         }
         let mut failures = seat.failures.get();
         failures.count(failure);
@@ -238,11 +253,18 @@ impl Drop for Hold {
 )]
 mod tests {
     use super::*;
+    use crate::limits::MEMBER_REST;
 
     fn pool_of(backups: usize, balance: Balance) -> Rc<Pool> {
         let address = |port| SocketAddr::from(([10, 0, 0, 1], port));
         let members = vec![address(1), address(2), address(3)];
-        Rc::new(Pool::new("inside".to_owned(), members, backups, balance))
+        Rc::new(Pool::new(
+            "inside".to_owned(),
+            members,
+            backups,
+            balance,
+            MEMBER_REST,
+        ))
     }
 
     fn pool() -> Rc<Pool> {
@@ -323,7 +345,7 @@ mod tests {
         let address = |port| SocketAddr::from(([10, 0, 0, 1], port));
         // The first has gone, the others have changed places, and two are new.
         let members = vec![address(4), address(3), address(2), address(5)];
-        let new = old.followed_by(members, 0, Balance::Least);
+        let new = old.followed_by(members, 0, Balance::Least, MEMBER_REST);
         let seen = |pool: &Pool| -> Vec<_> {
             let members = pool.state(now).members.into_iter();
             members
@@ -345,8 +367,20 @@ mod tests {
         drop(hold);
         assert_eq!(seen(&new)[1], (3, 3, 0, 0), "held by a session of before");
         // Who comes back is another one: its number would count from zero otherwise.
-        let again = new.followed_by(vec![address(1), address(2)], 0, Balance::Turn);
+        let again = new.followed_by(vec![address(1), address(2)], 0, Balance::Turn, MEMBER_REST);
         assert_eq!(seen(&again), [(6, 1, 0, 0), (2, 2, 1, 0)]);
+    }
+
+    #[test]
+    fn another_rest_holds_for_who_fails_from_then_on() {
+        let (old, now) = (pool(), Instant::now());
+        fail(&old, 0, now);
+        let members = old.seats.iter().map(|seat| seat.address).collect();
+        let new = old.followed_by(members, 0, Balance::Turn, MEMBER_REST / 2);
+        fail(&new, 1, now);
+        assert_eq!(order(&new, now), [2, 0, 1]);
+        assert_eq!(order(&new, now + MEMBER_REST / 2), [1, 2, 0]);
+        assert_eq!(order(&new, now + MEMBER_REST), [2, 0, 1]);
     }
 
     #[test]

@@ -184,8 +184,14 @@ impl Pools {
         let members = plan.members.clone();
         let before = self.before.iter().find(|pool| pool.name == plan.pool);
         let pool = Rc::new(match before {
-            Some(before) => before.followed_by(members, plan.backups, plan.balance),
-            None => Pool::new(plan.pool.clone(), members, plan.backups, plan.balance),
+            Some(before) => before.followed_by(members, plan.backups, plan.balance, plan.rest),
+            None => Pool::new(
+                plan.pool.clone(),
+                members,
+                plan.backups,
+                plan.balance,
+                plan.rest,
+            ),
         });
         self.now.push(Rc::clone(&pool));
         pool

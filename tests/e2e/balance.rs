@@ -123,7 +123,9 @@ fn a_client_finds_its_own_member_again_after_a_restart_and_on_any_core() {
 #[test]
 fn a_backup_serves_until_another_one_is_back() {
     let (scene, backends) = (Scene::new(), Backends::new(3));
-    let setup = setup(&backends.list(0..2), "turn").pool("backups", &backends.list(2..3));
+    let setup = setup(&backends.list(0..2), "turn")
+        .timeout("member_rest", "1h")
+        .pool("backups", &backends.list(2..3));
     let gate = Gate::start(&scene, nobody(), setup);
     for expected in [0, 1, 0, 1] {
         let _client = connect_from([127, 0, 0, 1], &gate);

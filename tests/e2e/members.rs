@@ -87,6 +87,7 @@ fn stage(bound: &str, bad: impl Fn(&Scene) -> Bad) -> (Stage, Bad) {
         let setup = Setup::new()
             .process("cores", "[0]")
             .timeout("backend_connect", bound)
+            .timeout("member_rest", "1h")
             .pool("members", &quoted(&[bad.address, good]));
         held.set(Some(bad));
         setup
@@ -157,6 +158,21 @@ fn a_member_that_says_no_is_asked_again_in_its_turn() {
 }
 
 #[test]
+fn a_member_that_has_rested_has_its_turn_again() {
+    let bad = Bad::refusing();
+    let stage = Stage::with(Script::new(), |_, good| {
+        Setup::new()
+            .process("cores", "[0]")
+            .timeout("member_rest", "1ms")
+            .pool("members", &quoted(&[bad.address, good]))
+    });
+    for _ in 0..5 {
+        stage.client().say("NOOP").expect(&[200]);
+    }
+    assert_eq!(counted(&stage, "refused"), 3.0);
+}
+
+#[test]
 fn a_member_that_fails_at_tls_costs_no_session() {
     assert_served("auth", "AUTH TLS: 5", true, |scene| {
         Bad::rude(scene, Script::new().clear())
@@ -207,6 +223,7 @@ fn every_member_is_tried_once_and_what_the_last_one_did_is_told() {
     let setup = Setup::new()
         .process("cores", "[0]")
         .timeout("backend_connect", "8s")
+        .timeout("member_rest", "1h")
         .pool("members", &quoted(&members));
     let gate = Gate::start(&scene, rudes[0].address(), setup);
     let mut client = Strict::greet(gate.address(), scene.authority.client(Versions::Both));

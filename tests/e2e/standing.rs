@@ -33,6 +33,7 @@ fn members_that_cannot_be_reached_are_counted_wherever_they_stand() {
         );
         Setup::new()
             .process("cores", "[0]")
+            .timeout("member_rest", "1h")
             .pool("members", &format!("[\"{}\", \"{alive}\"]", dead(0)))
             .more(&aside)
     });
