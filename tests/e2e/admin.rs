@@ -157,7 +157,8 @@ fn a_token_is_demanded_where_there_is_one() {
     let (code, body) = ask(&scene, "/config", &["--header", &shown]);
     assert_eq!(code, "200", "{body}");
     assert!(!body.contains(token), "{body}");
-    assert!(!gate.log().contains(token), "{}", gate.log());
+    let log = gate.stop();
+    assert!(!log.contains(token), "{log}");
 
     std::fs::write(&file, "short\n").unwrap();
     let complaint = Gate::check(&scene.path("gate.toml"));

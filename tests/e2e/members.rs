@@ -231,9 +231,9 @@ fn every_member_is_tried_once_and_what_the_last_one_did_is_told() {
     let lost = client.say(&format!("USER {USER}")).expect(&[421]);
     assert!(lost.text.ends_with("The connection to the server is lost"));
     gate.wait_for_log("session ended");
+    let log = gate.stop();
     for member in members {
         let address = format!("\"address\":\"{member}\"");
-        let log = gate.log();
         let tried = log.lines().filter(|line| line.contains(&address));
         assert_eq!(tried.count(), 1, "{member}");
     }
@@ -262,5 +262,5 @@ fn a_member_that_has_heard_the_user_is_not_replaced() {
     client.auth();
     client.say(&format!("USER {USER}")).expect(&[421]);
     assert!(second.commands().is_empty(), "{:?}", second.commands());
-    assert!(!gate.log().contains("backend not reached"));
+    assert!(!gate.stop().contains("backend not reached"));
 }

@@ -355,6 +355,7 @@ fn listeners() -> Vec<(u16, String)> {
 impl Drop for Gate {
     fn drop(&mut self) {
         if !std::thread::panicking() {
+            self.server.end();
             assert!(
                 !self.log().contains(PASSWORD),
                 "the password stands in the log:\n{}",

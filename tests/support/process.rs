@@ -81,6 +81,7 @@ pub(crate) struct Server {
     child: Child,
     printed: Printed,
     log_files: Vec<PathBuf>,
+    is_ended: bool,
 }
 
 impl Server {
@@ -105,6 +106,7 @@ impl Server {
             child,
             printed,
             log_files,
+            is_ended: false,
         }
     }
 
@@ -183,6 +185,13 @@ impl Server {
         self.child.wait().unwrap().code()
     }
 
+    /// Ends it; all that it has printed is here then.
+    pub(crate) fn end(&mut self) {
+        kill_group(&mut self.child);
+        self.is_ended = true;
+        self.printed.wait_for_end();
+    }
+
     /// True while the process has not ended.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
@@ -191,7 +200,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        kill_group(&mut self.child);
+        if !self.is_ended {
+            kill_group(&mut self.child);
+        }
         if thread::panicking() {
             eprintln!("--- {} said:\n{}", self.name, self.log());
         }
