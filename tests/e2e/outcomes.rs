@@ -99,7 +99,7 @@ fn a_member_whose_handshake_fails_is_passed_over() {
     );
     let setup = setup(OFF, TLS)
         .process("cores", "[0]")
-        .timeout("handshake", "2s")
+        .timeout("handshake", "5s")
         .timeout("member_rest", "1h")
         .pool("members", &members);
     let gate = Gate::start(&scene, address, setup);

@@ -61,7 +61,7 @@ fn a_reply_larger_than_all_buffers_waits_for_a_client_that_pauses() {
 fn a_backend_that_never_stops_talking_hides_neither_the_client_nor_the_clock() {
     // Without TLS it talks faster than the gate listens.
     let setup = Setup::new()
-        .timeout("backend_reply", "2s")
+        .timeout("backend_reply", "4s")
         .pool("tls", "\"off\"");
     let script = Script::new()
         .clear()

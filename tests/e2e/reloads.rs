@@ -1,7 +1,7 @@
 //! Reload after reload: under load, two hundred of them, and what may be resumed across one.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -193,8 +193,12 @@ fn hundreds_of_reloads_leave_nothing_behind() {
     });
 }
 
-/// One stream through the gate: how its handshake went, if the gate has let it in.
-fn visit(gate: &Gate, backend: &TcpListener, config: &Arc<ClientConfig>) -> Option<HandshakeKind> {
+/// One stream through the gate: how its handshake went, or what the gate has said against it.
+fn visit(
+    gate: &Gate,
+    backend: &TcpListener,
+    config: &Arc<ClientConfig>,
+) -> io::Result<Option<HandshakeKind>> {
     let name = ServerName::try_from("localhost").unwrap();
     let client = ClientConnection::new(Arc::clone(config), name).unwrap();
     let socket = TcpStream::connect(gate.address()).unwrap();
@@ -205,9 +209,9 @@ fn visit(gate: &Gate, backend: &TcpListener, config: &Arc<ClientConfig>) -> Opti
     backend.write_all(b"hello").unwrap();
     drop(backend);
     let mut heard = Vec::new();
-    stream.read_to_end(&mut heard).ok()?;
+    stream.read_to_end(&mut heard)?;
     assert_eq!(heard, b"hello");
-    stream.conn.handshake_kind()
+    Ok(stream.conn.handshake_kind())
 }
 
 #[test]
@@ -216,7 +220,8 @@ fn what_was_issued_before_is_resumed_unless_anything_has_changed() {
         let (listener, address): (_, SocketAddr) = server();
         let bed = Bed::before(address, streams::setup(TLS, OFF));
         let config = bed.scene.authority.client(versions);
-        let visit = || visit(&bed.gate, &listener, &config);
+        let try_visit = || visit(&bed.gate, &listener, &config);
+        let visit = || try_visit().unwrap();
         assert_eq!(visit(), Some(HandshakeKind::Full));
         assert_eq!(visit(), Some(HandshakeKind::Resumed));
         bed.change("[log]", "[timeouts]\nidle = \"90s\"\n[log]");
@@ -239,6 +244,7 @@ fn what_was_issued_before_is_resumed_unless_anything_has_changed() {
             format!("[[listener]]\nclient_certificates = \"required\"\nclient_ca = \"{ca}\"");
         bed.change("[[listener]]", &asked);
         bed.reload();
-        assert_eq!(visit(), None, "{versions:?}");
+        let told = try_visit().unwrap_err().to_string();
+        assert!(told.contains("CertificateRequired"), "{versions:?}: {told}");
     }
 }

@@ -283,7 +283,7 @@ fn a_stream_in_which_nothing_moves_is_ended_by_reset() {
 #[test]
 fn stopping_lets_streams_end_and_cuts_off_the_rest() {
     let (server, address) = server();
-    let mut row = Row::plain(address, |setup| setup.timeout("drain", "3s"));
+    let mut row = Row::plain(address, |setup| setup.timeout("drain", "6s"));
     // One after the other: on two cores the second one may be dialled for first.
     let pair = || {
         let mut client = connect(row.outer.address());

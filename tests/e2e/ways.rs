@@ -202,9 +202,9 @@ fn clear_words_on_an_implicit_port_get_no_service() {
     let gate = Gate::start(&scene, rude.address(), setup);
     let mut client = Strict::connect(gate.address(), scene.authority.client(Versions::Both));
     client.tell("USER somebody");
-    client.hear_or_end().unwrap_err();
+    client.hears_end();
     let mut silent = Strict::connect(gate.address(), scene.authority.client(Versions::Both));
-    silent.hear_or_end().unwrap_err();
+    silent.hears_end();
     assert_eq!(rude.commands(), Vec::<String>::new());
     gate.wait_for_log("TLS handshake deadline of the client");
 }
@@ -411,7 +411,7 @@ fn a_backend_is_awaited_from_its_own_address_only() {
     assert_eq!(numbers[..4], [127, 0, 0, 1]);
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], numbers[4] * 256 + numbers[5]));
     let mut stranger = Wire::connect_from([127, 0, 0, 2].into(), address).unwrap();
-    stranger.read().unwrap_err();
+    stranger.hears_reset();
     // The right one: the gate is the TLS client although it is the one that has accepted.
     let mut backend = Wire::connect_from([127, 0, 0, 1].into(), address).unwrap();
     let Got::Bytes(hello) = backend.read().unwrap() else {

@@ -105,6 +105,13 @@ impl Wire {
         }
     }
 
+    /// Waits for the peer to reset the connection. Anything else fails the test, as does nothing at all.
+    #[track_caller]
+    pub(crate) fn hears_reset(&mut self) {
+        let told = self.read().map_err(|error| error.kind());
+        assert_eq!(told, Err(ErrorKind::ConnectionReset));
+    }
+
     /// Takes what has arrived already, without waiting.
     pub(crate) fn try_read(&mut self) -> io::Result<Option<Got>> {
         loop {

@@ -221,6 +221,22 @@ impl Strict {
         }
     }
 
+    /// Waits for the end of the control connection. A reply before it fails the test, as does an end that does not come.
+    #[track_caller]
+    pub(crate) fn hears_end(&mut self) {
+        let end = match self.hear_or_end() {
+            Ok(reply) => panic!("{reply:?} instead of an end"),
+            Err(end) => end,
+        };
+        assert!(
+            matches!(
+                end.kind(),
+                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
+            ),
+            "{end}"
+        );
+    }
+
     /// A reply that has arrived already.
     pub(crate) fn overhear(&mut self) -> io::Result<Option<Reply>> {
         loop {
