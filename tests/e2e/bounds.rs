@@ -5,10 +5,10 @@
 use std::time::{Duration, Instant};
 
 use crate::support::certs::Versions;
-use crate::support::gate::{Gate, Setup};
-use crate::support::rude::{Act, Rude, Script};
+use crate::support::gate::Setup;
+use crate::support::rude::{Act, Script};
 use crate::support::strict::{Event, Manner, Strict};
-use crate::support::{Scene, USER, at_once, noise};
+use crate::support::{USER, at_once, noise, start};
 
 /// A transfer passes through a few phases, and waits for a machine that does other work; a reply is waited for for a minute
 /// where no bound is set.
@@ -27,13 +27,6 @@ fn quick() -> Setup {
     .into_iter()
     .fold(Setup::new(), |setup, key| setup.timeout(key, "5s"))
     .timeout("linger", "500ms")
-}
-
-fn start(script: Script, setup: Setup) -> (Scene, Rude, Gate) {
-    let scene = Scene::new();
-    let rude = Rude::start(&scene, script);
-    let gate = Gate::start(&scene, rude.address(), setup);
-    (scene, rude, gate)
 }
 
 /// Field case P20.

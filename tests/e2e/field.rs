@@ -10,14 +10,7 @@ use crate::support::rude::{Act, Ended, Rude, Script};
 use crate::support::servers::{FtpServer, Kind};
 use crate::support::strict::{Manner, Strict};
 use crate::support::wire::Wire;
-use crate::support::{Scene, eventually, noise};
-
-fn start(script: Script, setup: Setup) -> (Scene, Rude, Gate) {
-    let scene = Scene::new();
-    let rude = Rude::start(&scene, script);
-    let gate = Gate::start(&scene, rude.address(), setup);
-    (scene, rude, gate)
-}
+use crate::support::{Scene, eventually, noise, start};
 
 /// Field case E6.
 #[test]

@@ -12,14 +12,7 @@ use crate::support::process::run;
 use crate::support::rude::{Act, Rude, Script};
 use crate::support::strict::Strict;
 use crate::support::wire::Got;
-use crate::support::{PASSWORD, Scene, USER};
-
-fn start(script: Script, setup: Setup) -> (Scene, Rude, Gate) {
-    let scene = Scene::new();
-    let rude = Rude::start(&scene, script);
-    let gate = Gate::start(&scene, rude.address(), setup);
-    (scene, rude, gate)
-}
+use crate::support::{PASSWORD, Scene, USER, start};
 
 fn greet(scene: &Scene, gate: &Gate) -> Strict {
     Strict::greet(gate.address(), scene.authority.client(Versions::Both))

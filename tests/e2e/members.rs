@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,7 +10,7 @@ use socket2::SockRef;
 
 use crate::metrics::Stage;
 use crate::support::certs::Versions;
-use crate::support::door::nobody;
+use crate::support::door::{Door, nobody};
 use crate::support::gate::{Gate, Setup};
 use crate::support::rude::{Act, Rude, Script};
 use crate::support::strict::Strict;
@@ -40,11 +39,10 @@ impl Bad {
 
     /// It accepts, and does this.
     fn accepting(act: fn(TcpStream)) -> Self {
-        let (listener, address) = Self::listening();
-        thread::spawn(move || listener.incoming().flatten().for_each(act));
+        let door = Door::open(Ipv4Addr::LOCALHOST.into(), act);
         Self {
-            address,
-            _held: Box::new(()),
+            address: door.address(),
+            _held: Box::new(door),
         }
     }
 

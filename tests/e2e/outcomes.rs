@@ -2,16 +2,15 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpListener;
-use std::process::Command;
 
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 
 use crate::streams::{OFF, TLS, accept, connect, server, setup};
+use crate::support::admin::{self, MEANT};
 use crate::support::certs::Versions;
 use crate::support::door::refuse;
 use crate::support::gate::Gate;
-use crate::support::process::run;
 use crate::support::wire::{Got, Wire};
 use crate::support::{Scene, eventually};
 
@@ -153,23 +152,15 @@ impl Told {
         }
     }
 
-    fn ask(&self, route: &str) -> String {
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--fail", "--max-time", "20", "--unix-socket"]);
-        curl.arg(self.scene.path("admin.sock"))
-            .arg(format!("http://gate{route}"));
-        run(&mut curl).ok().text()
+    fn sessions(&self) -> Value {
+        admin::json(&self.scene, "/sessions")
     }
 
     /// What the journal has of the first session that it names, once that has ended.
     fn events(&self) -> Vec<Value> {
         let mut events = Vec::new();
         eventually("its end is told", || {
-            let text = std::fs::read_to_string(self.scene.path("audit.json")).unwrap_or_default();
-            let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
-            events = (whole.lines())
-                .map(|line| serde_json::from_str::<Value>(line).unwrap())
-                .collect();
+            events = admin::events(&self.scene.path("audit.json"));
             events.iter().any(|event| event["event"] == "ended")
         });
         events
@@ -177,7 +168,7 @@ impl Told {
 
     #[track_caller]
     fn assert_counted(&self, series: &[&str]) {
-        let metrics = self.ask("/metrics");
+        let metrics = admin::get(&self.scene, "/metrics");
         for series in series {
             assert!(metrics.contains(series), "{series} is not in {metrics}");
         }
@@ -198,9 +189,10 @@ fn a_stream_is_seen_while_it_lives_and_told_when_it_is_over() {
     backend.read_exact(&mut [0; 8]).unwrap();
     backend.write_all(b"answer!").unwrap();
     assert_eq!(client.read().unwrap(), Got::Bytes(b"answer!".to_vec()));
-    let row = || -> Value { serde_json::from_str(&told.ask("/sessions")).unwrap() };
-    eventually("its bytes are seen", || row()[0]["stream"]["received"] == 7);
-    let row = row()[0].clone();
+    eventually("its bytes are seen", || {
+        told.sessions()[0]["stream"]["received"] == 7
+    });
+    let row = told.sessions()[0].clone();
     assert_eq!(row["phase"], "stream");
     assert_eq!(row["stream"]["sent"], 8);
     let address = told.backend.local_addr().unwrap().to_string();
@@ -271,13 +263,8 @@ fn a_stream_that_is_killed_is_told_by_whom() {
     let mut backend = accept(&told.backend);
     client.write(b"?").unwrap();
     backend.read_exact(&mut [0]).unwrap();
-    let sessions: Value = serde_json::from_str(&told.ask("/sessions")).unwrap();
-    let mut curl = Command::new("curl");
-    curl.args(["--silent", "--fail", "--max-time", "20", "--unix-socket"])
-        .arg(told.scene.path("admin.sock"))
-        .args(["--request", "POST", "--header", "X-Sluicegate: yes"])
-        .arg(format!("http://gate/sessions/{}/kill", sessions[0]["id"]));
-    run(&mut curl).ok();
+    let kill = format!("/sessions/{}/kill", told.sessions()[0]["id"]);
+    assert_eq!(admin::ask(&told.scene, &kill, &MEANT).0, "200");
     let end = backend.read(&mut [0]).unwrap_err();
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
     let events = told.events();

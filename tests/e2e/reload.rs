@@ -2,14 +2,13 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::support::admin::{self, MEANT, Series, series};
 use crate::support::certs::{Authority, Versions};
 use crate::support::gate::{Gate, Setup};
 use crate::support::ports::Ports;
-use crate::support::process::run;
 use crate::support::rude::{Act, Rude, Script};
 use crate::support::strict::Strict;
 use crate::support::{Scene, eventually, noise};
@@ -20,8 +19,6 @@ pub(crate) struct Bed {
     pub(crate) rude: Rude,
     pub(crate) gate: Gate,
 }
-
-const MEANT: [&str; 4] = ["--request", "POST", "--header", "X-Sluicegate: yes"];
 
 impl Bed {
     pub(crate) fn new(setup: impl FnOnce(Setup) -> Setup) -> Self {
@@ -65,40 +62,21 @@ impl Bed {
     }
 
     fn ask(&self, route: &str, options: &[&str]) -> (String, String) {
-        let mut curl = Command::new("curl");
-        curl.args([
-            "--silent",
-            "--show-error",
-            "--max-time",
-            "60",
-            "--unix-socket",
-        ])
-        .arg(self.scene.path("admin.sock"))
-        .args(["--write-out", "\n%{http_code}"])
-        .args(options)
-        .arg(format!("http://gate{route}"));
-        let answer = run(&mut curl).ok().text();
-        let (body, code) = answer.rsplit_once('\n').unwrap();
-        (code.to_owned(), body.to_owned())
-    }
-
-    pub(crate) fn get(&self, route: &str) -> String {
-        let (code, body) = self.ask(route, &[]);
-        assert_eq!(code, "200", "{body}");
-        body
+        admin::ask(&self.scene, route, options)
     }
 
     pub(crate) fn json(&self, route: &str) -> Value {
-        serde_json::from_str(&self.get(route)).unwrap()
+        admin::json(&self.scene, route)
     }
 
-    /// The value of a series of `/metrics`.
+    /// Every series of `/metrics`, or of what else this names.
+    pub(crate) fn all_series(&self, query: &str) -> Series {
+        series(&admin::get(&self.scene, &format!("/metrics{query}")))
+    }
+
+    #[track_caller]
     fn series(&self, name: &str) -> f64 {
-        let text = self.get("/metrics").replace("{}", "");
-        let value = |line: &str| line.strip_prefix(name)?.trim().parse().ok();
-        text.lines()
-            .find_map(value)
-            .unwrap_or_else(|| panic!("{name} in {text}"))
+        self.all_series("")[name]
     }
 
     /// Asks for a reload: what the gate answers.

@@ -1,6 +1,5 @@
 //! Reload after reload: under load, two hundred of them, and what may be resumed across one.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -10,9 +9,9 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 use serde_json::Value;
 
-use crate::metrics::{assert_adds_up, series};
 use crate::reload::Bed;
 use crate::streams::{self, OFF, TLS, server};
+use crate::support::admin::{Series, assert_adds_up, assert_never_falls};
 use crate::support::certs::Versions;
 use crate::support::gate::Gate;
 use crate::support::{PATIENCE, Scene, eventually, noise};
@@ -32,18 +31,6 @@ fn adds_up(status: &Value) {
             let sum = sum(&|core| core["phases"][name]["octaves"][octave].as_u64());
             assert_eq!(sum, count.as_u64().unwrap(), "{name}, 2^{octave} us");
         }
-    }
-}
-
-/// Nothing that is counted is less than it was.
-fn never_falls(before: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>) {
-    for (name, value) in before {
-        let is_counted = name.contains("_total") || name.contains("_seconds_");
-        let now = now.get(name);
-        assert!(
-            !is_counted || now.is_some_and(|now| now >= value),
-            "{name}: {value}, {now:?}"
-        );
     }
 }
 
@@ -82,12 +69,12 @@ fn nothing_is_lost_or_cut_and_all_sums_hold_while_it_is_reloaded_under_load() {
             .map(|number| scope.spawn(move || sessions(bed, number)))
             .collect();
         let readers = scope.spawn(|| {
-            let mut before = BTreeMap::new();
+            let mut before = Series::new();
             let mut seen = 0;
             while !is_over.load(Ordering::Relaxed) {
                 adds_up(&bed.json("/status"));
-                let now = series(&bed.get("/metrics"));
-                never_falls(&before, &now);
+                let now = bed.all_series("");
+                assert_never_falls(&before, &now);
                 (before, seen) = (now, seen + 1);
             }
             seen
@@ -113,10 +100,7 @@ fn nothing_is_lost_or_cut_and_all_sums_hold_while_it_is_reloaded_under_load() {
     eventually("all sessions are gone", || {
         bed.json("/status")["sessions"] == 0
     });
-    let (all, cores) = (
-        series(&bed.get("/metrics")),
-        series(&bed.get("/metrics?by=core")),
-    );
+    let (all, cores) = (bed.all_series(""), bed.all_series("?by=core"));
     assert_adds_up(&all, &cores);
     let counted = |name: &str| all[name];
     let verb = |verb: &str| {

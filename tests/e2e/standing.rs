@@ -58,10 +58,7 @@ fn members_that_cannot_be_reached_are_counted_wherever_they_stand() {
     let [inside, aside] = backends.as_array().unwrap().as_slice() else {
         panic!("two pools: {backends}")
     };
-    assert_eq!(
-        (&inside["pool"], &aside["pool"]),
-        (&"inside".into(), &"aside".into())
-    );
+    assert_eq!([&inside["pool"], &aside["pool"]], ["inside", "aside"]);
     let [first, second] = inside["members"].as_array().unwrap().as_slice() else {
         panic!("two members: {inside}")
     };

@@ -253,10 +253,6 @@ impl Gate {
     }
 
     /// Threads of the process.
-    #[allow(
-        dead_code,
-        reason = "the end-to-end tests need it, the matrix does not"
-    )]
     pub(crate) fn threads(&self) -> usize {
         let tasks = format!("/proc/{}/task", self.server.pid());
         std::fs::read_dir(tasks).unwrap().count()
