@@ -548,19 +548,19 @@ fn alarms_ring_in_time_and_move_without_a_timer() {
             Poll::Ready(())
         })
         .await;
-        alarm.set(Some(begun + Duration::from_millis(20)));
+        alarm.set(Some(begun + Duration::from_millis(200)));
         let moves = Cell::new(0);
         // Moved later while it is armed: rings at the later time only.
         poll_fn(|cx| {
             if moves.get() == 0 {
                 assert!(alarm.poll(cx).is_pending());
-                alarm.set(Some(begun + Duration::from_millis(60)));
+                alarm.set(Some(begun + Duration::from_millis(400)));
             }
             moves.set(moves.get() + 1);
             alarm.poll(cx)
         })
         .await;
-        assert!(begun.elapsed() >= Duration::from_millis(60));
+        assert!(begun.elapsed() >= Duration::from_millis(400));
         assert!(moves.get() <= 4, "woken {} times", moves.get());
         // Ready again and again, until it is set anew.
         poll_fn(|cx| alarm.poll(cx)).await;
@@ -575,7 +575,7 @@ fn alarms_ring_in_time_and_move_without_a_timer() {
         .await;
         alarm.set(Some(begun + Duration::from_millis(20)));
         poll_fn(|cx| alarm.poll(cx)).await;
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_secs(60));
     });
 }
 

@@ -45,12 +45,12 @@ fn a_missing_close_notify_is_a_reset_for_a_plain_backend_unless_the_listener_say
         backend.write_all(b"answer").unwrap();
         assert_eq!(client.read().unwrap(), Got::Bytes(b"answer".to_vec()));
         client.fin().unwrap();
-        let end = backend.read(&mut [0]);
+        let end = backend.read_exact(&mut [0]).unwrap_err().kind();
         if !is_end {
-            assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
+            assert_eq!(end, ErrorKind::ConnectionReset);
             continue;
         }
-        assert_eq!(end.unwrap(), 0);
+        assert_eq!(end, ErrorKind::UnexpectedEof);
         // The other direction goes on, and is ended properly for whoever can hear it.
         backend.write_all(b"more").unwrap();
         drop(backend);
@@ -87,7 +87,7 @@ fn a_member_whose_handshake_fails_is_passed_over() {
     let strangers = std::thread::spawn(move || {
         let mut stream = accept(&strange);
         stream.write_all(b"220 This is no TLS\r\n").unwrap();
-        let said = stream.read(&mut [0; 4096]);
+        let said = stream.read_exact(&mut [0]);
         // The silent one is asked next.
         let stream = accept(&silent);
         (said, strange, silent, stream)
@@ -116,7 +116,7 @@ fn a_member_whose_handshake_fails_is_passed_over() {
     [strange, silent].iter().for_each(refuse);
     inner.signal("KILL");
     inner.wait_for_exit();
-    let end = connect(gate.address()).read(&mut [0]).unwrap_err();
+    let end = connect(gate.address()).read_exact(&mut [0]).unwrap_err();
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
     let log = gate.stop();
     assert!(log.contains("no backend answers"), "{log}");
@@ -265,7 +265,7 @@ fn a_stream_that_is_killed_is_told_by_whom() {
     backend.read_exact(&mut [0]).unwrap();
     let kill = format!("/sessions/{}/kill", told.sessions()[0]["id"]);
     assert_eq!(admin::ask(&told.scene, &kill, &MEANT).0, "200");
-    let end = backend.read(&mut [0]).unwrap_err();
+    let end = backend.read_exact(&mut [0]).unwrap_err();
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
     let events = told.events();
     assert_eq!(events[3]["outcome"], "cut_off");

@@ -12,7 +12,7 @@ use crate::support::strict::Strict;
 use crate::support::{Scene, eventually, noise};
 
 /// The gate may take so long beyond its bound to say its last words; half a minute is the bound where none is set.
-const LEEWAY: Duration = Duration::from_secs(15);
+const LEEWAY: Duration = Duration::from_secs(25);
 
 fn clear() -> Setup {
     Setup::new()

@@ -162,7 +162,7 @@ fn a_reset_arrives_as_a_reset() {
                 .set_linger(Some(Duration::ZERO))
                 .unwrap();
             drop(first);
-            let end = last.read(&mut heard).unwrap_err();
+            let end = last.read_exact(&mut heard).unwrap_err();
             assert_eq!(end.kind(), ErrorKind::ConnectionReset);
         }
         row.outer.wait_for_log("\"end\":\"Some(Reset)\"");
@@ -221,7 +221,9 @@ fn whoever_comes_beyond_the_limit_is_reset() {
     let row = Row::plain(address, |setup| setup.limit("sessions", "1"));
     let mut first = connect(row.outer.address());
     let mut backend = accept(&server);
-    let end = connect(row.outer.address()).read(&mut [0]).unwrap_err();
+    let end = connect(row.outer.address())
+        .read_exact(&mut [0])
+        .unwrap_err();
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
     backend.write_all(b"!").unwrap();
     first.read_exact(&mut [0]).unwrap();
@@ -231,7 +233,9 @@ fn whoever_comes_beyond_the_limit_is_reset() {
 fn whoever_has_no_backend_is_reset() {
     let nobody = nobody();
     let row = Row::plain(nobody.local_addr().unwrap(), |setup| setup);
-    let end = connect(row.outer.address()).read(&mut [0]).unwrap_err();
+    let end = connect(row.outer.address())
+        .read_exact(&mut [0])
+        .unwrap_err();
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
     row.outer.wait_for_log("no backend answers");
 }
@@ -274,7 +278,7 @@ fn a_stream_in_which_nothing_moves_is_ended_by_reset() {
     let mut client = connect(row.outer.address());
     let mut backend = accept(&server);
     for end in [&mut client, &mut backend] {
-        let told = end.read(&mut [0]).unwrap_err();
+        let told = end.read_exact(&mut [0]).unwrap_err();
         assert_eq!(told.kind(), ErrorKind::ConnectionReset);
     }
     row.outer.wait_for_log("TimedOut");
@@ -298,13 +302,13 @@ fn stopping_lets_streams_end_and_cuts_off_the_rest() {
         TcpStream::connect(row.outer.address()).is_err()
     });
     ends.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(answers.read(&mut [0]).unwrap(), 0);
+    assert_eq!(answers.read_to_end(&mut Vec::new()).unwrap(), 0);
     answers.write_all(b"!").unwrap();
     drop(answers);
     ends.read_exact(&mut [0]).unwrap();
-    assert_eq!(ends.read(&mut [0]).unwrap(), 0);
+    assert_eq!(ends.read_to_end(&mut Vec::new()).unwrap(), 0);
     for hanging in [&mut hangs, &mut cut] {
-        let told = hanging.read(&mut [0]).unwrap_err();
+        let told = hanging.read_exact(&mut [0]).unwrap_err();
         assert_eq!(told.kind(), ErrorKind::ConnectionReset);
     }
     assert_eq!(row.outer.wait_for_exit(), Some(0));

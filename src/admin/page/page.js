@@ -298,12 +298,13 @@ async function turn() {
   try {
     history.add(await ask("/status"));
     view.lost = null;
-    await showSessions();
+    if (!view.paused) await showSessions();
   } catch (error) {
     view.lost ??= Date.now();
     view.why = error.name === "TimeoutError" ? "it takes too long" : error instanceof TypeError ? "it cannot be reached" : error.message;
   }
-  show();
+  // Paused meanwhile, the page stays as it is.
+  if (!view.paused) show();
   again(PERIOD - (performance.now() - begun));
 }
 
