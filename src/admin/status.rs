@@ -105,6 +105,11 @@ impl PoolStatus {
         resting.count()
     }
 
+    /// Each member's number, and how often it was ready to serve.
+    pub(super) fn served(&self) -> impl Iterator<Item = (usize, u64)> {
+        (self.members.iter()).map(|member| (member.member, member.served))
+    }
+
     /// Each member's number, and how often it was passed over because of each failure.
     pub(super) fn connect_failures(&self) -> impl Iterator<Item = (usize, Failure, u64)> {
         let failures = |member: &MemberStatus| {
@@ -122,6 +127,8 @@ struct MemberStatus {
     address: SocketAddr,
     /// How many sessions it has.
     sessions: usize,
+    /// How often it was ready to serve.
+    served: u64,
     /// How often it was passed over.
     connect_failures: u64,
     /// The same by why, where it ever was.
@@ -284,6 +291,7 @@ pub(super) fn backends(view: &View) -> Vec<PoolStatus> {
                 member: member.number,
                 address: member.address,
                 sessions: seen().map(|member| member.sessions).sum(),
+                served: seen().map(|member| member.served).sum(),
                 connect_failures: counted.total(),
                 failures: (Failure::ALL.into_iter())
                     .map(|failure| (failure.word(), counted.of(failure)))

@@ -121,6 +121,7 @@ impl Passage {
             }
         };
         let reach = Reach::start(
+            id,
             &site.inside.pool,
             ends.client.ip(),
             site.rules.patience.backend_connect,
