@@ -4,6 +4,7 @@ use super::action::{Action, Blame, Ending, Loss};
 use super::phase::{Backend, ReachStep as Step, Work};
 use super::timers::Timer;
 use super::{Dialog, Turn};
+use crate::limits::REACH_SLACK;
 
 /// How a backend has failed while nothing of the client's but its coming was known there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,9 +61,14 @@ impl Dialog {
         reaching.step = Step::Connecting;
         self.backend = Backend::default();
         self.timers.disarm(Timer::Member);
-        self.timers
-            .arm(Timer::Work, turn.now + self.rules.patience.backend_connect);
+        self.connecting(turn);
         turn.push(Action::PassOver(early));
+    }
+
+    /// A member is asked for. Whoever dials gives each its part of the time and says when none is left: this is but a net.
+    pub(super) fn connecting(&mut self, turn: &Turn) {
+        let all = self.rules.patience.backend_connect + REACH_SLACK;
+        self.timers.arm(Timer::Work, turn.now + all);
     }
 
     /// No member is left: the client hears what became of the last one that answered at all.

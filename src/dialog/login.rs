@@ -131,8 +131,7 @@ impl Dialog {
             return self.forward(turn, &command);
         }
         turn.push(Action::ConnectBackend);
-        self.timers
-            .arm(Timer::Work, turn.now + self.rules.patience.backend_connect);
+        self.connecting(turn);
         self.work = Work::Reaching(Reaching {
             user: command,
             step: Step::Connecting,

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::metrics::Stage;
 use crate::support::certs::Versions;
@@ -53,6 +53,20 @@ impl Bad {
         Self {
             address,
             _held: Box::new(listener),
+        }
+    }
+
+    /// A machine that is gone: whoever connects hears nothing. Its queue of connections is full, so the kernel drops more.
+    fn swallowing() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        socket.bind(&any.into()).unwrap();
+        socket.listen(0).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let first = TcpStream::connect(address).unwrap();
+        Self {
+            address,
+            _held: Box::new((socket, first)),
         }
     }
 
@@ -222,6 +236,36 @@ fn every_member_is_tried_once_and_what_the_last_one_did_is_told() {
     for rude in rudes {
         eventually("both are left", || rude.sessions() == 0);
         assert!(rude.commands().is_empty());
+    }
+}
+
+/// The time of the last one is over when that of all is: it is told and rests like the others, and the client hears the truth.
+#[test]
+fn members_that_answer_nothing_are_told_one_by_one() {
+    for count in [1, 2] {
+        let bads: Vec<Bad> = (0..count).map(|_| Bad::swallowing()).collect();
+        let members: Vec<SocketAddr> = bads.iter().map(|bad| bad.address).collect();
+        let stage = Stage::with(Script::new(), |_, _| {
+            Setup::new()
+                .process("cores", "[0]")
+                .timeout("backend_connect", "1s")
+                .pool("members", &quoted(&members))
+        });
+        let config = stage.scene.authority.client(Versions::Both);
+        let mut client = Strict::greet(stage.gate.address(), config);
+        client.auth();
+        let lost = client.say(&format!("USER {USER}")).expect(&[421]);
+        assert!(lost.text.ends_with("No server is available"), "{lost:?}");
+        for line in stage.gate.wait_for_logs(count, "backend not reached") {
+            assert!(line.contains("\"timeout\""), "{line}");
+        }
+        for place in 0..count {
+            let seen = member(&stage, place);
+            assert_eq!(seen["failures"], serde_json::json!({ "timeout": 1 }));
+            assert_eq!(seen["resting_on"], 1);
+        }
+        let ended = stage.gate.wait_for_log("session ended");
+        assert!(ended.contains("no backend"), "{ended}");
     }
 }
 
