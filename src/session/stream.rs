@@ -97,6 +97,8 @@ enum Unestablished {
     Unreached,
     /// The client's handshake has taken too long.
     Late,
+    /// The client has reset its connection and left nothing for a backend.
+    Left,
     /// By order of the operator.
     Stopped,
 }
@@ -174,6 +176,10 @@ impl Passage {
                 done.map_err(Unestablished::Client)?;
                 has_client = true;
                 self.secured(Side::Client, client, self.card.opened);
+            }
+            // Nobody reads of it yet; what it has said, and a FIN, is for the backend.
+            if has_client && client.poll_broken(cx).is_ready() {
+                return Poll::Ready(Err(Unestablished::Left));
             }
             let has_backend = self.poll_backend(&mut backend, cx)?;
             match (has_client, has_backend, backend.take()) {

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::support::gate::{Gate, Setup};
 use crate::support::process::run;
@@ -230,6 +230,66 @@ fn whoever_has_no_backend_is_reset() {
     let end = connect(row.outer.address()).read(&mut [0]).unwrap_err();
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
     row.outer.wait_for_log("no backend answers");
+}
+
+/// Nobody reads of it yet, and still it is heard: what is held for it is given back at once. The member does not take its
+/// connection, or takes it and begins no TLS.
+#[test]
+fn a_client_that_resets_while_a_member_is_awaited_is_gone_at_once() {
+    for is_swallowed in [true, false] {
+        let server = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        server
+            .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+            .unwrap();
+        server.listen(0).unwrap();
+        let address = server.local_addr().unwrap().as_socket().unwrap();
+        // It fills the queue: the kernel drops whoever comes after it.
+        let _first = is_swallowed.then(|| connect(address));
+        let scene = Scene::new();
+        let bounds = setup(OFF, TLS)
+            .timeout("backend_connect", "1h")
+            .timeout("handshake", "1h");
+        let gate = Gate::start(&scene, address, bounds);
+        let before = gate.descriptors();
+        let client = connect(gate.address());
+        let dialled = before + 2;
+        eventually("the member is dialled", || gate.descriptors() >= dialled);
+        SockRef::from(&client)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(client);
+        gate.wait_for_log("stream refused: the client has left");
+        gate.wait_for_descriptors(before);
+    }
+}
+
+/// What it has said, and that this was all, is for whoever serves in the end.
+#[test]
+fn a_client_that_ends_its_direction_while_a_member_is_awaited_is_served() {
+    let (server, address) = server();
+    let hanging = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let scene = Scene::new();
+    let inner = Gate::start(&scene, address, setup(TLS, OFF));
+    let hangs = hanging.local_addr().unwrap();
+    let members = format!("[\"{hangs}\", \"{}\"]", inner.address());
+    let with = setup(OFF, TLS)
+        .process("cores", "[0]")
+        .timeout("handshake", "1s")
+        .pool("members", &members);
+    let outer = Gate::start(&scene, address, with);
+    let mut client = connect(outer.address());
+    client.write_all(b"question").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut backend = accept(&server);
+    let mut heard = String::new();
+    backend.read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "question");
+    backend.write_all(b"answer").unwrap();
+    drop(backend);
+    heard.clear();
+    client.read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "answer");
+    outer.wait_for_log("backend not reached");
 }
 
 #[test]
