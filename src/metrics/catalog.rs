@@ -303,7 +303,7 @@ catalog! {
     Phase {
         Banner, "sluicegate_banner_seconds", [], "From taking a control connection to its greeting; with implicit TLS the handshake is between them.";
         ClientHandshake, "sluicegate_client_handshake_seconds", [], "TLS handshake of the client's control connection.";
-        BackendConnect, "sluicegate_backend_connect_seconds", [], "Reaching a backend, up to its greeting.";
+        BackendConnect, "sluicegate_backend_connect_seconds", [], "From asking for a member of the pool, or for the next one, until TCP with one stands.";
         BackendHandshake, "sluicegate_backend_handshake_seconds", [], "TLS handshake of the backend's control connection.";
         Login, "sluicegate_login_seconds", [], "From USER to the final reply to the login.";
         Command, "sluicegate_command_seconds", [], "From a command that moves no data to the backend's final reply.";

@@ -20,13 +20,13 @@ impl Session {
         let Poll::Ready(reached) = reach.poll(cx) else {
             return Poll::Pending;
         };
-        self.observe(Phase::BackendConnect);
         let (Backend::Reaching(reach), Some(reached)) = (
             std::mem::replace(&mut self.backend, Backend::Absent),
             reached,
         ) else {
             return Poll::Ready(FromBackend::Unreachable);
         };
+        self.observe(Phase::BackendConnect);
         let peer = reached.leg.leg().peer();
         self.card.backend.set(Some(peer));
         self.backend = Backend::There(Box::new(There {

@@ -75,6 +75,8 @@ pub struct Passage {
     /// Until the bytes flow.
     client: Option<Leg>,
     reach: Reach,
+    /// Since when a member of the pool, or the next one, is waited for.
+    since: Instant,
     /// The journal has heard of its end.
     has_ended: Cell<bool>,
 }
@@ -128,7 +130,8 @@ impl Passage {
             site.rules.patience.backend_connect,
             first,
         );
-        let card = Rc::new(Card::new(id, Rc::clone(&site), ends.client, clock::now()));
+        let opened = clock::now();
+        let card = Rc::new(Card::new(id, Rc::clone(&site), ends.client, opened));
         card.stream.set(Some([0, 0]));
         core.cards.put(Rc::clone(&card));
         let (client, listener, cpu) = (ends.client, &site.name, core.cpu);
@@ -140,6 +143,7 @@ impl Passage {
             core,
             client: Some(Leg::new(stream)),
             reach,
+            since: opened,
             has_ended: Cell::new(false),
         };
         passage.tell_opened(ends);
@@ -232,6 +236,7 @@ impl Passage {
                 Poll::Pending => return Ok(false),
             }
             *backend = None;
+            self.since = clock::now();
         }
     }
 
@@ -248,7 +253,7 @@ impl Passage {
             };
             let mut leg = reached.leg.into_leg();
             self.card.backend.set(Some(leg.peer()));
-            self.observe(Phase::BackendConnect, self.card.opened);
+            self.observe(Phase::BackendConnect, self.since);
             let began = clock::now();
             let mut alarm = Alarm::new();
             if let (Some(config), Some(tls)) = (&config, &self.site.inside.tls) {
@@ -256,6 +261,7 @@ impl Passage {
                 if let Err(fault) = leg.secure_as_client(Arc::clone(config), name) {
                     self.reach.blame(fault);
                     self.reach.failed_handshake(reached.member);
+                    self.since = clock::now();
                     continue;
                 }
                 alarm.set(Some(began + self.site.rules.patience.handshake));

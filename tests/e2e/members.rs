@@ -116,6 +116,11 @@ fn counted(stage: &Stage, reason: &str) -> f64 {
     stage.series("")[&format!("sluicegate_backend_connect_failures_total{labels}")]
 }
 
+/// How many connections to members have been timed.
+fn reached(stage: &Stage) -> f64 {
+    stage.series("")["sluicegate_backend_connect_seconds_count"]
+}
+
 /// One session behind another while the first member fails like this: each is served, and the member rests, or not.
 fn assert_served(reason: &str, why: &str, rests: bool, bad: impl Fn(&Scene) -> Bad) {
     eprintln!("--- {reason}: {why}");
@@ -124,6 +129,12 @@ fn assert_served(reason: &str, why: &str, rests: bool, bad: impl Fn(&Scene) -> B
     let (stage, bad) = stage(bound, bad);
     let mut client = stage.client();
     client.download("RETR file").assert_complete(b"payload");
+    // One that refuses TCP is not timed, and one that resets it may not be.
+    match reason {
+        "refused" => assert_eq!(reached(&stage), 1.0),
+        "reset" => {}
+        _ => assert_eq!(reached(&stage), 2.0),
+    }
     let line = stage.gate.wait_for_log("backend not reached");
     for part in [reason, why, &bad.address.to_string()] {
         assert!(line.contains(part), "{part} is not told: {line}");
@@ -264,6 +275,7 @@ fn members_that_answer_nothing_are_told_one_by_one() {
             assert_eq!(seen["failures"], serde_json::json!({ "timeout": 1 }));
             assert_eq!(seen["resting_on"], 1);
         }
+        assert_eq!(reached(&stage), 0.0);
         let ended = stage.gate.wait_for_log("session ended");
         assert!(ended.contains("no backend"), "{ended}");
     }

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
+use crate::metrics::Stage;
 use crate::support::gate::{Gate, Setup};
 use crate::support::process::run;
+use crate::support::rude::Script;
 use crate::support::{PATIENCE, Scene, eventually, noise};
 
 /// A server of which each test takes the connections itself.
@@ -290,6 +292,27 @@ fn a_client_that_ends_its_direction_while_a_member_is_awaited_is_served() {
     client.read_to_string(&mut heard).unwrap();
     assert_eq!(heard, "answer");
     outer.wait_for_log("backend not reached");
+}
+
+/// Each from when it was asked for: what the handshake of the one before has taken is no part of it.
+#[test]
+fn every_member_that_is_reached_is_timed_by_itself() {
+    let (mute, first) = server();
+    let (closing, second) = server();
+    let stage = Stage::with(Script::new(), |_, _| {
+        setup(OFF, TLS)
+            .process("cores", "[0]")
+            .timeout("handshake", "3s")
+            .pool("members", &format!("[\"{first}\", \"{second}\"]"))
+    });
+    let mut client = connect(stage.gate.address());
+    let _held = accept(&mute);
+    drop(accept(&closing));
+    let end = client.read(&mut [0]).unwrap_err();
+    assert_eq!(end.kind(), ErrorKind::ConnectionReset);
+    let seen = stage.series("");
+    assert_eq!(seen["sluicegate_backend_connect_seconds_count"], 2.0);
+    assert!(seen["sluicegate_backend_connect_seconds_sum"] < 3.0);
 }
 
 #[test]
