@@ -43,7 +43,7 @@ pub enum Outcome {
     Loaded,
     /// The one before goes on.
     Refused,
-    /// It was not looked at, as the process is stopping.
+    /// The process is stopping: no core goes over to anything.
     Stopping,
 }
 
