@@ -71,7 +71,7 @@ fn bytes_go_both_ways_and_ends_are_seen() {
         assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), 5);
         write_all(&mut ours, b"world").await.unwrap();
         assert_eq!(peer.read(&mut buffer).unwrap(), 5);
-        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
         assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), 0);
         assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), 0);
         let mut appended = b"x".to_vec();
