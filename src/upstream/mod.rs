@@ -113,10 +113,12 @@ impl Reach {
     }
 
     fn not_dialled(&self, member: MemberId, error: &io::Error) {
-        let failure = match error.kind() {
-            ErrorKind::ConnectionRefused => Failure::Refused,
-            ErrorKind::ConnectionReset => Failure::Reset,
-            ErrorKind::TimedOut => Failure::Timeout,
+        use libc::{EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM};
+        let failure = match (error.raw_os_error(), error.kind()) {
+            (Some(EADDRNOTAVAIL | EMFILE | ENFILE | ENOBUFS | ENOMEM), _) => Failure::Ours,
+            (_, ErrorKind::ConnectionRefused) => Failure::Refused,
+            (_, ErrorKind::ConnectionReset) => Failure::Reset,
+            (_, ErrorKind::TimedOut) => Failure::Timeout,
             _ => Failure::Unreachable,
         };
         self.failed(member, failure, &error.to_string());
