@@ -33,6 +33,7 @@ pub(super) fn readings(office: &Office, view: &View, by_core: bool) -> Vec<(Read
                 of_cores(view, by_core, |seen| seen.schedule.waited.as_secs_f64())
             }
             Reading::ConnectFailures => pools.iter().flat_map(connect_failures).collect(),
+            Reading::PoolExhausted => of_pools(&pools, |pool| pool.exhausted as f64),
             Reading::ConfigReloads => [("loaded", books.loaded), ("refused", books.refused)]
                 .map(|(outcome, count)| (vec![label("outcome", outcome)], count as f64))
                 .into(),
@@ -61,10 +62,6 @@ pub(super) fn gauges(office: &Office, view: &View, by_core: bool) -> Vec<(Gauge,
         in_force.listeners.iter().map(sum).collect::<Series>()
     };
     let pools = status::backends(view);
-    let of_pools = |of: fn(&PoolStatus) -> usize| {
-        let row = |pool: &PoolStatus| (vec![label("pool", pool.pool.clone())], of(pool) as f64);
-        pools.iter().map(row).collect::<Series>()
-    };
     let info = |key, value: String| vec![(vec![label(key, value)], 1.0)];
     let vitals = process::vitals();
     let gauge = |&gauge: &Gauge| {
@@ -75,8 +72,8 @@ pub(super) fn gauges(office: &Office, view: &View, by_core: bool) -> Vec<(Gauge,
             Gauge::CoresSilent => of_cores(|seen| f64::from(u8::from(!seen.answered))),
             Gauge::PassivePorts => of_listeners(|site| site.ports),
             Gauge::PassivePortsInUse => of_listeners(|site| site.ports_in_use),
-            Gauge::Backends => of_pools(PoolStatus::members),
-            Gauge::BackendsResting => of_pools(PoolStatus::resting),
+            Gauge::Backends => of_pools(&pools, |pool| pool.members() as f64),
+            Gauge::BackendsResting => of_pools(&pools, |pool| pool.resting() as f64),
             Gauge::AuditFailing => one(f64::from(
                 (about.journal.as_ref()).is_some_and(|tally| tally.failing.load(Relaxed)),
             )),
@@ -122,6 +119,11 @@ fn of_cores(view: &View, by_core: bool, of: fn(&CoreView) -> f64) -> Series {
             .map(|(account, seen)| (core(account.cpu), of(seen)))
             .collect(),
     }
+}
+
+fn of_pools(pools: &[PoolStatus], of: fn(&PoolStatus) -> f64) -> Series {
+    let row = |pool: &PoolStatus| (vec![label("pool", pool.pool.clone())], of(pool));
+    pools.iter().map(row).collect()
 }
 
 /// A member is told by its number: addresses are no labels.

@@ -91,6 +91,8 @@ struct ListenerStatus<'a> {
 pub(super) struct PoolStatus {
     pub(super) pool: String,
     members: Vec<MemberStatus>,
+    /// How many sessions have found no member that was of use.
+    pub(super) exhausted: u64,
 }
 
 impl PoolStatus {
@@ -301,6 +303,7 @@ pub(super) fn backends(view: &View) -> Vec<PoolStatus> {
         PoolStatus {
             pool: pool.name.clone(),
             members: pool.members.iter().map(member).collect(),
+            exhausted: others.iter().map(|other| other.exhausted).sum(),
         }
     };
     first.map_or_else(Vec::new, |first| first.pools.iter().map(pool).collect())

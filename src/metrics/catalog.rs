@@ -264,6 +264,7 @@ catalog! {
         CoreRun, "sluicegate_core_run_seconds_total", [], "Time that the threads of the cores have run on a CPU (/proc/self/task/TID/schedstat).";
         CoreDelay, "sluicegate_core_run_delay_seconds_total", [], "Time that the threads of the cores have waited for a CPU although they could have run (/proc/self/task/TID/schedstat).";
         ConnectFailures, "sluicegate_backend_connect_failures_total", [], "Members of a pool passed over because they could not be reached, or failed before they had heard of the client; by reason: gate (it lacked a descriptor, a port or memory), refused, unreachable, timeout (of TCP), closed, reset, silent, greeting (a refusal), protocol (no FTP), auth (AUTH TLS refused), handshake, certificate, injection.";
+        PoolExhausted, "sluicegate_pool_exhausted_total", [], "Sessions for which no member of the pool was left.";
         ConfigReloads, "sluicegate_config_reloads_total", [], "Reloads of the configuration by their outcome: loaded, or refused and the one before goes on.";
         LogLinesDropped, "sluicegate_log_lines_dropped_total", [], "Lines of the log dropped because they came faster than they could be written.";
         AuditWritten, "sluicegate_audit_records_written_total", [], "Lines of the audit journal written.";

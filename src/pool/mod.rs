@@ -45,6 +45,8 @@ pub struct PoolState {
     pub name: String,
     /// Its members, in the order of the configuration.
     pub members: Vec<MemberState>,
+    /// How many sessions have found no member that was of use.
+    pub exhausted: u64,
 }
 
 /// When a member was passed over, and why.
@@ -63,6 +65,8 @@ pub struct Pool {
     turn: Cell<usize>,
     /// The highest number that a member has ever had.
     numbers: usize,
+    /// How many sessions have found nobody; shared with the pool that takes this one's place.
+    exhausted: Rc<Cell<u64>>,
 }
 
 /// What is known of a member. A pool and the one that takes its place share those of the members that stay.
@@ -91,6 +95,7 @@ impl Pool {
             balance,
             turn: Cell::new(0),
             numbers: 0,
+            exhausted: Rc::default(),
         };
         nobody.followed_by(members, backups, balance)
     }
@@ -121,6 +126,7 @@ impl Pool {
             balance,
             turn: self.turn.clone(),
             numbers,
+            exhausted: Rc::clone(&self.exhausted),
         }
     }
 
@@ -177,6 +183,7 @@ impl Pool {
         PoolState {
             name: self.name.clone(),
             members: self.seats.iter().map(member).collect(),
+            exhausted: self.exhausted.get(),
         }
     }
 
@@ -190,6 +197,11 @@ impl Pool {
         failures.count(failure);
         seat.failures.set(failures);
         seat.last.replace(Some((now, failure, why.into())));
+    }
+
+    /// A session has been with every member, and none was of use.
+    pub fn exhausted(&self) {
+        self.exhausted.set(self.exhausted.get() + 1);
     }
 
     /// A member is ready to serve.
@@ -313,6 +325,15 @@ mod tests {
         fail(&pool, 1, now);
         pool.failed(MemberId(1), now, Failure::Greeting, "421 Too many users");
         assert!(pool.state(now).members[1].resting);
+    }
+
+    #[test]
+    fn sessions_without_a_member_are_counted_whatever_becomes_of_the_members() {
+        let (old, now) = (pool(), Instant::now());
+        let new = old.followed_by(Vec::new(), 0, Balance::Turn);
+        old.exhausted();
+        new.exhausted();
+        assert_eq!([&*old, &new].map(|pool| pool.state(now).exhausted), [2, 2]);
     }
 
     #[test]

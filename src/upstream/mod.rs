@@ -60,11 +60,12 @@ impl Reach {
         }
     }
 
-    /// The next member that answers; `None` when none is left that does.
+    /// The next member that answers; `None`, once, when none is left that does.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Reached>> {
         loop {
             let Some((hold, mut dial)) = self.dial.take() else {
                 let Some(member) = self.left.pop() else {
+                    self.pool.exhausted();
                     return Poll::Ready(None);
                 };
                 self.try_member(member);

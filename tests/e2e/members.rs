@@ -121,6 +121,11 @@ fn reached(stage: &Stage) -> f64 {
     stage.series("")["sluicegate_backend_connect_seconds_count"]
 }
 
+/// How many sessions have found no member.
+fn exhausted(stage: &Stage) -> f64 {
+    stage.series("")["sluicegate_pool_exhausted_total{pool=\"inside\"}"]
+}
+
 /// One session behind another while the first member fails like this: each is served, and the member rests, or not.
 fn assert_served(reason: &str, why: &str, rests: bool, bad: impl Fn(&Scene) -> Bad) {
     eprintln!("--- {reason}: {why}");
@@ -152,6 +157,7 @@ fn assert_served(reason: &str, why: &str, rests: bool, bad: impl Fn(&Scene) -> B
     for _ in 0..2 {
         stage.client().say("NOOP").expect(&[200]);
     }
+    assert_eq!(exhausted(&stage), 0.0, "each had another one");
     let times = if rests { 1.0 } else { 2.0 };
     assert_eq!(counted(&stage, reason), times);
 }
@@ -276,6 +282,7 @@ fn members_that_answer_nothing_are_told_one_by_one() {
             assert_eq!(seen["resting_on"], 1);
         }
         assert_eq!(reached(&stage), 0.0);
+        assert_eq!(exhausted(&stage), 1.0);
         let ended = stage.gate.wait_for_log("session ended");
         assert!(ended.contains("no backend"), "{ended}");
     }

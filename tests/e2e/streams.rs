@@ -313,6 +313,10 @@ fn every_member_that_is_reached_is_timed_by_itself() {
     let seen = stage.series("");
     assert_eq!(seen["sluicegate_backend_connect_seconds_count"], 2.0);
     assert!(seen["sluicegate_backend_connect_seconds_sum"] < 3.0);
+    assert_eq!(
+        seen["sluicegate_pool_exhausted_total{pool=\"inside\"}"],
+        1.0
+    );
 }
 
 #[test]

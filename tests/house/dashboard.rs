@@ -112,8 +112,12 @@ fn backends() -> Vec<Panel> {
         Panel::lines("Members, and those that rest", "short")
             .gauge_by(Gauge::Backends, "pool")
             .gauge_by(Gauge::BackendsResting, "pool"),
-        Panel::lines("Members passed over", "ops")
-            .reading_by(Reading::ConnectFailures, "pool, member, reason"),
+        Panel::lines(
+            "Members passed over, and sessions for which none was left",
+            "ops",
+        )
+        .reading_by(Reading::ConnectFailures, "pool, member, reason")
+        .reading_by(Reading::PoolExhausted, "pool"),
         Panel::lines("Reaching, securing and logging in (p99)", "s")
             .percentile(Phase::BackendConnect, 99)
             .percentile(Phase::BackendHandshake, 99)
