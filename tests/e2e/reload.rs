@@ -372,6 +372,14 @@ fn members_come_and_go_and_what_is_known_of_those_that_stay_is_kept() {
     eventually("its session has gone", || {
         seen(&bed.json("/backends"))[2] == json!([second, 2, 0, 0])
     });
+    // Nor has anybody a number again when the whole pool was away.
+    for (old, new) in [("\"inside\"", "\"aside\""), ("\"aside\"", "\"inside\"")] {
+        bed.change(old, new);
+        bed.reload();
+    }
+    let wanted = [(&dead, 5), (&first, 6), (&second, 7)];
+    let wanted = wanted.map(|(address, number)| json!([address, number, 0, 0]));
+    assert_eq!(seen(&bed.json("/backends")), wanted);
 }
 
 #[test]
