@@ -240,7 +240,11 @@ async fn reload(State(office): Shared, headers: HeaderMap) -> Response {
         return (StatusCode::ACCEPTED, text).into_response();
     };
     let Ok(attempt) = heard else {
-        return (StatusCode::CONFLICT, "stopping\n").into_response();
+        if office.collector.is_draining() {
+            return (StatusCode::CONFLICT, "stopping\n").into_response();
+        }
+        let text = "nobody reads the configuration again any more: restart the process\n";
+        return (StatusCode::INTERNAL_SERVER_ERROR, text).into_response();
     };
     let code = match attempt.outcome {
         Outcome::Loaded => StatusCode::OK,

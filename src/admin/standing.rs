@@ -153,7 +153,7 @@ impl Standing {
 }
 
 impl Books {
-    /// Whether the file was good when it was last read.
+    /// Whether the last reload, or the start, came into force.
     #[must_use]
     pub fn is_good(&self) -> bool {
         !(self.last.as_ref()).is_some_and(|last| last.outcome == Outcome::Refused)

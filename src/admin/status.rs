@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::collector::View;
+use super::collector::{CoreView, View};
 use super::{About, Attempt, Books, InForce, ListenerFacts};
 use crate::ftp::Direction;
 use crate::metrics::{Counter, Phase, Snapshot};
@@ -271,9 +271,12 @@ fn listeners<'a>(in_force: &'a InForce, view: &View) -> Vec<ListenerStatus<'a>> 
     in_force.listeners.iter().map(listener).collect()
 }
 
-/// Every pool that a listener or one of its hosts leads to, as the first core that has answered has it.
+/// Every pool that a listener or one of its hosts leads to, as the first core has it that has answered this time: one that hangs
+/// may not have gone over to the configuration in force. Where none has, as the first that ever did.
 pub(super) fn backends(view: &View) -> Vec<PoolStatus> {
-    let first = view.cores.iter().find(|core| !core.pools.is_empty());
+    let knows = |core: &&CoreView| !core.pools.is_empty();
+    let mut fresh = view.cores.iter().filter(|core| core.answered);
+    let first = (fresh.find(knows)).or_else(|| view.cores.iter().find(knows));
     let pool = |pool: &PoolState| {
         let others = view.cores.iter().flat_map(|core| &core.pools);
         let others: Vec<&PoolState> = others.filter(|other| other.name == pool.name).collect();
@@ -356,5 +359,47 @@ fn transfer((direction, age, bytes): (Direction, Duration, u64)) -> TransferRow 
         direction: direction.word(),
         age_seconds: age.as_secs_f64(),
         bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Ledger;
+
+    #[test]
+    fn a_core_that_hangs_does_not_say_who_the_members_are() {
+        let core = |answered, ports: &[u16]| {
+            let member = |&port: &u16| MemberState {
+                number: usize::from(port),
+                address: SocketAddr::from(([127, 0, 0, 1], port)),
+                resting: false,
+                failures: Failures::default(),
+                last: None,
+                sessions: 1,
+            };
+            let pool = PoolState {
+                name: "inside".to_owned(),
+                members: ports.iter().map(member).collect(),
+                exhausted: 1,
+            };
+            CoreView {
+                answered,
+                pools: vec![pool],
+                ..CoreView::default()
+            }
+        };
+        let seen = |cores: [CoreView; 2]| {
+            let ledger = Ledger::new(&[0, 1]);
+            let cores = cores.into();
+            let pools = backends(&View { ledger, cores });
+            let members = pools[0].members.iter();
+            let members: Vec<_> = members.map(|one| (one.member, one.sessions)).collect();
+            (members, pools[0].exhausted)
+        };
+        let now = (vec![(2, 2), (3, 1)], 2);
+        assert_eq!(seen([core(false, &[1, 2]), core(true, &[2, 3])]), now);
+        let stale = (vec![(1, 1), (2, 2)], 2);
+        assert_eq!(seen([core(false, &[1, 2]), core(false, &[2, 3])]), stale);
     }
 }

@@ -163,7 +163,7 @@ pub fn run(prepared: &Prepared) -> ExitCode {
 fn hear_signals(mut signals: Signals, running: &Running) -> io::Result<()> {
     signals.add_signal(SIGTERM)?;
     signals.add_signal(SIGINT)?;
-    let (news, reload) = (running.news.0.clone(), running.reload.clone());
+    let (news, reload) = (running.news.0.clone(), running.reload.downgrade());
     let reopen = running.journal.as_ref().map(Journal::reopener);
     let hear = move || {
         for signal in signals.forever() {
@@ -173,7 +173,7 @@ fn hear_signals(mut signals: Signals, running: &Running) -> io::Result<()> {
                     reopen.ask();
                 }
                 // Where too many wait already, the file has not been read since.
-                let _waiting = reload.try_send(None);
+                let _waiting = office::ask_reload(&reload, None);
                 continue;
             }
             // The first one is enough; those after it find nobody who listens.

@@ -222,9 +222,9 @@ catalog! {
         ClientCertificatesRefused, "sluicegate_client_certificates_refused_total", [], "Control connections of clients refused for their certificate, or for having none.";
         OtherUsersRefused, "sluicegate_other_users_refused_total", [], "USER commands refused because the client's certificate names somebody else.";
         OtherCertificatesRefused, "sluicegate_other_certificates_refused_total", [], "Data connections, either leg, refused because their certificate was not that of the control connection.";
-        InjectionsRefused, "sluicegate_injections_refused_total", [], "Sessions ended because plaintext stood behind AUTH or behind the backend's 234.";
+        InjectionsRefused, "sluicegate_injections_refused_total", [], "Times that plaintext stood behind AUTH or behind the backend's 234: the session was ended, or another member tried.";
         PassivePortsExhausted, "sluicegate_passive_ports_exhausted_total", [], "Transfers refused because no passive port was free.";
-        LingeringCut, "sluicegate_lingering_cut_total", [], "Ended data connections closed before their peer had closed, because a session had too many of them.";
+        LingeringCut, "sluicegate_lingering_cut_total", [], "Ended connections closed before their peer had closed, because a session had too many of them.";
     }
 }
 
@@ -233,7 +233,7 @@ catalog! {
     Gauge {
         Sessions, "sluicegate_sessions", [], "Sessions that live.";
         TransfersRunning, "sluicegate_transfers_running", [], "Transfers under way.";
-        LingeringLegs, "sluicegate_lingering_legs", [], "Data connections that have ended for their transfer and are still read to their end.";
+        LingeringLegs, "sluicegate_lingering_legs", [], "Connections that have ended for their session and are still read to their end: of transfers, and of members that were passed over.";
         CoresSilent, "sluicegate_cores_silent", [], "Cores that did not answer this time; their last numbers are shown.";
         PassivePorts, "sluicegate_passive_ports", [], "Passive ports of a listener.";
         PassivePortsInUse, "sluicegate_passive_ports_in_use", [], "Passive ports of a listener that wait for a data connection.";
@@ -247,7 +247,7 @@ catalog! {
         PipeBytes, "sluicegate_pipes_bytes", [], "What all pipes can hold together, lent and idle.";
         Build, "sluicegate_build_info", [], "Always 1; the version is in the label.";
         Config, "sluicegate_config_info", [], "Always 1; the SHA-256 of the configuration's file as it was read is in the label.";
-        ConfigGood, "sluicegate_config_last_reload_successful", [], "Whether the configuration was good when it was last read, at the start or by a reload: 1, else 0.";
+        ConfigGood, "sluicegate_config_last_reload_successful", [], "Whether the last reload, or the start where there was none, came into force: 1, else 0.";
         ConfigRead, "sluicegate_config_last_reload_success_timestamp_seconds", [], "When the configuration in force was read, in seconds since 1970.";
         ConfigWaiting, "sluicegate_config_keys_waiting", [], "Keys of the configuration that were changed and wait for a restart.";
         ProcessStart, "process_start_time_seconds", [], "When the gate was started, in seconds since 1970.";

@@ -110,6 +110,7 @@ impl Session {
         self.stamps.start(Phase::Login);
         let whole = self.site.rules.patience.backend_connect;
         let reach = Reach::start(
+            self.id,
             &self.inside().pool,
             self.ends.client.ip(),
             whole,

@@ -67,6 +67,7 @@ impl Session {
             None => reach.failed_handshake(there.member),
         }
         self.card.backend.set(None);
+        self.card.backend_tls.replace(None);
         self.part_from_backend(Backend::Reaching(reach));
         self.stamps.start(Phase::BackendConnect);
     }

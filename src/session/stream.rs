@@ -125,6 +125,7 @@ impl Passage {
             }
         };
         let reach = Reach::start(
+            id,
             &site.inside.pool,
             ends.client.ip(),
             site.rules.patience.backend_connect,
@@ -236,8 +237,14 @@ impl Passage {
                 Poll::Pending => return Ok(false),
             }
             *backend = None;
-            self.since = clock::now();
+            self.passed_over();
         }
+    }
+
+    /// A member that was reached is none any more: the next one is waited for from now on.
+    fn passed_over(&mut self) {
+        self.card.backend.set(None);
+        self.since = clock::now();
     }
 
     /// The next member that answers, its handshake begun where it has one; none when none is left.
@@ -261,7 +268,7 @@ impl Passage {
                 if let Err(fault) = leg.secure_as_client(Arc::clone(config), name) {
                     self.reach.blame(fault);
                     self.reach.failed_handshake(reached.member);
-                    self.since = clock::now();
+                    self.passed_over();
                     continue;
                 }
                 alarm.set(Some(began + self.site.rules.patience.handshake));

@@ -36,8 +36,20 @@ struct Reload {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 struct Complaint {
+    #[serde(default)]
+    place: Option<String>,
     key: String,
     problem: String,
+}
+
+impl Complaint {
+    /// What there is of it: one about the whole file has no key.
+    fn told(&self) -> String {
+        let place = self.place.as_deref().unwrap_or_default();
+        let mut words = vec![place, &self.key, &self.problem];
+        words.retain(|word| !word.is_empty());
+        words.join(" ")
+    }
 }
 
 /// Counters by name with labels, phases by name.
@@ -238,9 +250,8 @@ impl Model {
         }
         let reload = status.config.last_reload.as_ref();
         if let Some(refused) = reload.filter(|reload| reload.outcome == "refused") {
-            let told = refused.complaints.first();
-            let told = told.map(|told| format!(": {} {}", told.key, told.problem));
-            let text = format!("configuration refused{}", told.unwrap_or_default());
+            let told = refused.complaints.first().map(Complaint::told);
+            let text = format!("configuration refused: {}", told.unwrap_or_default());
             found.push((true, text));
         }
         if !status.config.restart.is_empty() {

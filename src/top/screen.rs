@@ -301,7 +301,7 @@ mod tests {
     use super::*;
 
     const ANSWER: &str = r#"{"version":"1.2.3","started":1,"now":70,"draining":false,"sessions":3,"transfers":1,"more":1,
-        "config":{"restart":["process.cores"],"last_reload":{"outcome":"refused","complaints":[{"key":"pool[0].ca","problem":"is torn"}]}},
+        "config":{"restart":["process.cores"],"last_reload":{"outcome":"refused","complaints":[{"place":"7:2","key":"pool[0].ca","problem":"is torn"}]}},
         "total":{"counters":{},"phases":{"sluicegate_login_seconds":{"count":9,"p50":800,"p90":2500,"p99":40000,"max":3000000,"octaves":[0,0,5,4]}}},
         "cores":[{"cpu":4,"answered":true,"sessions":3,"transfers":1,"counters":{},"phases":{}}],
         "listeners":[{"name":"outside","passive_ports":10,"passive_ports_in_use":9}],
@@ -337,7 +337,7 @@ mod tests {
             "█",
             "CPU 4",
             "9 of 10 passive ports",
-            "! configuration refused: pool[0].ca is torn",
+            "! configuration refused: 7:2 pool[0].ca is torn",
             "> needs a restart: process.cores",
             "rests on 1 of 2 cores: certificate",
         ] {

@@ -18,6 +18,8 @@ use crate::tls;
 
 /// A backend on its way.
 pub struct Reach {
+    /// For whom.
+    session: u64,
     pool: Rc<Pool>,
     /// Those that are still to be tried, the next one last.
     left: Vec<MemberId>,
@@ -43,13 +45,20 @@ pub struct Reached {
 }
 
 impl Reach {
-    /// Begins to try the members of `pool` for this client; all of them together have `whole`. The first that answers is
-    /// sent `first`.
+    /// Begins to try the members of `pool` for this session and its client; all of them together have `whole`. The first that
+    /// answers is sent `first`.
     #[must_use]
-    pub fn start(pool: &Rc<Pool>, client: IpAddr, whole: Duration, first: Vec<u8>) -> Self {
+    pub fn start(
+        session: u64,
+        pool: &Rc<Pool>,
+        client: IpAddr,
+        whole: Duration,
+        first: Vec<u8>,
+    ) -> Self {
         let mut left = pool.candidates(clock::now(), client);
         left.reverse();
         Self {
+            session,
             pool: Rc::clone(pool),
             left,
             dial: None,
@@ -147,10 +156,11 @@ impl Reach {
         self.failed(member, failure, &why);
     }
 
-    /// The member that was reached is passed over, and comes last for a while unless it has just said no.
+    /// A member is passed over, reached or not, and comes last for a while unless it has just said no, or it was our fault.
     pub fn failed(&self, member: MemberId, failure: Failure, why: &str) {
         self.pool.failed(member, clock::now(), failure, why);
-        let (address, reason) = (self.pool.address(member), failure.word());
-        tracing::warn!(pool = self.pool.name, %address, reason, why, "backend not reached");
+        let (session, pool, address) = (self.session, &self.pool.name, self.pool.address(member));
+        let reason = failure.word();
+        tracing::warn!(session, pool, %address, reason, why, "backend not reached");
     }
 }

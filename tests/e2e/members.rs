@@ -14,6 +14,7 @@ use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
 use crate::support::rude::{Act, Rude, Script};
 use crate::support::strict::Strict;
+use crate::support::wire::Wire;
 use crate::support::{Scene, USER, eventually};
 
 /// A member that fails early, and what keeps it there.
@@ -286,6 +287,40 @@ fn members_that_answer_nothing_are_told_one_by_one() {
         let ended = stage.gate.wait_for_log("session ended");
         assert!(ended.contains("no backend"), "{ended}");
     }
+}
+
+/// Neither where it was nor what its TLS was stands there as if it were the next one's.
+#[test]
+fn what_a_member_was_is_not_shown_of_the_next_one() {
+    let next = Bad::hanging();
+    let stage = Stage::with(Script::new(), |scene, _| {
+        let (listener, first) = Bad::listening();
+        let config = scene.authority.server(Versions::Both);
+        thread::spawn(move || {
+            for tcp in listener.incoming().flatten() {
+                let mut wire = Wire::new(tcp);
+                wire.secure_as_server(&config).unwrap();
+                wire.write(b"421 Too many users\r\n").unwrap();
+            }
+        });
+        Setup::new()
+            .process("cores", "[0]")
+            .timeout("backend_connect", "1h")
+            .timeout("login", "1h")
+            .pool("tls", "\"implicit\"")
+            .pool("members", &quoted(&[first, next.address]))
+    });
+    let config = stage.scene.authority.client(Versions::Both);
+    let mut client = Strict::greet(stage.gate.address(), config);
+    client.auth();
+    client.tell(&format!("USER {USER}"));
+    let line = stage.gate.wait_for_log("backend not reached");
+    assert!(line.contains("\"session\":0"), "{line}");
+    let seen = || stage.json("/sessions")[0].clone();
+    let there = next.address.to_string();
+    eventually("the next one is dialled", || seen()["backend"] == *there);
+    assert_eq!(seen()["backend_tls"], Value::Null);
+    assert!(seen()["client_tls"].is_object());
 }
 
 /// From USER on there is one backend for the session: no other one hears who the client is.
