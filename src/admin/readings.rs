@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::collector::{CoreView, View};
+use super::standing::seconds;
 use super::status::{self, PoolStatus};
 use super::{About, ListenerFacts, Office};
 use crate::metrics::{Gauge, Reading};
@@ -85,9 +86,9 @@ pub(super) fn gauges(office: &Office, view: &View, by_core: bool) -> Vec<(Gauge,
             Gauge::Build => info("version", env!("CARGO_PKG_VERSION").to_owned()),
             Gauge::Config => info("sha256", in_force.sha256.clone()),
             Gauge::ConfigGood => one(f64::from(u8::from(books.is_good()))),
-            Gauge::ConfigRead => one(status::seconds(in_force.read)),
+            Gauge::ConfigRead => one(seconds(in_force.read)),
             Gauge::ConfigWaiting => one(in_force.restart.len() as f64),
-            Gauge::ProcessStart => one(status::seconds(about.started)),
+            Gauge::ProcessStart => one(seconds(about.started)),
             Gauge::ProcessResident => one(vitals.resident as f64),
             Gauge::ProcessVirtual => one(vitals.addressed as f64),
             Gauge::ProcessDescriptors => one(vitals.descriptors as f64),

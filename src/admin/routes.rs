@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::exposition::{self, Format};
-use super::{Office, Outcome, door, page, status};
+use super::{Office, Outcome, door, page, standing, status};
 use crate::limits::{ADMIN_ANSWER_TIMEOUT, ADMIN_SESSIONS_PER_PAGE_MAX, RELOAD_ANSWER_TIMEOUT};
 
 type Shared = State<Arc<Office>>;
@@ -177,7 +177,7 @@ async fn config(State(office): Shared) -> Response {
     let in_force = office.standing.in_force();
     let stamps = [
         (header::ETAG, format!("\"{}\"", in_force.sha256)),
-        (READ, status::seconds(in_force.read).to_string()),
+        (READ, standing::seconds(in_force.read).to_string()),
     ];
     (stamps, Json(&in_force.written)).into_response()
 }

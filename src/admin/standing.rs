@@ -1,13 +1,13 @@
 //! The configuration in force, as readers see it, and what has become of the attempts to replace it.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_channel::Sender;
 use rustls::ServerConfig;
 use serde::{Serialize, Serializer};
 
-use super::{Door, ListenerFacts, status};
+use super::{Door, ListenerFacts};
 use crate::config::{Complaint, Place};
 
 #[allow(
@@ -51,7 +51,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, Serialize)]
 pub struct Attempt {
     /// When.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "as_seconds")]
     pub at: SystemTime,
     /// What came of it.
     pub outcome: Outcome,
@@ -160,6 +160,12 @@ impl Books {
     }
 }
 
-fn seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(status::seconds(*time))
+fn as_seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(seconds(*time))
+}
+
+/// Since 1970.
+pub(super) fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
 }

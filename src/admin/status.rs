@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::collector::{CoreView, View};
+use super::standing::seconds;
 use super::{About, Attempt, Books, InForce, ListenerFacts};
 use crate::ftp::Direction;
 use crate::metrics::{Counter, Phase, Snapshot};
@@ -220,12 +221,6 @@ pub(super) fn status<'a>(
         listeners: listeners(&books.in_force, view),
         backends: backends(view),
     }
-}
-
-/// Since 1970.
-pub(super) fn seconds(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH)
-        .map_or(0.0, |since| since.as_secs_f64())
 }
 
 fn counted(snapshot: &Snapshot) -> Counted {

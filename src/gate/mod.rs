@@ -4,6 +4,7 @@
 
 pub mod check;
 mod draft;
+mod fault;
 mod journal;
 mod kept;
 pub mod logging;
@@ -31,7 +32,8 @@ use crate::shard::Mail;
 use check::Prepared;
 use journal::Journal;
 
-pub use start::{Fault, start};
+pub use fault::Fault;
+pub use start::start;
 
 /// A gate that serves. Dropping it stops it, without waiting for anything.
 pub struct Running {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_channel::WeakSender;
 
-use super::start::Fault;
+use super::fault::Fault;
 use crate::config::{Advertised, Listener};
 use crate::policy::{Advertise, NetMap};
 use crate::shard::Mail;

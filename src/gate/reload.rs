@@ -11,7 +11,7 @@ use async_channel::{Receiver, Sender, WeakSender};
 
 use super::check::{self, Prepared};
 use super::draft::Draft;
-use super::start::Fault;
+use super::fault::Fault;
 use super::{logging, names, office};
 use crate::admin::{Asked, Attempt, Collector, Outcome, Standing, Told};
 use crate::limits::{NAMES_LOOKUP_PERIOD, RELOAD_TURN_TIMEOUT};
