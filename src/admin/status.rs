@@ -14,6 +14,7 @@ use crate::ftp::Direction;
 use crate::metrics::{Counter, Phase, Snapshot};
 use crate::pool::{Failure, Failures, LastFailure, MemberState, PoolState};
 use crate::shard::Sight;
+use crate::sys::clock;
 use crate::tls::TlsFacts;
 
 /// `GET /status`.
@@ -291,7 +292,7 @@ pub(super) fn backends(view: &View) -> Vec<PoolStatus> {
                     .collect(),
                 last_failure: seen()
                     .filter_map(|member| member.last.as_ref())
-                    .min_by_key(|last| last.age)
+                    .max_by_key(|last| last.at)
                     .map(failure),
                 counted,
                 resting_on: seen().filter(|member| member.resting).count(),
@@ -311,7 +312,7 @@ fn failure(last: &LastFailure) -> FailureRow {
     FailureRow {
         reason: last.failure.word(),
         why: last.why.to_string(),
-        age_seconds: last.age.as_secs_f64(),
+        age_seconds: (clock::now() - last.at).as_secs_f64(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why a member was passed over: the closed set that logs, metrics and `/backends` tell.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 /// Why a member was passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -115,8 +115,8 @@ impl Failures {
 /// The last time that a member was passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastFailure {
-    /// How long ago.
-    pub age: Duration,
+    /// When.
+    pub at: Instant,
     /// Why, of the closed set.
     pub failure: Failure,
     /// Why, in a phrase that is fit for a log.

@@ -8,7 +8,6 @@ mod failure;
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::limits::MEMBER_REST;
@@ -49,9 +48,6 @@ pub struct PoolState {
     pub exhausted: u64,
 }
 
-/// When a member was passed over, and why.
-type PassedOver = (Instant, Failure, Arc<str>);
-
 /// One shard's view of a pool.
 #[derive(Debug)]
 pub struct Pool {
@@ -80,8 +76,8 @@ struct Seat {
     resting: Cell<Option<Instant>>,
     /// How often it was passed over.
     failures: Cell<Failures>,
-    /// When and why it was the last time.
-    last: RefCell<Option<PassedOver>>,
+    /// The last time that it was.
+    last: RefCell<Option<LastFailure>>,
 }
 
 impl Pool {
@@ -169,15 +165,7 @@ impl Pool {
             address: seat.address,
             resting: seat.is_resting(now),
             failures: seat.failures.get(),
-            last: seat
-                .last
-                .borrow()
-                .as_ref()
-                .map(|(at, failure, why)| LastFailure {
-                    age: now.saturating_duration_since(*at),
-                    failure: *failure,
-                    why: Arc::clone(why),
-                }),
+            last: seat.last.borrow().clone(),
             sessions: seat.held.get(),
         };
         PoolState {
@@ -196,7 +184,11 @@ impl Pool {
         let mut failures = seat.failures.get();
         failures.count(failure);
         seat.failures.set(failures);
-        seat.last.replace(Some((now, failure, why.into())));
+        seat.last.replace(Some(LastFailure {
+            at: now,
+            failure,
+            why: why.into(),
+        }));
     }
 
     /// A session has been with every member, and none was of use.

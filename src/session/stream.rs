@@ -12,12 +12,11 @@ use std::time::Instant;
 use rustls::{ClientConfig, ServerConfig};
 
 use super::ending::is_over;
-use super::{Card, Core, Site};
+use super::{Card, Core, Site, introduce};
 use crate::dialog::{Close, Side};
 use crate::leg::{Fault, Leg};
 use crate::metrics::{Counter, Phase};
-use crate::net::{Alarm, Ends, HeaderFacts, Stream, proxy_header_v1, proxy_header_v2};
-use crate::policy::SendProxy;
+use crate::net::{Alarm, Ends, Stream};
 use crate::pool::{Failure, Hold};
 use crate::relay::{Closing, Duplex};
 use crate::sys::clock;
@@ -31,7 +30,7 @@ const LAST_RING: u32 = 1;
 pub struct Streams {
     server: Option<Arc<ServerConfig>>,
     client: Option<Arc<ClientConfig>>,
-    /// What the latter was made of.
+    /// What the latter was made of: as long as a reload leaves that as it is, what backends have issued is resumed still.
     base: Option<Arc<ClientConfig>>,
     /// An end without close_notify becomes a FIN where the other leg is plain.
     is_lenient: bool,
@@ -110,20 +109,8 @@ impl Passage {
     /// dialled at once.
     #[must_use]
     pub fn new(id: u64, stream: Stream, ends: Ends, site: Rc<Site>, core: Rc<Core>) -> Self {
-        let first = match site.inside.send_proxy {
-            SendProxy::Off => Vec::new(),
-            SendProxy::V1 => proxy_header_v1(ends),
-            SendProxy::V2 => {
-                let id = id.to_string();
-                let facts = HeaderFacts {
-                    unique_id: id.as_bytes(),
-                    authority: None,
-                    // It leaves before the client's handshake is complete.
-                    tls: None,
-                };
-                proxy_header_v2(ends, facts)
-            }
-        };
+        // It leaves before the client's handshake is complete, and can tell nothing of it.
+        let first = introduce::header(site.inside.send_proxy, ends, id, None);
         let reach = Reach::start(
             id,
             &site.inside.pool,
