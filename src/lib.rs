@@ -4,9 +4,9 @@
 //!
 //! ```text
 //!  13  main                                  the command line
-//!  12  rig       top                         embedded backends, client, demo, load | the live view in a terminal
+//!  12  rig       top                         embedded backends, strict client, demo, load | the live view in a terminal
 //!  11  gate                                  the process: shards, signals, start-up checks
-//!  10  admin                                 HTTP: health, status, sessions, drain
+//!  10  admin                                 HTTP: health, metrics, status, sessions, the page, drain
 //!   9  shard                                 one core and all it owns
 //!   8  session                               one client's life: wait, decide, perform
 //!   7  data      relay     upstream          open two legs | move bytes | reach a backend

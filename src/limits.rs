@@ -158,15 +158,20 @@ pub const ACTIVE_PORT_MIN: u16 = 1024;
 /// Buffer of a stream's first reads: most files are small.
 pub const RELAY_CHUNK_BYTES_MIN: usize = 64 * 1024;
 
-/// Buffer of a stream whose reads fill smaller ones: measured, the cost of a byte still falls up to here.
-pub const RELAY_CHUNK_BYTES_MAX: usize = 1024 * 1024;
+/// Buffer of a stream whose reads fill smaller ones: measured, the cost of a byte falls by a quarter up to here, and by a
+/// twentieth up to twice as much, for which neighbours would wait twice as long.
+pub const RELAY_CHUNK_BYTES_MAX: usize = 512 * 1024;
 
-/// Bytes one stream may read or send before it gives the core to its neighbours: a quarter of a millisecond in TLS with AES,
-/// three times that with ChaCha20. A turn costs a few microseconds, so a longer one would gain little.
-pub const RELAY_TURN_BYTES: usize = 1024 * 1024;
+/// Bytes one stream may read or send before it gives the core to its neighbours: an eighth of a millisecond in TLS with AES,
+/// three times that with ChaCha20.
+pub const RELAY_TURN_BYTES: usize = 512 * 1024;
 
 /// What a read costs beside its bytes, in bytes: a source that sends crumbs must not make its turns longer.
 pub const RELAY_READ_BYTES: usize = 16 * 1024;
+
+/// Longest time for which a core may be told to look for news before it sleeps: beyond it nearly every wake-up is saved, and what more
+/// would bring is a CPU that never rests.
+pub const BUSY_POLL_MAX: Duration = Duration::from_millis(10);
 
 /// glommio's preemption timer: how long a core that always has something to do goes on before it looks for new events. One
 /// that does is asked of the clock and of no timer, so it is short: a neighbour's event waits for one long turn, not for two.
@@ -306,8 +311,8 @@ const _: () = assert!(
     "a reply line must always fit the queue"
 );
 const _: () = assert!(
-    RELAY_CHUNK_BYTES_MAX <= RELAY_TURN_BYTES && PIPE_BYTES[0] <= RELAY_TURN_BYTES,
-    "a turn is at least one read"
+    RELAY_CHUNK_BYTES_MAX <= RELAY_TURN_BYTES && PIPE_BYTES[0] <= 2 * RELAY_TURN_BYTES,
+    "a turn is at least one read, and what only the kernel handles costs half as much"
 );
 const _: () = assert!(
     RELAY_CHUNK_BYTES_MIN >= 2 * TLS_RECORD_BYTES_MAX,

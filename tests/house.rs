@@ -2,7 +2,7 @@
 //!
 //! `cargo test --test house` prints every fault with its place, its rule and its cure. The tables stand here; the rules
 //! are in `house/rules.rs` and `house/circles.rs`, the reading of sources in `house/source.rs`, the comparison of pages with code in
-//! `house/page.rs` and `house/cases.rs`, the alerts in `house/alerts.rs`, the page of metrics in
+//! `house/page.rs` and `house/cases.rs`, what the gate tells in `house/told.rs`, the alerts in `house/alerts.rs`, the page of metrics in
 //! `house/metrics.rs`, the dashboard in `house/dashboard.rs`, and the proofs that each rule can fail in `house/trials.rs`.
 
 #[path = "house/alerts.rs"]
@@ -23,6 +23,8 @@ mod picture;
 mod rules;
 #[path = "house/source.rs"]
 mod source;
+#[path = "house/told.rs"]
+mod told;
 #[path = "house/trials.rs"]
 mod trials;
 #[path = "house/words.rs"]
@@ -32,7 +34,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cases::case_faults;
-use page::{link_faults, page_faults, profile_faults, route_faults};
+use page::{anchor_faults, link_faults, page_faults, profile_faults, route_faults};
 use rules::{Fault, inspect};
 use source::Source;
 
@@ -138,6 +140,95 @@ fn the_operations_page_tells_the_routes_there_are() {
 }
 
 #[test]
+fn the_page_of_logs_tells_every_message_of_the_log_and_every_word_for_an_end() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = read_sources(&root.join("src"));
+    let page = fs::read_to_string(root.join("docs/LOGS.md")).expect("docs/LOGS.md can be read");
+    let gate = sources.iter().filter(|source| source.room() != "rig");
+    let messages: Vec<_> = gate.flat_map(told::messages).collect();
+    assert!(messages.len() > 60, "{} were found", messages.len());
+    let mut faults = told::message_faults(&page, &messages);
+    let [action, journal, verdict] = [
+        "dialog/action.rs",
+        "session/chronicle.rs",
+        "dialog/verdict.rs",
+    ]
+    .map(|place| source_of(&sources, place));
+    faults.extend(told::end_faults(&page, action, journal, verdict));
+    let whys: Vec<String> = sources.iter().flat_map(told::whys).collect();
+    assert!(whys.len() > 12, "{whys:?}");
+    faults.extend(told::untold(&page, &whys));
+    assert!(faults.is_empty(), "docs/LOGS.md:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn the_operations_page_has_every_reply_every_fault_of_a_start_and_every_field_of_an_answer() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = read_sources(&root.join("src"));
+    let page = fs::read_to_string(root.join("docs/OPERATIONS.md"))
+        .expect("docs/OPERATIONS.md can be read");
+    let speaks = ["shard/accept.rs", "session/ending.rs"];
+    let speaking = sources
+        .iter()
+        .filter(|source| source.room() == "dialog" || speaks.contains(&source.place.as_str()));
+    let replies: Vec<String> = speaking.flat_map(told::replies).collect();
+    assert!(replies.len() > 80, "{} were found", replies.len());
+    let starting = [
+        "gate/start.rs",
+        "gate/draft.rs",
+        "gate/names.rs",
+        "gate/reload.rs",
+        "sys/rlimits.rs",
+    ];
+    let starting = starting.map(|place| told::start_faults(source_of(&sources, place)));
+    let starting = starting.concat();
+    assert!(starting.len() > 10, "{starting:?}");
+    let fields = ["admin/status.rs", "admin/standing.rs"];
+    let fields = fields.map(|place| told::fields(source_of(&sources, place)));
+    let fields: Vec<String> = fields.concat();
+    assert!(fields.len() > 50, "{fields:?}");
+    let faults = told::untold(&page, &[replies, starting, fields].concat());
+    assert!(
+        faults.is_empty(),
+        "docs/OPERATIONS.md:\n{}",
+        faults.join("\n")
+    );
+}
+
+#[test]
+fn the_page_of_the_architecture_shows_every_room_and_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |place: &str| fs::read_to_string(root.join(place)).expect("it can be read");
+    let (page, lib) = (read("docs/ARCHITECTURE.md"), read("src/lib.rs"));
+    let sources = read_sources(&root.join("src"));
+    let mut places: Vec<&str> = sources.iter().map(|source| &*source.place).collect();
+    places.retain(|place| !place.starts_with("limits/"));
+    let found = page::room_faults(&page, &lib, &places);
+    assert_eq!(found, Vec::<String>::new());
+    let found = page::room_faults(&page, &lib.replace("relay ", "delay "), &["net/attic.rs"]);
+    assert_eq!(found.len(), 2, "each fault can be found: {found:?}");
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |place: &str| fs::read_to_string(root.join(place)).expect("it can be read");
+    let (manifest, page) = (
+        read("Cargo.toml"),
+        read("docs/decisions/0007-dependencies.md"),
+    );
+    let found = page::dependency_faults(&manifest, &page);
+    assert_eq!(found, Vec::<String>::new());
+    let more = format!("{manifest}\n[dependencies]\nleft-pad = \"1\"\n");
+    assert_eq!(page::dependency_faults(&more, &page).len(), 1);
+}
+
+fn source_of<'s>(sources: &'s [Source], place: &str) -> &'s Source {
+    let found = sources.iter().find(|source| source.place == place);
+    found.expect("the file is where the test looks for it")
+}
+
+#[test]
 fn the_page_of_metrics_is_written_from_the_catalog() {
     demand_written("docs/METRICS.md", &metrics::page());
 }
@@ -205,6 +296,8 @@ fn the_pages_name_only_files_that_are_there() {
         if place.ends_with(".md") {
             let page = fs::read_to_string(root.join(&place)).expect("pages are UTF-8");
             faults.extend(link_faults(&place, &page, |path| root.join(path).exists()));
+            let read = |path: &str| fs::read_to_string(root.join(path)).ok();
+            faults.extend(anchor_faults(&place, &page, read));
         }
     }
     demand_none(&faults);

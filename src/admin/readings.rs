@@ -35,6 +35,7 @@ pub(super) fn readings(office: &Office, view: &View, by_core: bool) -> Vec<(Read
             }
             Reading::ConnectFailures => pools.iter().flat_map(connect_failures).collect(),
             Reading::PoolExhausted => of_pools(&pools, |pool| pool.exhausted as f64),
+            Reading::Served => pools.iter().flat_map(served).collect(),
             Reading::ConfigReloads => [("loaded", books.loaded), ("refused", books.refused)]
                 .map(|(outcome, count)| (vec![label("outcome", outcome)], count as f64))
                 .into(),
@@ -44,6 +45,7 @@ pub(super) fn readings(office: &Office, view: &View, by_core: bool) -> Vec<(Read
             Reading::AuditLost => of_journal(about, |tally| &tally.lost),
             Reading::ProcessCpu => one(vitals.cpu.as_secs_f64()),
         };
+        debug_assert!(are_as_told(reading.keys(), &series), "{reading:?}");
         (reading, series)
     };
     Reading::ALL.iter().map(reading).collect()
@@ -94,14 +96,25 @@ pub(super) fn gauges(office: &Office, view: &View, by_core: bool) -> Vec<(Gauge,
             Gauge::ProcessDescriptors => one(vitals.descriptors as f64),
             Gauge::ProcessDescriptorsMax => one(vitals.descriptors_max as f64),
         };
+        debug_assert!(are_as_told(gauge.keys(), &series), "{gauge:?}");
         (gauge, series)
     };
     Gauge::ALL.iter().map(gauge).collect()
 }
 
+/// Whether series have the labels that the catalog names, but for the one that sets the cores apart.
+fn are_as_told(keys: &[&str], series: &Series) -> bool {
+    series.iter().all(|(labels, _)| {
+        let own = labels.iter().map(|(key, _)| &**key);
+        own.filter(|key| *key != CORE).eq(keys.iter().copied())
+    })
+}
+
+const CORE: &str = "core";
+
 /// The label that sets the cores apart.
 pub(super) fn core(cpu: usize) -> Labels {
-    vec![label("core", cpu.to_string())]
+    vec![label(CORE, cpu.to_string())]
 }
 
 /// One label.
@@ -128,6 +141,17 @@ fn of_pools(pools: &[PoolStatus], of: fn(&PoolStatus) -> f64) -> Series {
 }
 
 /// A member is told by its number: addresses are no labels.
+fn served(pool: &PoolStatus) -> Series {
+    let row = |(member, count): (usize, u64)| {
+        let labels = vec![
+            label("pool", pool.pool.clone()),
+            label("member", member.to_string()),
+        ];
+        (labels, count as f64)
+    };
+    pool.served().map(row).collect()
+}
+
 fn connect_failures(pool: &PoolStatus) -> Series {
     let row = |(member, failure, count): (usize, Failure, u64)| {
         let labels = vec![

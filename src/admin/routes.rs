@@ -59,7 +59,7 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
     (
         "POST",
         "/reload",
-        "reads the configuration again as SIGHUP does: 200 when it is in force, 422 with what is wrong, 409 while stopping",
+        "reads the configuration again as SIGHUP does: 200 when it is in force, 422 with what is wrong, 202 when it takes more than a minute, 503 when eight wait already, 409 while stopping, 500 when nobody does that any more",
     ),
     (
         "POST",

@@ -109,6 +109,11 @@ impl PoolStatus {
         resting.count()
     }
 
+    /// Each member's number, and how often it was ready to serve.
+    pub(super) fn served(&self) -> impl Iterator<Item = (usize, u64)> {
+        (self.members.iter()).map(|member| (member.member, member.served))
+    }
+
     /// Each member's number, and how often it was passed over because of each failure.
     pub(super) fn connect_failures(&self) -> impl Iterator<Item = (usize, Failure, u64)> {
         let failures = |member: &MemberStatus| {
@@ -126,6 +131,8 @@ struct MemberStatus {
     address: SocketAddr,
     /// How many sessions it has.
     sessions: usize,
+    /// How often it was ready to serve.
+    served: u64,
     /// How often it was passed over.
     connect_failures: u64,
     /// The same by why, where it ever was.
@@ -285,6 +292,7 @@ pub(super) fn backends(view: &View) -> Vec<PoolStatus> {
                 member: member.number,
                 address: member.address,
                 sessions: seen().map(|member| member.sessions).sum(),
+                served: seen().map(|member| member.served).sum(),
                 connect_failures: counted.total(),
                 failures: (Failure::ALL.into_iter())
                     .map(|failure| (failure.word(), counted.of(failure)))
@@ -372,6 +380,7 @@ mod tests {
                 resting: false,
                 failures: Failures::default(),
                 last: None,
+                served: 0,
                 sessions: 1,
             };
             let pool = PoolState {

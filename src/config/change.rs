@@ -13,6 +13,8 @@ impl Config {
         );
         let (wanted, runs) = (&mut self.process.kernel_tls, &running.process.kernel_tls);
         stay(wanted, runs, &mut pending);
+        let (wanted, runs) = (&mut self.process.busy_poll, &running.process.busy_poll);
+        stay(wanted, runs, &mut pending);
         if self.log.format != running.log.format {
             self.log.format = running.log.format;
             pending.push(unplaced("log.format"));
@@ -114,6 +116,7 @@ mod tests {
                 "process.cores",
             ),
             ("", "[process]\nkernel_tls = \"auto\"", "process.kernel_tls"),
+            ("", "[process]\nbusy_poll = \"50us\"", "process.busy_poll"),
             ("", "[log]\nformat = \"human\"", "log.format"),
             ("", "[admin]\naddress = \"127.0.0.1:9\"", "admin.address"),
             ("[admin]\naddress = \"127.0.0.1:9\"", "", "admin.address"),
@@ -143,9 +146,12 @@ mod tests {
         for (before, after, key) in rows {
             let (keys, running, wanted) = between(before, after);
             assert_eq!(keys, [key], "{before:?} to {after:?}");
-            assert_eq!(wanted.process.cores.value, running.process.cores.value);
-            let kernel = |config: &Config| config.process.kernel_tls.value;
-            assert_eq!(kernel(&wanted), kernel(&running));
+            let process = |config: &Config| {
+                let process = &config.process;
+                let cores = process.cores.value.clone();
+                (cores, process.kernel_tls.value, process.busy_poll.value)
+            };
+            assert_eq!(process(&wanted), process(&running));
             assert_eq!(wanted.log.format, running.log.format);
             assert_eq!(
                 (&wanted.admin, &wanted.audit),

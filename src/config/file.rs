@@ -12,8 +12,9 @@ use super::network::HostName;
 use super::profile::Profile;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
 use super::{
-    AdminAddress, Advertised, Alpn, ClientCertificates, Cores, HostPort, KernelTls, KeyExchange,
-    LogFormat, LogLevel, MissingCloseNotify, Mode, Pin, PortSpan, Steering, TlsVersion, Verify,
+    AdminAddress, Advertised, Alpn, BusyPoll, ClientCertificates, Cores, HostPort, KernelTls,
+    KeyExchange, LogFormat, LogLevel, MissingCloseNotify, Mode, Pin, PortSpan, Steering,
+    TlsVersion, Verify,
 };
 use crate::audit::Format as AuditFormat;
 use crate::policy::{
@@ -94,6 +95,7 @@ section! {
         cores: Cores,
         in_place: bool,
         kernel_tls: KernelTls,
+        busy_poll: BusyPoll,
     }
 }
 

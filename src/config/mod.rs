@@ -34,7 +34,9 @@ pub use file::known_keys;
 pub use host::Host;
 pub use listener::{Advertised, Alpn, Listener, MissingCloseNotify, Mode, Steering};
 pub use pool::{Pool, Verify};
-pub use process::{Audit, Cores, KernelTls, Limits, Log, LogFormat, LogLevel, Process, Timeouts};
+pub use process::{
+    Audit, BusyPoll, Cores, KernelTls, Limits, Log, LogFormat, LogLevel, Process, Timeouts,
+};
 pub use profile::{Applied, PROFILES, Profile, Setting, Written};
 pub use tls::{ClientCertificates, KeyExchange, TlsVersion, TlsVersions};
 

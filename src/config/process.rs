@@ -15,7 +15,13 @@ pub struct Process {
     pub in_place: bool,
     /// `kernel_tls`: whether the kernel takes over the TLS 1.3 of transfers that turn out to be long.
     pub kernel_tls: Located<KernelTls>,
+    /// `busy_poll`
+    pub busy_poll: Located<BusyPoll>,
 }
+
+/// How long a core that has nothing to do looks for news before it sleeps; zero: it sleeps at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BusyPoll(pub Duration);
 
 /// Whether the kernel's TLS is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -114,7 +114,7 @@ const ZOS_SERVER_BANNER: Setting = Setting {
     key: "banner_first",
     value: Written::Flag(true),
     source: "P23; IBM z/OS SECUREIMPLICITZOS",
-    reason: "by default the server sends 220 in clear text and awaits TLS behind it",
+    reason: "by default the server sends 220 in clear text and awaits TLS after it",
 };
 
 /// Every profile.

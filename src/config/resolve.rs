@@ -13,8 +13,8 @@ use super::host::host;
 use super::relations::{self, ListenerDraft, PoolDraft};
 use super::value::{List, Name, OneLine};
 use super::{
-    Alpn, Audit, Config, Cores, KernelTls, KeyExchange, Limits, Listener, Log, LogFormat, LogLevel,
-    Mode, Pool, Process, Steering, Timeouts, Verify, streams,
+    Alpn, Audit, BusyPoll, Config, Cores, KernelTls, KeyExchange, Limits, Listener, Log, LogFormat,
+    LogLevel, Mode, Pool, Process, Steering, Timeouts, Verify, streams,
 };
 use crate::audit::Format;
 use crate::limits;
@@ -97,6 +97,7 @@ fn process(section: Option<Spanned<ProcessKeys>>, findings: &mut Findings) -> Pr
         place: None,
         key: "process.kernel_tls".to_owned(),
     });
+    let busy_poll = desk.located("busy_poll", keys.busy_poll);
     if kernel_tls.value != KernelTls::Off && !in_place {
         let problem =
             "has no effect: the kernel takes over from our own record layer, and in_place is false";
@@ -107,6 +108,11 @@ fn process(section: Option<Spanned<ProcessKeys>>, findings: &mut Findings) -> Pr
         cores: cores.unwrap_or_else(default),
         in_place,
         kernel_tls,
+        busy_poll: busy_poll.unwrap_or_else(|| Located {
+            value: BusyPoll::default(),
+            place: None,
+            key: "process.busy_poll".to_owned(),
+        }),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The files that are shipped load, and everything that can be wrong is told, all at once.
 
+use core::time::Duration;
+
 use super::*;
 use crate::policy::{BackendProtection, BackendTls, ClientProtection};
 
@@ -27,6 +29,7 @@ fn written_keys(text: &str, section: &str) -> Vec<String> {
 fn placeless(mut config: Config) -> Config {
     config.process.cores.place = None;
     config.process.kernel_tls.place = None;
+    config.process.busy_poll.place = None;
     for listener in &mut config.listeners {
         listener.address.place = None;
         listener.certificate.as_mut().unwrap().place = None;
@@ -153,6 +156,30 @@ empty = { a = 1 }
             "27:2  listeners: is not known",
         ]
     );
+}
+
+#[test]
+fn a_core_looks_for_news_for_at_most_ten_milliseconds() {
+    let text = |time: &str| format!("[process]\nbusy_poll = \"{time}\"\n{MINIMAL}");
+    for (time, microseconds) in [("off", 0), ("1us", 1), ("50us", 50), ("10ms", 10_000)] {
+        let config = read(&text(time)).unwrap();
+        let looks = config.process.busy_poll.value.0;
+        assert_eq!(looks, Duration::from_micros(microseconds), "{time}");
+    }
+    for time in [
+        "0us",
+        "10001us",
+        "11ms",
+        "50",
+        "us",
+        "1s",
+        "-1us",
+        "18446744073709551615ms",
+    ] {
+        let expected =
+            format!("2:13  process.busy_poll: {time:?} is not how long a core looks for news");
+        assert_eq!(complaints(&text(time)), [expected]);
+    }
 }
 
 #[test]

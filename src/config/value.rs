@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use toml::Value;
 
 use super::nearest::nearest;
-use super::{AdminAddress, Cores, HostPort, Pin, PortSpan};
+use super::{AdminAddress, BusyPoll, Cores, HostPort, Pin, PortSpan};
 use crate::limits;
 
 /// Why a value cannot be taken.
@@ -261,6 +261,33 @@ impl Leaf for Pin {
             *byte = pair[0] << 4 | pair[1];
         }
         Ok(Self(pin))
+    }
+}
+
+impl Leaf for BusyPoll {
+    fn read(value: &Value) -> Result<Self, Flaw> {
+        const CURE: &str = "\"off\", or a time of \"1us\" to \"10ms\"";
+        let text = text(value, "with a unit")?;
+        if text == "off" {
+            return Ok(Self::default());
+        }
+        let flaw = || {
+            Flaw::new(
+                format!("{text:?} is not how long a core looks for news"),
+                CURE,
+            )
+        };
+        let (number, unit_us) = match (text.strip_suffix("us"), text.strip_suffix("ms")) {
+            (Some(number), _) => (number, 1),
+            (_, Some(number)) => (number, 1000),
+            _ => return Err(flaw()),
+        };
+        let number: u64 = number.parse().map_err(|_| flaw())?;
+        let time = number.checked_mul(unit_us).map(Duration::from_micros);
+        let bounds = Duration::from_micros(1)..=limits::BUSY_POLL_MAX;
+        time.filter(|time| bounds.contains(time))
+            .map(Self)
+            .ok_or_else(flaw)
     }
 }
 

@@ -89,10 +89,13 @@ impl Dialog {
     fn mode(&mut self, turn: &mut Turn, command: &Command) {
         let is = |mode: &[u8]| command.argument.eq_ignore_ascii_case(mode);
         match is(b"Z") && self.rules.mode_z {
-            false if !is(b"S") => turn.answer(&Reply::new(
-                occasion::NOT_THIS_PARAMETER,
-                "Only MODE S is offered",
-            )),
+            false if !is(b"S") => {
+                let text = match self.rules.mode_z {
+                    true => "Only MODE S and MODE Z are offered",
+                    false => "Only MODE S is offered",
+                };
+                turn.answer(&Reply::new(occasion::NOT_THIS_PARAMETER, text));
+            }
             is_compressed => {
                 // Where the backend refuses, the last mode stands; taking it for compressed costs a proof, never a file.
                 self.client.mode_z |= is_compressed;

@@ -38,6 +38,7 @@ pub fn start(prepared: &Prepared) -> Result<Running, Vec<Fault>> {
         sessions: Arc::default(),
         journal: journal.as_ref().map(|journal| journal.outbox.clone()),
         kernel_tls: kernel_tls(&config.process.kernel_tls).map_err(|fault| vec![fault])?,
+        busy_poll: config.process.busy_poll.value.0,
     };
     let admin = bind_admin(config).map_err(|fault| vec![fault])?;
     let news = news();
@@ -169,6 +170,7 @@ fn start_one(plan: Plan, orders: Orders, news: SyncSender<News>) -> Result<Shard
         .name(&format!("core-{cpu}"))
         .io_memory(RING_MEMORY_BYTES)
         .preempt_timer(CORE_HOLD_MAX)
+        .spin_before_park(plan.busy_poll)
         .spawn(move || async move {
             let snapshot = shard::run(plan, orders, inbox, ready).await;
             drop(notice);

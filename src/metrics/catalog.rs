@@ -5,9 +5,12 @@
 
 use super::families::shared_help;
 
-/// Declares an enum of metrics from a table: variant, name, labels, help.
+/// Declares an enum of metrics from a table: variant, name, labels with the values of this row, perhaps `by` labels whose values
+/// only the running gate knows, and help.
 macro_rules! catalog {
-    ($(#[$doc:meta])* $kind:ident { $($variant:ident, $name:literal, [$($label:ident = $value:literal),*], $help:literal;)* }) => {
+    ($(#[$doc:meta])* $kind:ident {
+        $($variant:ident, $name:literal, [$($label:ident = $value:literal),*] $(by [$($key:ident),*])?, $help:literal;)*
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum $kind {
@@ -29,6 +32,13 @@ macro_rules! catalog {
             pub fn labels(self) -> &'static [(&'static str, &'static str)] {
                 match self {
                     $(Self::$variant => &[$((stringify!($label), $value)),*],)*
+                }
+            }
+
+            /// Names of the labels that its series have beside those: one series for each listener, pool or the like.
+            pub fn keys(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$variant => &[$($(stringify!($key)),*)?],)*
                 }
             }
 
@@ -56,7 +66,7 @@ catalog! {
     Counter {
         SessionsOpened, "sluicegate_sessions_opened_total", [], "Control connections of clients taken.";
         SessionsEnded, "sluicegate_sessions_ended_total", [], "Sessions ended, however they ended.";
-        SessionsRefused, "sluicegate_sessions_refused_total", [], "Clients turned away with 421 because the limit of sessions was reached.";
+        SessionsRefused, "sluicegate_sessions_refused_total", [], "Clients turned away because the limit of sessions was reached: with 421 where they could read it, else by a close or a reset.";
         SessionsPanicked, "sluicegate_sessions_panicked_total", [], "Sessions ended by a defect of the gate itself.";
         LoginsOk, "sluicegate_logins_total", [outcome = "ok"], "Logins that a backend accepted.";
         LoginsFailed, "sluicegate_logins_total", [outcome = "failed"], "Logins that a backend refused.";
@@ -222,8 +232,8 @@ catalog! {
         ClientCertificatesRefused, "sluicegate_client_certificates_refused_total", [], "Control connections of clients refused for their certificate, or for having none.";
         OtherUsersRefused, "sluicegate_other_users_refused_total", [], "USER commands refused because the client's certificate names somebody else.";
         OtherCertificatesRefused, "sluicegate_other_certificates_refused_total", [], "Data connections, either leg, refused because their certificate was not that of the control connection.";
-        InjectionsRefused, "sluicegate_injections_refused_total", [], "Times that plaintext stood behind AUTH or behind the backend's 234: the session was ended, or another member tried.";
-        PassivePortsExhausted, "sluicegate_passive_ports_exhausted_total", [], "Transfers refused because no passive port was free.";
+        InjectionsRefused, "sluicegate_injections_refused_total", [], "Clear text where TLS begins or ends: a client's ends its session, a backend's has its member passed over, or ends the session if the member knows the client by then.";
+        PassivePortsExhausted, "sluicegate_passive_ports_exhausted_total", [], "Passive ports that were wanted, by a client or for a backend, and not opened: none was free, or the process had no descriptor left.";
         LingeringCut, "sluicegate_lingering_cut_total", [], "Ended connections closed before their peer had closed, because a session had too many of them.";
     }
 }
@@ -235,18 +245,18 @@ catalog! {
         TransfersRunning, "sluicegate_transfers_running", [], "Transfers under way.";
         LingeringLegs, "sluicegate_lingering_legs", [], "Connections that have ended for their session and are still read to their end: of transfers, and of members that were passed over.";
         CoresSilent, "sluicegate_cores_silent", [], "Cores that did not answer this time; their last numbers are shown.";
-        PassivePorts, "sluicegate_passive_ports", [], "Passive ports of a listener.";
-        PassivePortsInUse, "sluicegate_passive_ports_in_use", [], "Passive ports of a listener that wait for a data connection.";
-        Backends, "sluicegate_backends", [], "Members of a pool.";
-        BackendsResting, "sluicegate_backends_resting", [], "Members of a pool that some core has passed over lately, and tries behind the others.";
+        PassivePorts, "sluicegate_passive_ports", [] by [listener], "Passive ports of a listener.";
+        PassivePortsInUse, "sluicegate_passive_ports_in_use", [] by [listener], "Passive ports of a listener that wait for a data connection.";
+        Backends, "sluicegate_backends", [] by [pool], "Members of a pool.";
+        BackendsResting, "sluicegate_backends_resting", [] by [pool], "Members of a pool that some core has passed over lately, and tries last.";
         AuditFailing, "sluicegate_audit_failing", [], "Whether the audit journal could not be written the last time: 1, else 0.";
         BuffersLent, "sluicegate_buffers_lent_bytes", [], "Bytes of buffers that streams hold.";
         BuffersKept, "sluicegate_buffers_kept_bytes", [], "Bytes of buffers that are kept for the next streams.";
         PipesLent, "sluicegate_pipes_lent", [], "Pipes with bytes of clear streams in them.";
         PipesIdle, "sluicegate_pipes_idle", [], "Pipes that wait for bytes of clear streams.";
         PipeBytes, "sluicegate_pipes_bytes", [], "What all pipes can hold together, lent and idle.";
-        Build, "sluicegate_build_info", [], "Always 1; the version is in the label.";
-        Config, "sluicegate_config_info", [], "Always 1; the SHA-256 of the configuration's file as it was read is in the label.";
+        Build, "sluicegate_build_info", [] by [version], "Always 1; the version is in the label.";
+        Config, "sluicegate_config_info", [] by [sha256], "Always 1; the SHA-256 of the configuration's file as it was read is in the label.";
         ConfigGood, "sluicegate_config_last_reload_successful", [], "Whether the last reload, or the start where there was none, came into force: 1, else 0.";
         ConfigRead, "sluicegate_config_last_reload_success_timestamp_seconds", [], "When the configuration in force was read, in seconds since 1970.";
         ConfigWaiting, "sluicegate_config_keys_waiting", [], "Keys of the configuration that were changed and wait for a restart.";
@@ -263,9 +273,10 @@ catalog! {
     Reading {
         CoreRun, "sluicegate_core_run_seconds_total", [], "Time that the threads of the cores have run on a CPU (/proc/self/task/TID/schedstat).";
         CoreDelay, "sluicegate_core_run_delay_seconds_total", [], "Time that the threads of the cores have waited for a CPU although they could have run (/proc/self/task/TID/schedstat).";
-        ConnectFailures, "sluicegate_backend_connect_failures_total", [], "Members of a pool passed over because they could not be reached, or failed before they had heard of the client; by reason: gate (it lacked a descriptor, a port or memory), refused, unreachable, timeout (of TCP), closed, reset, silent, greeting (a refusal), protocol (no FTP), auth (AUTH TLS refused), handshake, certificate, injection.";
-        PoolExhausted, "sluicegate_pool_exhausted_total", [], "Sessions for which no member of the pool was left.";
-        ConfigReloads, "sluicegate_config_reloads_total", [], "Reloads of the configuration by their outcome: loaded, or refused and the one before goes on.";
+        ConnectFailures, "sluicegate_backend_connect_failures_total", [] by [pool, member, reason], "Members of a pool passed over because they could not be reached, or failed before they had heard of the client; by reason: gate (it lacked a descriptor, a port or memory), refused, unreachable, timeout (of TCP), closed, reset, silent, greeting (a refusal), protocol (no FTP), auth (AUTH TLS refused), handshake, certificate, injection.";
+        PoolExhausted, "sluicegate_pool_exhausted_total", [] by [pool], "Sessions for which no member of the pool was left.";
+        Served, "sluicegate_backend_served_total", [] by [pool, member], "Members of a pool that were ready for a login, or for a stream: connected, greeted, and with TLS where the pool has it.";
+        ConfigReloads, "sluicegate_config_reloads_total", [] by [outcome], "Reloads of the configuration by their outcome: loaded, or refused and the one before goes on.";
         LogLinesDropped, "sluicegate_log_lines_dropped_total", [], "Lines of the log dropped because they came faster than they could be written.";
         AuditWritten, "sluicegate_audit_records_written_total", [], "Lines of the audit journal written.";
         AuditDropped, "sluicegate_audit_records_dropped_total", [], "Records of the audit journal dropped because its queue was full.";
@@ -304,7 +315,7 @@ catalog! {
     Phase {
         Banner, "sluicegate_banner_seconds", [], "From taking a control connection to its greeting; with implicit TLS the handshake is between them.";
         ClientHandshake, "sluicegate_client_handshake_seconds", [], "TLS handshake of the client's control connection.";
-        BackendConnect, "sluicegate_backend_connect_seconds", [], "From asking for a member of the pool, or for the next one, until TCP with one stands.";
+        BackendConnect, "sluicegate_backend_connect_seconds", [], "From asking for a member of the pool, or for the next one, until TCP with one stands; greeting and TLS come after it.";
         BackendHandshake, "sluicegate_backend_handshake_seconds", [], "TLS handshake of the backend's control connection.";
         Login, "sluicegate_login_seconds", [], "From USER to the final reply to the login.";
         Command, "sluicegate_command_seconds", [], "From a command that moves no data to the backend's final reply.";

@@ -33,6 +33,8 @@ pub struct MemberState {
     pub failures: Failures,
     /// The last time that it was.
     pub last: Option<LastFailure>,
+    /// How often it was ready to serve since it is one.
+    pub served: u64,
     /// How many sessions it has.
     pub sessions: usize,
 }
@@ -78,6 +80,8 @@ struct Seat {
     failures: Cell<Failures>,
     /// The last time that it was.
     last: RefCell<Option<LastFailure>>,
+    /// How often it was ready to serve.
+    served: Cell<u64>,
 }
 
 impl Pool {
@@ -112,6 +116,7 @@ impl Pool {
                     resting: Cell::new(None),
                     failures: Cell::default(),
                     last: RefCell::default(),
+                    served: Cell::new(0),
                 })
             }
         };
@@ -166,6 +171,7 @@ impl Pool {
             resting: seat.is_resting(now),
             failures: seat.failures.get(),
             last: seat.last.borrow().clone(),
+            served: seat.served.get(),
             sessions: seat.held.get(),
         };
         PoolState {
@@ -198,7 +204,9 @@ impl Pool {
 
     /// A member is ready to serve.
     pub fn ready(&self, member: MemberId) {
-        self.seats[member.0].resting.set(None);
+        let seat = &self.seats[member.0];
+        seat.resting.set(None);
+        seat.served.set(seat.served.get() + 1);
     }
 
     /// How long one member may take when all of them have `whole` together.
@@ -291,13 +299,18 @@ mod tests {
         let _hold = pool.hold(MemberId(2));
         let seen = || {
             let members = pool.state(now).members;
-            let of =
-                |member: &MemberState| (member.resting, member.failures.total(), member.sessions);
+            let of = |member: &MemberState| {
+                let failures = member.failures.total();
+                (member.resting, failures, member.served, member.sessions)
+            };
             members.iter().map(of).collect::<Vec<_>>()
         };
-        assert_eq!(seen(), [(false, 0, 0), (true, 2, 0), (false, 0, 1)]);
+        assert_eq!(
+            seen(),
+            [(false, 0, 0, 0), (true, 2, 0, 0), (false, 0, 0, 1)]
+        );
         pool.ready(MemberId(1));
-        assert_eq!(seen()[1], (false, 2, 0));
+        assert_eq!(seen()[1], (false, 2, 1, 0));
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Plan {
     pub journal: Option<Outbox>,
     /// Whether the kernel takes over the TLS of long transfers.
     pub kernel_tls: bool,
+    /// How long it looks for news before it sleeps.
+    pub busy_poll: Duration,
 }
 
 /// What a core serves, until it is told otherwise. Sessions keep what they have begun with.

@@ -18,7 +18,7 @@ use crate::tls;
 
 /// A backend on its way.
 pub struct Reach {
-    /// For whom.
+    /// Whose: its number in the log.
     session: u64,
     pool: Rc<Pool>,
     /// Those that are still to be tried, the next one last.
@@ -159,8 +159,8 @@ impl Reach {
     /// A member is passed over, reached or not, and comes last for a while unless it has just said no, or it was our fault.
     pub fn failed(&self, member: MemberId, failure: Failure, why: &str) {
         self.pool.failed(member, clock::now(), failure, why);
-        let (session, pool, address) = (self.session, &self.pool.name, self.pool.address(member));
-        let reason = failure.word();
+        let (address, reason) = (self.pool.address(member), failure.word());
+        let (session, pool) = (self.session, &self.pool.name);
         tracing::warn!(session, pool, %address, reason, why, "backend not reached");
     }
 }

@@ -404,7 +404,8 @@ fn mode_z_is_passed_where_the_pool_has_it_and_nowhere_else() {
         on_empty: OnEmpty::Verify,
         ..rules()
     });
-    script.client("MODE B").gives(&["C 504"]);
+    let others = "C 504 Only MODE S and MODE Z are offered";
+    script.client("MODE B").gives(&[others]);
     script.client("FEAT").gives(&["B FEAT"]);
     script.backend("211-Mine:").gives(&[]);
     script.backend(" MODE Z").gives(&[]);

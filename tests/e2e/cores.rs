@@ -2,11 +2,11 @@
 
 use std::thread;
 
-use crate::support::Scene;
 use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
 use crate::support::rude::{Rude, Script};
 use crate::support::strict::Strict;
+use crate::support::{Scene, eventually, noise};
 
 const SESSIONS: usize = 40;
 
@@ -59,4 +59,45 @@ fn every_core_serves_where_the_kernel_spreads() {
     for cpu in [0, 1] {
         assert!(cpus.contains(&cpu), "none of {SESSIONS} on core {cpu}");
     }
+}
+
+/// How often the gate's core goes to sleep in a hundred commands, the next one said as soon as the last is answered.
+fn slept_in_a_hundred(gate: &Gate, client: &mut Strict) -> u64 {
+    let before = gate.slept();
+    for _ in 0..100 {
+        client.say("NOOP").expect(&[200]);
+    }
+    gate.slept() - before
+}
+
+#[test]
+fn a_core_that_looks_for_news_is_awake_when_they_come() {
+    let scene = Scene::new();
+    let rude = Rude::start(
+        &scene,
+        Script::new()
+            .file("file", noise(9_000_001).leak())
+            .file("hollow", b""),
+    );
+    let setup = |time| {
+        Setup::new()
+            .process("cores", "[0]")
+            .process("busy_poll", time)
+    };
+    let sleeps = Gate::start(&scene, rude.address(), setup("\"off\""));
+    let mut client = Strict::open(sleeps.address(), &scene.authority, Versions::Both);
+    eventually("a core sleeps while nobody says anything", || {
+        slept_in_a_hundred(&sleeps, &mut client) >= 100
+    });
+    let looks = Gate::start(&scene, rude.address(), setup("\"10ms\""));
+    let mut client = Strict::open(looks.address(), &scene.authority, Versions::Both);
+    eventually("a core is awake", || {
+        slept_in_a_hundred(&looks, &mut client) < 50
+    });
+    // What is not the ring's comes as well: transfers, timers, mail from other threads.
+    client
+        .download("RETR file")
+        .assert_complete(&noise(9_000_001));
+    client.download("RETR hollow").assert_complete(b"");
+    looks.stop();
 }

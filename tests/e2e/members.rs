@@ -142,7 +142,7 @@ fn assert_served(reason: &str, why: &str, rests: bool, bad: impl Fn(&Scene) -> B
         _ => assert_eq!(reached(&stage), 2.0),
     }
     let line = stage.gate.wait_for_log("backend not reached");
-    for part in [reason, why, &bad.address.to_string()] {
+    for part in ["session", reason, why, &bad.address.to_string()] {
         assert!(line.contains(part), "{part} is not told: {line}");
     }
     let seen = member(&stage, 0);
@@ -152,8 +152,15 @@ fn assert_served(reason: &str, why: &str, rests: bool, bad: impl Fn(&Scene) -> B
     let told = seen["last_failure"]["why"].as_str().unwrap();
     assert!(told.contains(why), "{told}");
     assert_eq!(seen["resting_on"], u8::from(rests));
-    assert_eq!(seen["sessions"], 0);
-    assert_eq!(member(&stage, 1)["sessions"], 1);
+    assert_eq!([&seen["sessions"], &seen["served"]], [0, 0]);
+    let other = member(&stage, 1);
+    assert_eq!([&other["sessions"], &other["served"]], [1, 1]);
+    let series = stage.series("");
+    let served = ["1", "2"].map(|number| {
+        let labels = format!("{{pool=\"inside\",member=\"{number}\"}}");
+        series[&format!("sluicegate_backend_served_total{labels}")]
+    });
+    assert_eq!(served, [0.0, 1.0]);
     // The second session begins with the other one by its turn, the third one only if the first member rests.
     for _ in 0..2 {
         stage.client().say("NOOP").expect(&[200]);

@@ -116,8 +116,9 @@ fn backends() -> Vec<Panel> {
             "Members passed over, and sessions for which none was left",
             "ops",
         )
-        .reading_by(Reading::ConnectFailures, "pool, member, reason")
-        .reading_by(Reading::PoolExhausted, "pool"),
+        .reading_by(Reading::ConnectFailures)
+        .reading_by(Reading::PoolExhausted),
+        Panel::lines("Members that served", "ops").reading_by(Reading::Served),
         Panel::lines("Reaching, securing and logging in (p99)", "s")
             .percentile(Phase::BackendConnect, 99)
             .percentile(Phase::BackendHandshake, 99)
@@ -226,7 +227,7 @@ fn process() -> Vec<Panel> {
         Panel::number("Keys that wait for a restart", "short")
             .gauge(Gauge::ConfigWaiting)
             .troubling(1.0),
-        Panel::lines("Reloads", "ops").reading_by(Reading::ConfigReloads, "outcome"),
+        Panel::lines("Reloads", "ops").reading_by(Reading::ConfigReloads),
         Panel::table("Versions and configurations")
             .about("Gates with the same SHA-256 read the same configuration.")
             .now(format!("{}{{{SELECTED}}}", Gauge::Build.name()))
@@ -359,13 +360,15 @@ impl Panel {
         self.about(reading.help()).query(sum, words(reading.name()))
     }
 
-    fn reading_by(self, reading: Reading, labels: &str) -> Self {
+    fn reading_by(self, reading: Reading) -> Self {
+        let labels = reading.keys();
         let sum = format!(
-            "sum by ({labels}) (rate({}{{{SELECTED}}}[{RANGE}]))",
+            "sum by ({}) (rate({}{{{SELECTED}}}[{RANGE}]))",
+            labels.join(", "),
             reading.name()
         );
         self.about(reading.help())
-            .query(sum, legend_of(labels.split(", ")))
+            .query(sum, legend_of(labels.iter().copied()))
     }
 
     fn reading_by_core(self, reading: Reading) -> Self {

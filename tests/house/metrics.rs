@@ -4,14 +4,18 @@ use std::fmt::Write as _;
 
 use sluicegate::metrics::{CLASSIC_BOUNDS, Counter, Gauge, NATIVE_SCHEMA, Phase, Reading};
 
+/// A row's name, its labels with their values, the names of those whose values the gate gives, and its help.
+type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str], &'a str);
+
 /// What the page says before its tables.
 const PREFACE: &str = "\
 # Metrics
 
 Every series of `GET /metrics`, in the order of `src/metrics/catalog.rs`, from which this page is written:
-`WRITE_PAGES=1 cargo test --test house`. No label holds a user, a path or an address; `listener` and `pool` are names of the
-configuration, `member` is a place in a pool, from 1 (`/backends` has the address), and with `?by=core` every series that a core counts has the label `core`, the CPU's number. The sum over `core` is
-what `/metrics` gives without it, so scrape one of the two.
+`WRITE_PAGES=1 cargo test --test house`. No label holds a user, a path or an address. A label with a value stands for one series;
+one without has a series for each value: `listener` and `pool` are names of the configuration, `member` is a member's number in
+its pool, which nobody else gets while the pool stands in the configuration (`/backends` has its address). With `?by=core` every series that a core counts
+has the label `core`, the CPU's number. The sum over `core` is what `/metrics` gives without it, so scrape one of the two.
 
 ";
 
@@ -23,28 +27,28 @@ pub(crate) fn page() -> String {
         "Counters",
         Counter::ALL
             .iter()
-            .map(|row| (row.name(), row.labels(), row.help())),
+            .map(|row| (row.name(), row.labels(), row.keys(), row.help())),
     );
     table(
         &mut page,
         "Counters that are read when somebody asks",
         Reading::ALL
             .iter()
-            .map(|row| (row.name(), row.labels(), row.help())),
+            .map(|row| (row.name(), row.labels(), row.keys(), row.help())),
     );
     table(
         &mut page,
         "Gauges",
         Gauge::ALL
             .iter()
-            .map(|row| (row.name(), row.labels(), row.help())),
+            .map(|row| (row.name(), row.labels(), row.keys(), row.help())),
     );
     table(
         &mut page,
         "Times",
         Phase::ALL
             .iter()
-            .map(|row| (row.name(), row.labels(), row.help())),
+            .map(|row| (row.name(), row.labels(), row.keys(), row.help())),
     );
     let bounds: Vec<String> = CLASSIC_BOUNDS.iter().map(ToString::to_string).collect();
     let width = 2_f64.powf(0.5_f64.powi(NATIVE_SCHEMA)) - 1.0;
@@ -60,19 +64,16 @@ pub(crate) fn page() -> String {
     page
 }
 
-fn table<'a>(
-    page: &mut String,
-    title: &str,
-    rows: impl Iterator<Item = (&'a str, &'a [(&'a str, &'a str)], &'a str)>,
-) {
+fn table<'a>(page: &mut String, title: &str, rows: impl Iterator<Item = Row<'a>>) {
     page.push_str(&format!(
         "## {title}\n\n| name | labels | what |\n| --- | --- | --- |\n"
     ));
-    for (name, labels, help) in rows {
-        let labels: Vec<String> = labels
+    for (name, labels, keys, help) in rows {
+        let fixed = labels
             .iter()
-            .map(|(key, value)| format!("`{key}=\"{value}\"`"))
-            .collect();
+            .map(|(key, value)| format!("`{key}=\"{value}\"`"));
+        let given = keys.iter().map(|key| format!("`{key}`"));
+        let labels: Vec<String> = fixed.chain(given).collect();
         page.push_str(&format!("| `{name}` | {} | {help} |\n", labels.join(" ")));
     }
     page.push('\n');

@@ -196,3 +196,100 @@ pub(crate) fn link_faults(place: &str, page: &str, exists: impl Fn(&str) -> bool
     }
     faults
 }
+
+/// A heading as links name it.
+fn anchor(heading: &str) -> String {
+    let heading = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = |letter: &char| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_');
+    let letters = heading.chars().filter(kept);
+    letters
+        .map(|letter| if letter == ' ' { '-' } else { letter })
+        .collect()
+}
+
+/// Every link to a heading that is not on its page; `read` gives pages by their paths from the root of the repository.
+pub(crate) fn anchor_faults(
+    place: &str,
+    page: &str,
+    read: impl Fn(&str) -> Option<String>,
+) -> Vec<Fault> {
+    let folder = place
+        .rsplit_once('/')
+        .map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    let mut faults = Vec::new();
+    for (at, line) in page.lines().enumerate() {
+        let targets = line.split("](").skip(1);
+        let targets = targets.filter_map(|rest| rest.split(')').next()?.split_once('#'));
+        for (file, wanted) in targets.filter(|(file, _)| !file.contains("://")) {
+            let other = match file {
+                "" => Some(page.to_owned()),
+                file => read(&format!("{folder}{file}")),
+            };
+            let is_there = other.is_none_or(|other| {
+                let mut headings = other.lines().filter(|line| line.starts_with('#'));
+                headings.any(|heading| anchor(heading) == wanted)
+            });
+            if !is_there {
+                faults.push(Fault {
+                    place: place.to_owned(),
+                    line: at + 1,
+                    rule: "pages",
+                    found: format!("leads to `{file}#{wanted}`, a heading that is not there"),
+                    cure: "name the heading as it is now",
+                });
+            }
+        }
+    }
+    faults
+}
+
+/// Every dependency of a manifest without its row in the first column of the page's table.
+pub(crate) fn dependency_faults(manifest: &str, page: &str) -> Vec<String> {
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| "));
+    let firsts = rows.filter_map(|row| row.split(" | ").next());
+    let is_letter = |letter: char| letter.is_alphanumeric() || letter == '-' || letter == '_';
+    let told: Vec<&str> = firsts
+        .flat_map(|first| first.split(|letter| !is_letter(letter)))
+        .collect();
+    let mut is_within = false;
+    let mut faults = Vec::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            is_within = matches!(line, "[dependencies]" | "[dev-dependencies]");
+        }
+        let name = line.split_once(" = ").map(|(name, _)| name);
+        if let Some(name) = name.filter(|name| is_within && !told.contains(name)) {
+            faults.push(format!("{name} of Cargo.toml has no row in decision 7"));
+        }
+    }
+    faults
+}
+
+/// What the page of the architecture leaves out of the house: the picture as lib.rs draws it, and each file in its room's row.
+pub(crate) fn room_faults(page: &str, lib: &str, places: &[&str]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let drawn = lib.split("```text\n").nth(1).unwrap_or("");
+    let drawn = drawn.lines().take_while(|line| !line.ends_with("```"));
+    let drawn = drawn.map(|line| line.strip_prefix("//! ").unwrap_or(line));
+    let missing = drawn.filter(|line| !page.lines().any(|own| own == *line));
+    faults.extend(missing.map(|line| format!("the picture lacks \"{line}\"")));
+    for place in places {
+        let Some((room, file)) = place.split_once('/') else {
+            continue;
+        };
+        let file = file.split('/').next().unwrap_or(file);
+        let file = file.strip_suffix(".rs").unwrap_or(file);
+        let is_of_room = |line: &&str| {
+            let first = line
+                .strip_prefix("| ")
+                .and_then(|row| row.split(" | ").next());
+            first.is_some_and(|first| first.contains(&format!("`{room}`")))
+        };
+        let row = page.lines().find(is_of_room);
+        let is_told = row.is_some_and(|row| row.contains(&format!("`{file}`")));
+        if file != "mod" && !file.ends_with("tests") && !is_told {
+            faults.push(format!("the row of `{room}` lacks `{file}`"));
+        }
+    }
+    faults
+}

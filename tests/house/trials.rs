@@ -7,9 +7,10 @@ use sluicegate::config::PROFILES;
 use sluicegate::ftp::{Answer, Row, Verb};
 
 use crate::cases::case_faults;
-use crate::page::{link_faults, page_faults, profile_faults, route_faults};
+use crate::page::{anchor_faults, link_faults, page_faults, profile_faults, route_faults};
 use crate::rules::{Fault, inspect};
 use crate::source::Source;
+use crate::told;
 use crate::words::{Word, scan};
 use crate::{CODE_LINES_MAX, Exception, judge};
 
@@ -449,6 +450,14 @@ fn a_page_that_names_a_missing_file_is_found() {
 }
 
 #[test]
+fn a_link_to_a_heading_that_is_gone_is_found() {
+    let read = |path: &str| (path == "docs/B.md").then(|| "## One, and two\n".to_owned());
+    let faults = |text: &str| anchor_faults("docs/A.md", text, read).len();
+    assert_eq!(faults("[b](B.md#one-and-two) [a](#here)\n### Here"), 0);
+    assert_eq!(faults("[b](B.md#one) [a](#here)"), 2);
+}
+
+#[test]
 fn exceptions_only_shrink() {
     let faults = || faults_of(&[("net/utils.rs", CONTRACT)]);
     let except = |place, rule, reason| {
@@ -504,6 +513,71 @@ fn a_route_that_the_page_tells_otherwise_is_found() {
         [0, 0, 1, 2],
         "two that are missing, two that are not true"
     );
+}
+
+#[test]
+fn a_message_that_the_page_of_logs_does_not_tell_is_found() {
+    let source = Source::new(
+        "gate/mod.rs",
+        "fn f() { tracing::warn!(session = self.id, %fault, \"it {what} broke\"); tracing::info!(\"{fault}\"); }\n\
+         #[cfg(test)] mod tests { fn g() { tracing::info!(\"unheard\"); } }",
+    );
+    let messages = told::messages(&source);
+    let faults = |page: &str| told::message_faults(page, &messages);
+    let row = "| warn | `it … broke` (again) | `session`, `fault` |\n";
+    assert_eq!(faults(row), [""; 0]);
+    assert_eq!(faults("").len(), 1, "no row");
+    assert_eq!(faults(&row.replace("`fault`", "")).len(), 1, "no field");
+    assert_eq!(faults(&row.replace("warn", "info")).len(), 2, "its level");
+    let idle = format!("{row}| debug | `never` | |\n");
+    assert_eq!(faults(&idle).len(), 1, "what is written nowhere");
+}
+
+#[test]
+fn a_text_that_the_page_lacks_is_found() {
+    let replies = told::replies(&Source::new(
+        "dialog/mod.rs",
+        "fn f() { (CODE, \"There is no {what} here\"); Err(\"the server is away\"); g(\"drain\"); h(\"{whose} {what}\") }",
+    ));
+    assert_eq!(replies, ["There is no … here", "the server is away"]);
+    let whys = told::whys(&Source::new(
+        "dialog/mod.rs",
+        "fn f() { g(turn, text, Blame::Client, \"it went\"); }",
+    ));
+    assert_eq!(whys, ["`it went`"]);
+    let page = "421 \"There is no … here\"";
+    assert_eq!(told::untold(page, &replies).len(), 1);
+    let faults = told::start_faults(&Source::new(
+        "gate/start.rs",
+        "fn f() { g(\"there is no {what}; cure: one\"); let problem = format!(\"{file} is away\"); h(\"other\"); }",
+    ));
+    assert_eq!(faults, ["there is no …", "… is away"]);
+    let fields = told::fields(&Source::new(
+        "admin/status.rs",
+        "#[derive(Serialize)] struct A<'a> { pub(super) id: u64, #[serde(skip)] b: BTreeMap<C, D>, e: &'a F } struct G { h: u64 }",
+    ));
+    assert_eq!(fields, ["`id`", "`e`"]);
+}
+
+#[test]
+fn an_end_without_its_row_is_found() {
+    let action = Source::new(
+        "dialog/action.rs",
+        "fn w() { match self { Self::TimedOut(Phase::Stall) => \"stall_timeout\" } }",
+    );
+    let journal = Source::new(
+        "session/chronicle.rs",
+        "fn w() { match end { End::TimedOut(Phase::Stall) => \"timed out: stall\" } }",
+    );
+    let verdict = Source::new(
+        "dialog/verdict.rs",
+        "fn w() { match end { End::TimedOut(Phase::Stall) => \"stalled\" } }",
+    );
+    let faults = |page: &str| told::end_faults(page, &action, &journal, &verdict);
+    let row = "| `TimedOut(Stall)` | `timed out: stall` | `stall_timeout` | no byte moved | 426 \"stalled\" |";
+    assert_eq!(faults(row), [""; 0]);
+    assert_eq!(faults(&row.replace("\"stalled\"", "")).len(), 1);
+    assert_eq!(faults(&row.replace("stall_timeout", "stall")).len(), 1);
 }
 
 #[test]

@@ -262,6 +262,37 @@ impl Gate {
         std::fs::read_dir(tasks).unwrap().count()
     }
 
+    /// How often the threads of its cores have gone to sleep.
+    #[allow(
+        dead_code,
+        reason = "the end-to-end tests need it, the matrix does not"
+    )]
+    pub(crate) fn slept(&self) -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.server.pid())).unwrap();
+        let slept = |status: String| {
+            let value = |key: &str| {
+                Some(
+                    status
+                        .split_once(key)?
+                        .1
+                        .split_whitespace()
+                        .next()?
+                        .to_owned(),
+                )
+            };
+            let is_core = value("Name:")?.starts_with("core-");
+            is_core.then(|| {
+                value("\nvoluntary_ctxt_switches:")
+                    .unwrap()
+                    .parse::<u64>()
+                    .unwrap()
+            })
+        };
+        let statuses =
+            tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("status")).ok());
+        statuses.filter_map(slept).sum()
+    }
+
     /// Waits until it has at most so many open: data connections are read to their end behind the final reply.
     pub(crate) fn wait_for_descriptors(&self, most: usize) {
         eventually("descriptors are given back", || self.descriptors() <= most);

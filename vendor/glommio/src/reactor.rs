@@ -892,11 +892,20 @@ impl Reactor {
         wake!(waker);
     }
 
+    /// Whether somebody is to be woken in the next pass, whatever the ring tells.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.is_awaited_by(self.timers.borrow().until_first())
+    }
+
+    fn is_awaited_by(&self, first_timer: Option<Duration>) -> bool {
+        first_timer == Some(Duration::ZERO) || !self.courteous.borrow().wakers.is_empty()
+    }
+
     /// Processes new events; where it may sleep, and there are none, blocks until the first event or the first timer.
     /// What the ring tells comes first: it has been waiting, while timers and courteous tasks are woken as late as can be.
     pub(crate) fn react(&self, may_sleep: bool) -> io::Result<bool> {
         let first = self.timers.borrow().until_first();
-        let is_awaited = first == Some(Duration::ZERO) || !self.courteous.borrow().wakers.is_empty();
+        let is_awaited = self.is_awaited_by(first);
         let woke = self.process_shared_channels();
         let slept = self
             .sys

@@ -1472,11 +1472,14 @@ impl LocalExecutor {
                 // One pass through the ring for one turn of the tasks: it takes with it what the tasks have asked for,
                 // brings what has happened, and sleeps where no task waits for its turn.
                 if !this.has_runnable() {
-                    if spin_before_park > Duration::ZERO {
+                    // A task that lets others go first is due in the next pass, and no timer's time is spun away.
+                    if spin_before_park > Duration::ZERO && !this.reactor.is_awaited() {
                         let spins = Instant::now();
                         while !this.reactor.spin_poll_io().unwrap()
                             && spins.elapsed() <= spin_before_park
-                        {}
+                        {
+                            std::hint::spin_loop();
+                        }
                     }
                     // What spinning has found is runnable now.
                     let outcome = match this.has_runnable() {
