@@ -140,6 +140,10 @@ pub const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 // --- backends ------------------------------------------------------------------------------------------------
 
+/// What dialling may take beyond `backend_connect` before a session ends without its outcome: each member's part of the time
+/// is counted from its own beginning and noticed a wake-up late, and whom it has run out for must be told and rest.
+pub const REACH_SLACK: Duration = Duration::from_secs(1);
+
 /// Most bytes that are told of what a member has said before it was passed over: enough for a reason.
 pub const MEMBER_WORDS_MAX: usize = 200;
 

@@ -14,7 +14,7 @@ use super::relations::{self, ListenerDraft, PoolDraft};
 use super::value::{List, Name, OneLine};
 use super::{
     Alpn, Audit, BusyPoll, Config, Cores, KernelTls, KeyExchange, Limits, Listener, Log, LogFormat,
-    LogLevel, Mode, Pool, Process, Steering, Timeouts, Verify,
+    LogLevel, Mode, Pool, Process, Steering, Timeouts, Verify, streams,
 };
 use crate::audit::Format;
 use crate::limits;
@@ -58,6 +58,7 @@ pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
         })
         .collect();
     relations::check(&listeners, &pools, &hosts, limits, findings);
+    streams::check(&listeners, &pools, &hosts, findings);
     Config {
         process,
         log,

@@ -8,8 +8,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::check::Prepared;
+use super::fault::Fault;
 use super::names::{self, Names};
-use super::start::Fault;
 use crate::config::{HostPort, Listener, MissingCloseNotify, Mode, Pool, Steering};
 use crate::limits::SESSIONS;
 use crate::net::{self, OpenPort};

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -71,7 +71,7 @@ fn bytes_go_both_ways_and_ends_are_seen() {
         assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), 5);
         write_all(&mut ours, b"world").await.unwrap();
         assert_eq!(peer.read(&mut buffer).unwrap(), 5);
-        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
         assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), 0);
         assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), 0);
         let mut appended = b"x".to_vec();
@@ -298,6 +298,58 @@ fn abort_and_a_plain_drop_are_resets_at_once() {
             }
             let error = peer.read(&mut [0; 8]).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        }
+    });
+}
+
+/// What is told of a stream within this time while nobody reads it.
+async fn is_broken(stream: &mut Stream, within: Duration) -> bool {
+    let mut alarm = Alarm::new();
+    alarm.set(Some(Instant::now() + within));
+    poll_fn(|cx| match stream.poll_broken(cx).is_ready() {
+        true => Poll::Ready(true),
+        false => alarm.poll(cx).map(|()| false),
+    })
+    .await
+}
+
+#[test]
+fn whoever_waits_for_a_break_takes_nothing_from_who_reads_later() {
+    on_core(|| async {
+        for resets in [false, true] {
+            for bytes in [0, 4] {
+                let (mut ours, mut peer) = pair().await;
+                peer.write_all(&b"word"[..bytes]).unwrap();
+                if resets {
+                    socket2::SockRef::from(&peer)
+                        .set_linger(Some(Duration::ZERO))
+                        .unwrap();
+                    drop(peer);
+                } else {
+                    peer.shutdown(Shutdown::Write).unwrap();
+                }
+                let is_gone = resets && bytes == 0;
+                let within = Duration::from_millis(if is_gone { 5000 } else { 20 });
+                assert_eq!(is_broken(&mut ours, within).await, is_gone);
+                let mut buffer = [0; 64];
+                if bytes > 0 {
+                    assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), bytes);
+                }
+                // Not told a second time: whoever has not kept it waits for ever.
+                let mut alarm = Alarm::new();
+                alarm.set(Some(Instant::now() + Duration::from_secs(5)));
+                let end = poll_fn(|cx| {
+                    assert!(alarm.poll(cx).is_pending(), "{resets} {bytes}");
+                    ours.poll_read(cx, &mut buffer)
+                });
+                match resets {
+                    true => assert_eq!(
+                        end.await.unwrap_err().kind(),
+                        io::ErrorKind::ConnectionReset
+                    ),
+                    false => assert_eq!(end.await.unwrap(), 0),
+                }
+            }
         }
     });
 }

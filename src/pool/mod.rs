@@ -8,7 +8,6 @@ mod failure;
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use choice::Balance;
@@ -45,10 +44,9 @@ pub struct PoolState {
     pub name: String,
     /// Its members, in the order of the configuration.
     pub members: Vec<MemberState>,
+    /// How many sessions have found no member that was of use.
+    pub exhausted: u64,
 }
-
-/// When a member was passed over, and why.
-type PassedOver = (Instant, Failure, Arc<str>);
 
 /// One shard's view of a pool.
 #[derive(Debug)]
@@ -65,6 +63,8 @@ pub struct Pool {
     turn: Cell<usize>,
     /// The highest number that a member has ever had.
     numbers: usize,
+    /// How many sessions have found nobody; shared with the pool that takes this one's place.
+    exhausted: Rc<Cell<u64>>,
 }
 
 /// What is known of a member. A pool and the one that takes its place share those of the members that stay.
@@ -78,8 +78,8 @@ struct Seat {
     resting: Cell<Option<Instant>>,
     /// How often it was passed over.
     failures: Cell<Failures>,
-    /// When and why it was the last time.
-    last: RefCell<Option<PassedOver>>,
+    /// The last time that it was.
+    last: RefCell<Option<LastFailure>>,
     /// How often it was ready to serve.
     served: Cell<u64>,
 }
@@ -103,6 +103,7 @@ impl Pool {
             rest,
             turn: Cell::new(0),
             numbers: 0,
+            exhausted: Rc::default(),
         };
         nobody.followed_by(members, backups, balance, rest)
     }
@@ -141,6 +142,7 @@ impl Pool {
             rest,
             turn: self.turn.clone(),
             numbers,
+            exhausted: Rc::clone(&self.exhausted),
         }
     }
 
@@ -183,21 +185,14 @@ impl Pool {
             address: seat.address,
             resting: seat.is_resting(now),
             failures: seat.failures.get(),
-            last: seat
-                .last
-                .borrow()
-                .as_ref()
-                .map(|(at, failure, why)| LastFailure {
-                    age: now.saturating_duration_since(*at),
-                    failure: *failure,
-                    why: Arc::clone(why),
-                }),
+            last: seat.last.borrow().clone(),
             served: seat.served.get(),
             sessions: seat.held.get(),
         };
         PoolState {
             name: self.name.clone(),
             members: self.seats.iter().map(member).collect(),
+            exhausted: self.exhausted.get(),
         }
     }
 
@@ -210,7 +205,16 @@ impl Pool {
         let mut failures = seat.failures.get();
         failures.count(failure);
         seat.failures.set(failures);
-        seat.last.replace(Some((now, failure, why.into())));
+        seat.last.replace(Some(LastFailure {
+            at: now,
+            failure,
+            why: why.into(),
+        }));
+    }
+
+    /// A session has been with every member, and none was of use.
+    pub fn exhausted(&self) {
+        self.exhausted.set(self.exhausted.get() + 1);
     }
 
     /// A member is ready to serve.
@@ -348,6 +352,15 @@ mod tests {
         fail(&pool, 1, now);
         pool.failed(MemberId(1), now, Failure::Greeting, "421 Too many users");
         assert!(pool.state(now).members[1].resting);
+    }
+
+    #[test]
+    fn sessions_without_a_member_are_counted_whatever_becomes_of_the_members() {
+        let (old, now) = (pool(), Instant::now());
+        let new = old.followed_by(Vec::new(), 0, Balance::Turn, MEMBER_REST);
+        old.exhausted();
+        new.exhausted();
+        assert_eq!([&*old, &new].map(|pool| pool.state(now).exhausted), [2, 2]);
     }
 
     #[test]

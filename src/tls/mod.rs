@@ -25,9 +25,10 @@ mod verify;
 pub use direct::{ALERT, APPLICATION_DATA};
 pub use expiry::{Expiry, expiries};
 pub use facts::{TlsFacts, TlsVersion};
-pub use fault::Fault;
-pub use records::{Broken, Progress, Records};
+pub use fault::{Broken, Fault};
+pub use records::Records;
 pub use resume::{ClientResume, Demand, ServerResume, Unmet};
+pub use turn::Progress;
 
 #[cfg(test)]
 pub(crate) mod tests;

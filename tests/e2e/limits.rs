@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
+use crate::metrics::Stage;
 use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
 use crate::support::process::Server;
@@ -203,6 +204,30 @@ fn a_transfer_without_descriptors_is_refused_and_the_session_goes_on() {
     client.say("NOOP").expect(&[200]);
     gate.allow_descriptors(enough);
     client.download("RETR file").assert_complete(&noise(10_000));
+}
+
+/// It says nothing of the members: none of them rests for it.
+#[test]
+fn a_backend_for_which_the_gate_has_no_descriptor_is_not_to_blame() {
+    let stage = Stage::with(Script::new(), |_, _| {
+        Setup::new()
+            .process("cores", "[0]")
+            .limit("descriptors_per_session", "2")
+    });
+    let config = stage.scene.authority.client(Versions::Both);
+    let mut client = Strict::greet(stage.gate.address(), config);
+    client.auth();
+    let enough = stage.gate.descriptors() + 100;
+    stage.gate.allow_descriptors(1);
+    let lost = client.say(&format!("USER {USER}")).expect(&[421]);
+    assert!(lost.text.ends_with("No server is available"), "{lost:?}");
+    stage.gate.allow_descriptors(enough);
+    let line = stage.gate.wait_for_log("backend not reached");
+    assert!(line.contains("\"reason\":\"gate\""), "{line}");
+    let seen = &stage.json("/backends")[0]["members"][0];
+    assert_eq!(seen["failures"], serde_json::json!({ "gate": 1 }));
+    assert_eq!(seen["resting_on"], 0);
+    stage.client().say("NOOP").expect(&[200]);
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn the_page_moves_with_the_traffic_and_shows_what_fails() {
     late.auth();
     late.say(&format!("USER {USER}")).expect(&[421]);
     browser.wait_for("#backends li.warn, #backends li.bad", &backend.to_string());
-    browser.wait_for("#wants", &format!("{backend} could not be reached"));
+    browser.wait_for("#wants", &format!("{backend} (refused)"));
     browser.show_as(1400, 1300, "dark");
     browser.picture("page-dark");
     browser.show_as(360, 2600, "light");

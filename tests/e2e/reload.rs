@@ -1,7 +1,9 @@
 //! Another configuration in the same process: new sessions have it, those that run keep theirs, and one that is wrong changes nothing.
 
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -9,8 +11,10 @@ use crate::support::admin::{self, MEANT, Series, series};
 use crate::support::certs::{Authority, Versions};
 use crate::support::gate::{Gate, Setup};
 use crate::support::ports::Ports;
-use crate::support::rude::{Act, Rude, Script};
+use crate::support::process::run;
+use crate::support::rude::{Rude, Script};
 use crate::support::strict::Strict;
+use crate::support::wire::Wire;
 use crate::support::{Scene, eventually, noise};
 
 /// A gate whose configuration is changed under it, and which is asked through a socket in the scene's directory.
@@ -354,6 +358,14 @@ fn members_come_and_go_and_what_is_known_of_those_that_stay_is_kept() {
     eventually("its session has gone", || {
         seen(&bed.json("/backends"))[2] == json!([second, 2, 0, 0])
     });
+    // Nor has anybody a number again when the whole pool was away.
+    for (old, new) in [("\"inside\"", "\"aside\""), ("\"aside\"", "\"inside\"")] {
+        bed.change(old, new);
+        bed.reload();
+    }
+    let wanted = [(&dead, 5), (&first, 6), (&second, 7)];
+    let wanted = wanted.map(|(address, number)| json!([address, number, 0, 0]));
+    assert_eq!(seen(&bed.json("/backends")), wanted);
 }
 
 #[test]
@@ -440,21 +452,50 @@ fn readers_show_the_token_that_is_in_force() {
     assert!(!bed.gate.stop().contains("token-of-all"));
 }
 
-#[test]
-fn a_reload_must_be_meant_and_finds_no_gate_that_is_stopping() {
-    let script = Script::new()
-        .file("stuck", &noise(10_000))
-        .on("RETR stuck", Act::Stall);
-    let bed = Bed::of_script(script, Setup::new().timeout("drain", "10m"));
-    assert_eq!(bed.ask("/reload", &["--request", "POST"]).0, "403");
-    assert_eq!(bed.ask("/reload", &[]).0, "405");
+/// A client amid its transfer, which whoever stops waits for.
+fn uploading(bed: &Bed) -> (Strict, Wire) {
     let mut client = bed.client();
     let address = client.passive();
-    client.tell("RETR stuck");
+    client.tell("STOR up");
     let data = client.connect_data(address);
-    client.hear().expect(&[150]);
-    // A transfer is waited for, whatever becomes of it.
     bed.gate.wait_for_log("bytes may flow");
+    (client, data)
+}
+
+/// The file is a pipe: the gate stands in it while it is told to stop.
+#[test]
+fn a_stop_amid_a_reload_leaves_what_was_in_force() {
+    let bed = Bed::new(|setup| setup.process("cores", "[0]"));
+    let uploading = uploading(&bed);
+    let (text, file) = (bed.text(), bed.scene.path("gate.toml"));
+    std::fs::remove_file(&file).unwrap();
+    run(Command::new("mkfifo").arg(&file)).ok();
+    let (code, answer) = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| bed.try_reload());
+        let mut pipe = std::fs::File::options().write(true).open(&file).unwrap();
+        bed.gate.signal("TERM");
+        eventually("it is stopping", || {
+            bed.json("/status")["draining"] == json!(true)
+        });
+        pipe.write_all(text.as_bytes()).unwrap();
+        drop(pipe);
+        asked.join().unwrap()
+    });
+    assert_eq!(
+        (code.as_str(), &answer["outcome"]),
+        ("409", &json!("stopping"))
+    );
+    assert_eq!(bed.json("/status")["config"]["loaded"], 0);
+    bed.gate.wait_for_log("not read again");
+    drop(uploading);
+}
+
+#[test]
+fn a_reload_must_be_meant_and_finds_no_gate_that_is_stopping() {
+    let bed = Bed::new(|setup| setup.timeout("drain", "10m"));
+    assert_eq!(bed.ask("/reload", &["--request", "POST"]).0, "403");
+    assert_eq!(bed.ask("/reload", &[]).0, "405");
+    let uploading = uploading(&bed);
     bed.gate.signal("TERM");
     eventually("it drains", || bed.ask("/readyz", &[]).0 == "503");
     let (code, answer) = bed.try_reload();
@@ -463,5 +504,5 @@ fn a_reload_must_be_meant_and_finds_no_gate_that_is_stopping() {
         ("409", &json!("stopping"))
     );
     assert_eq!(bed.series("sluicegate_config_last_reload_successful"), 1.0);
-    drop((data, client));
+    drop(uploading);
 }

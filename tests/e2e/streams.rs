@@ -5,11 +5,13 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
+use crate::metrics::Stage;
 use crate::support::door::{listener, nobody};
 use crate::support::gate::{Gate, Setup};
 use crate::support::process::run;
+use crate::support::rude::Script;
 use crate::support::{PATIENCE, Scene, eventually, noise};
 
 /// A server of which each test takes the connections itself.
@@ -238,6 +240,91 @@ fn whoever_has_no_backend_is_reset() {
         .unwrap_err();
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
     row.outer.wait_for_log("no backend answers");
+}
+
+/// Nobody reads of it yet, and still it is heard: what is held for it is given back at once. The member does not take its
+/// connection, or takes it and begins no TLS.
+#[test]
+fn a_client_that_resets_while_a_member_is_awaited_is_gone_at_once() {
+    for is_swallowed in [true, false] {
+        let server = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        server
+            .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+            .unwrap();
+        server.listen(0).unwrap();
+        let address = server.local_addr().unwrap().as_socket().unwrap();
+        // It fills the queue: the kernel drops whoever comes after it.
+        let _first = is_swallowed.then(|| connect(address));
+        let scene = Scene::new();
+        let bounds = setup(OFF, TLS)
+            .timeout("backend_connect", "1h")
+            .timeout("handshake", "1h");
+        let gate = Gate::start(&scene, address, bounds);
+        let before = gate.descriptors();
+        let client = connect(gate.address());
+        let dialled = before + 2;
+        eventually("the member is dialled", || gate.descriptors() >= dialled);
+        SockRef::from(&client)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(client);
+        gate.wait_for_log("stream refused: the client has left");
+        gate.wait_for_descriptors(before);
+    }
+}
+
+/// What it has said, and that this was all, is for whoever serves in the end.
+#[test]
+fn a_client_that_ends_its_direction_while_a_member_is_awaited_is_served() {
+    let (server, address) = server();
+    let hanging = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let scene = Scene::new();
+    let inner = Gate::start(&scene, address, setup(TLS, OFF));
+    let hangs = hanging.local_addr().unwrap();
+    let members = format!("[\"{hangs}\", \"{}\"]", inner.address());
+    let with = setup(OFF, TLS)
+        .process("cores", "[0]")
+        .timeout("handshake", "1s")
+        .pool("members", &members);
+    let outer = Gate::start(&scene, address, with);
+    let mut client = connect(outer.address());
+    client.write_all(b"question").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut backend = accept(&server);
+    let mut heard = String::new();
+    backend.read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "question");
+    backend.write_all(b"answer").unwrap();
+    drop(backend);
+    heard.clear();
+    client.read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "answer");
+    outer.wait_for_log("backend not reached");
+}
+
+/// Each from when it was asked for: what the handshake of the one before has taken is no part of it.
+#[test]
+fn every_member_that_is_reached_is_timed_by_itself() {
+    let (mute, first) = server();
+    let (closing, second) = server();
+    let stage = Stage::with(Script::new(), |_, _| {
+        setup(OFF, TLS)
+            .process("cores", "[0]")
+            .timeout("handshake", "3s")
+            .pool("members", &format!("[\"{first}\", \"{second}\"]"))
+    });
+    let mut client = connect(stage.gate.address());
+    let _held = accept(&mute);
+    drop(accept(&closing));
+    let end = client.read(&mut [0]).unwrap_err();
+    assert_eq!(end.kind(), ErrorKind::ConnectionReset);
+    let seen = stage.series("");
+    assert_eq!(seen["sluicegate_backend_connect_seconds_count"], 2.0);
+    assert!(seen["sluicegate_backend_connect_seconds_sum"] < 3.0);
+    assert_eq!(
+        seen["sluicegate_pool_exhausted_total{pool=\"inside\"}"],
+        1.0
+    );
 }
 
 #[test]

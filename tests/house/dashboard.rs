@@ -112,7 +112,12 @@ fn backends() -> Vec<Panel> {
         Panel::lines("Members, and those that rest", "short")
             .gauge_by(Gauge::Backends, "pool")
             .gauge_by(Gauge::BackendsResting, "pool"),
-        Panel::lines("Members passed over", "ops").reading_by(Reading::ConnectFailures),
+        Panel::lines(
+            "Members passed over, and sessions for which none was left",
+            "ops",
+        )
+        .reading_by(Reading::ConnectFailures)
+        .reading_by(Reading::PoolExhausted),
         Panel::lines("Members that served", "ops").reading_by(Reading::Served),
         Panel::lines("Reaching, securing and logging in (p99)", "s")
             .percentile(Phase::BackendConnect, 99)

@@ -174,9 +174,9 @@ function showBackends(status) {
     const items = rows(element.querySelector("ul"), members.map(member => member.address), address =>
       make("li", {}, make("i", { "aria-hidden": "true" }), make("span", { class: "address" }, address), make("span", { class: "how" })));
     items.forEach((item, at) => {
-      const { resting_on: resting, cores } = members[at];
+      const { resting_on: resting, cores, last_failure: failure } = members[at];
       item.className = !resting ? "" : resting < cores ? "warn" : "bad";
-      write(item.lastElementChild, !resting ? "reachable" : resting < cores ? `not reached by ${resting} of ${cores} cores` : "not reached lately");
+      write(item.lastElementChild, !resting ? "not resting" : `rests on ${resting} of ${many(cores, "core")}: ${failure.reason}`);
     });
   });
 }
