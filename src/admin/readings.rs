@@ -14,6 +14,7 @@ use crate::pool::Failure;
 use crate::session::Tally;
 use crate::shard::SiteState;
 use crate::sys::process;
+use crate::tls::Expiry;
 
 /// Labels of one series.
 pub(super) type Labels = Vec<(Cow<'static, str>, Cow<'static, str>)>;
@@ -89,6 +90,7 @@ pub(super) fn gauges(office: &Office, view: &View, by_core: bool) -> Vec<(Gauge,
             Gauge::Config => info("sha256", in_force.sha256.clone()),
             Gauge::ConfigGood => one(f64::from(u8::from(books.is_good()))),
             Gauge::ConfigRead => one(seconds(in_force.read)),
+            Gauge::Expiries => in_force.expiries.iter().map(expiry).collect(),
             Gauge::ConfigWaiting => one(in_force.restart.len() as f64),
             Gauge::ProcessStart => one(seconds(about.started)),
             Gauge::ProcessResident => one(vitals.resident as f64),
@@ -100,6 +102,16 @@ pub(super) fn gauges(office: &Office, view: &View, by_core: bool) -> Vec<(Gauge,
         (gauge, series)
     };
     Gauge::ALL.iter().map(gauge).collect()
+}
+
+/// A file's end, and where the file is named.
+fn expiry(expiry: &Expiry) -> (Labels, f64) {
+    let labels = vec![
+        label("section", expiry.section),
+        label("name", expiry.name.clone()),
+        label("key", expiry.key),
+    ];
+    (labels, seconds(expiry.until))
 }
 
 /// Whether series have the labels that the catalog names, but for the one that sets the cores apart.

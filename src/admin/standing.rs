@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Door, ListenerFacts};
 use crate::config::{Complaint, Place};
+use crate::tls::Expiry;
 
 #[allow(
     clippy::disallowed_types,
@@ -31,6 +32,8 @@ pub struct InForce {
     pub sha256: String,
     /// When it was read.
     pub read: SystemTime,
+    /// Until when its files are good.
+    pub expiries: Vec<Expiry>,
     /// Keys of the file that wait for a restart.
     pub restart: Vec<String>,
 }

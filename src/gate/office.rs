@@ -34,6 +34,7 @@ pub(super) fn in_force(prepared: &Prepared, draft: &Draft) -> InForce {
         written: toml::from_str(&prepared.text).unwrap_or_default(),
         sha256: sha256(&prepared.text),
         read: prepared.read,
+        expiries: prepared.expiries.clone(),
         restart: keys(&prepared.pending),
     }
 }

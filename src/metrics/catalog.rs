@@ -259,6 +259,7 @@ catalog! {
         Config, "sluicegate_config_info", [] by [sha256], "Always 1; the SHA-256 of the configuration's file as it was read is in the label.";
         ConfigGood, "sluicegate_config_last_reload_successful", [], "Whether the last reload, or the start where there was none, came into force: 1, else 0.";
         ConfigRead, "sluicegate_config_last_reload_success_timestamp_seconds", [], "When the configuration in force was read, in seconds since 1970.";
+        Expiries, "sluicegate_certificate_expiry_timestamp_seconds", [] by [section, name, key], "When the first certificate of a chain that the gate shows expires, or the first revocation list that it goes by was to be renewed, in seconds since 1970; by where the file is named.";
         ConfigWaiting, "sluicegate_config_keys_waiting", [], "Keys of the configuration that were changed and wait for a restart.";
         ProcessStart, "process_start_time_seconds", [], "When the gate was started, in seconds since 1970.";
         ProcessResident, "process_resident_memory_bytes", [], "Bytes of the process in memory.";

@@ -5,6 +5,7 @@
 mod certs;
 mod clients;
 mod direct;
+mod expiry;
 mod facts;
 mod fault;
 mod hosts;
@@ -22,6 +23,7 @@ mod turn;
 mod verify;
 
 pub use direct::{ALERT, APPLICATION_DATA};
+pub use expiry::{Expiry, expiries};
 pub use facts::{TlsFacts, TlsVersion};
 pub use fault::{Broken, Fault};
 pub use records::Records;

@@ -155,6 +155,8 @@ fn the_process_and_its_configuration_are_seen() {
             seen[time]
         );
     }
+    let expiry = "sluicegate_certificate_expiry_timestamp_seconds{section=\"listener\",name=\"outside\",key=\"certificate\"}";
+    assert!(seen[expiry] > now + 86_400.0, "{}", seen[expiry]);
     assert_eq!(seen["sluicegate_config_last_reload_successful"], 1.0);
     let sum = run(Command::new("sha256sum").arg(stage.scene.path("gate.toml"))).ok();
     let sum = sum.text().split(' ').next().unwrap().to_owned();

@@ -224,6 +224,10 @@ fn process() -> Vec<Panel> {
         Panel::number("Runs since", "s").query(age(Gauge::ProcessStart), "{{instance}}"),
         Panel::number("Configuration read", "s").query(age(Gauge::ConfigRead), "{{instance}}"),
         Panel::number("Configuration good", "short").gauge(Gauge::ConfigGood),
+        Panel::lines("Certificates and revocation lists are good for", "s").query(
+            format!("{}{{{SELECTED}}} - time()", Gauge::Expiries.name()),
+            "{{instance}} {{section}} {{name}} {{key}}",
+        ),
         Panel::number("Keys that wait for a restart", "short")
             .gauge(Gauge::ConfigWaiting)
             .troubling(1.0),
