@@ -140,8 +140,9 @@ pub const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 // --- backends ------------------------------------------------------------------------------------------------
 
-/// How long a member of a pool that could not be reached is tried behind the others.
-pub const MEMBER_REST: Duration = Duration::from_secs(10);
+/// What dialling may take beyond `backend_connect` before a session ends without its outcome: each member's part of the time
+/// is counted from its own beginning and noticed a wake-up late, and whom it has run out for must be told and rest.
+pub const REACH_SLACK: Duration = Duration::from_secs(1);
 
 /// Most bytes that are told of what a member has said before it was passed over: enough for a reason.
 pub const MEMBER_WORDS_MAX: usize = 200;
@@ -279,6 +280,8 @@ pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Reaching a backend: TCP and its greeting.
 pub const BACKEND_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a member of a pool that has failed is tried behind the others: what a hung one costs, it costs once in this time.
+pub const MEMBER_REST: Duration = Duration::from_secs(10);
 /// A backend's reply to a command that moves no data.
 pub const BACKEND_REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Either data leg: TCP connected or accepted.

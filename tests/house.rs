@@ -1,7 +1,7 @@
 //! The house rules as a test: floors, waterline, sizes, names, words, contracts, and what must be documented.
 //!
 //! `cargo test --test house` prints every fault with its place, its rule and its cure. The tables stand here; the rules
-//! are in `house/rules.rs`, the reading of sources in `house/source.rs`, the comparison of pages with code in
+//! are in `house/rules.rs` and `house/circles.rs`, the reading of sources in `house/source.rs`, the comparison of pages with code in
 //! `house/page.rs` and `house/cases.rs`, what the gate tells in `house/told.rs`, the alerts in `house/alerts.rs`, the page of metrics in
 //! `house/metrics.rs`, the dashboard in `house/dashboard.rs`, and the proofs that each rule can fail in `house/trials.rs`.
 
@@ -9,6 +9,8 @@
 mod alerts;
 #[path = "house/cases.rs"]
 mod cases;
+#[path = "house/circles.rs"]
+mod circles;
 #[path = "house/dashboard.rs"]
 mod dashboard;
 #[path = "house/metrics.rs"]

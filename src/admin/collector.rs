@@ -60,6 +60,7 @@ pub struct View {
 }
 
 /// How one core stood when it last answered.
+#[derive(Default)]
 pub struct CoreView {
     /// Whether it has answered this time.
     pub answered: bool,
@@ -67,7 +68,7 @@ pub struct CoreView {
     pub sessions: usize,
     /// Its transfers.
     pub transfers: usize,
-    /// Its data connections that have ended for their transfer and are still read to their end.
+    /// Its connections that have ended for their session, be it with their transfer, and are still read to their end.
     pub lingering: usize,
     /// What the scheduler has noted of its thread.
     pub schedule: Schedule,

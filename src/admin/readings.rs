@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::collector::{CoreView, View};
+use super::standing::seconds;
 use super::status::{self, PoolStatus};
 use super::{About, ListenerFacts, Office};
 use crate::metrics::{Gauge, Reading};
@@ -13,6 +14,7 @@ use crate::pool::Failure;
 use crate::session::Tally;
 use crate::shard::SiteState;
 use crate::sys::process;
+use crate::tls::Expiry;
 
 /// Labels of one series.
 pub(super) type Labels = Vec<(Cow<'static, str>, Cow<'static, str>)>;
@@ -33,6 +35,7 @@ pub(super) fn readings(office: &Office, view: &View, by_core: bool) -> Vec<(Read
                 of_cores(view, by_core, |seen| seen.schedule.waited.as_secs_f64())
             }
             Reading::ConnectFailures => pools.iter().flat_map(connect_failures).collect(),
+            Reading::PoolExhausted => of_pools(&pools, |pool| pool.exhausted as f64),
             Reading::Served => pools.iter().flat_map(served).collect(),
             Reading::ConfigReloads => [("loaded", books.loaded), ("refused", books.refused)]
                 .map(|(outcome, count)| (vec![label("outcome", outcome)], count as f64))
@@ -63,10 +66,6 @@ pub(super) fn gauges(office: &Office, view: &View, by_core: bool) -> Vec<(Gauge,
         in_force.listeners.iter().map(sum).collect::<Series>()
     };
     let pools = status::backends(view);
-    let of_pools = |of: fn(&PoolStatus) -> usize| {
-        let row = |pool: &PoolStatus| (vec![label("pool", pool.pool.clone())], of(pool) as f64);
-        pools.iter().map(row).collect::<Series>()
-    };
     let info = |key, value: String| vec![(vec![label(key, value)], 1.0)];
     let vitals = process::vitals();
     let gauge = |&gauge: &Gauge| {
@@ -77,8 +76,8 @@ pub(super) fn gauges(office: &Office, view: &View, by_core: bool) -> Vec<(Gauge,
             Gauge::CoresSilent => of_cores(|seen| f64::from(u8::from(!seen.answered))),
             Gauge::PassivePorts => of_listeners(|site| site.ports),
             Gauge::PassivePortsInUse => of_listeners(|site| site.ports_in_use),
-            Gauge::Backends => of_pools(PoolStatus::members),
-            Gauge::BackendsResting => of_pools(PoolStatus::resting),
+            Gauge::Backends => of_pools(&pools, |pool| pool.members() as f64),
+            Gauge::BackendsResting => of_pools(&pools, |pool| pool.resting() as f64),
             Gauge::AuditFailing => one(f64::from(
                 (about.journal.as_ref()).is_some_and(|tally| tally.failing.load(Relaxed)),
             )),
@@ -90,9 +89,10 @@ pub(super) fn gauges(office: &Office, view: &View, by_core: bool) -> Vec<(Gauge,
             Gauge::Build => info("version", env!("CARGO_PKG_VERSION").to_owned()),
             Gauge::Config => info("sha256", in_force.sha256.clone()),
             Gauge::ConfigGood => one(f64::from(u8::from(books.is_good()))),
-            Gauge::ConfigRead => one(status::seconds(in_force.read)),
+            Gauge::ConfigRead => one(seconds(in_force.read)),
+            Gauge::Expiries => in_force.expiries.iter().map(expiry).collect(),
             Gauge::ConfigWaiting => one(in_force.restart.len() as f64),
-            Gauge::ProcessStart => one(status::seconds(about.started)),
+            Gauge::ProcessStart => one(seconds(about.started)),
             Gauge::ProcessResident => one(vitals.resident as f64),
             Gauge::ProcessVirtual => one(vitals.addressed as f64),
             Gauge::ProcessDescriptors => one(vitals.descriptors as f64),
@@ -102,6 +102,16 @@ pub(super) fn gauges(office: &Office, view: &View, by_core: bool) -> Vec<(Gauge,
         (gauge, series)
     };
     Gauge::ALL.iter().map(gauge).collect()
+}
+
+/// A file's end, and where the file is named.
+fn expiry(expiry: &Expiry) -> (Labels, f64) {
+    let labels = vec![
+        label("section", expiry.section),
+        label("name", expiry.name.clone()),
+        label("key", expiry.key),
+    ];
+    (labels, seconds(expiry.until))
 }
 
 /// Whether series have the labels that the catalog names, but for the one that sets the cores apart.
@@ -135,6 +145,11 @@ fn of_cores(view: &View, by_core: bool, of: fn(&CoreView) -> f64) -> Series {
             .map(|(account, seen)| (core(account.cpu), of(seen)))
             .collect(),
     }
+}
+
+fn of_pools(pools: &[PoolStatus], of: fn(&PoolStatus) -> f64) -> Series {
+    let row = |pool: &PoolStatus| (vec![label("pool", pool.pool.clone())], of(pool));
+    pools.iter().map(row).collect()
 }
 
 /// A member is told by its number: addresses are no labels.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::exposition::{self, Format};
-use super::{Office, Outcome, door, page, status};
+use super::{Office, Outcome, door, page, standing, status};
 use crate::limits::{ADMIN_ANSWER_TIMEOUT, ADMIN_SESSIONS_PER_PAGE_MAX, RELOAD_ANSWER_TIMEOUT};
 
 type Shared = State<Arc<Office>>;
@@ -59,7 +59,7 @@ pub const ROUTES: &[(&str, &str, &str)] = &[
     (
         "POST",
         "/reload",
-        "reads the configuration again as SIGHUP does: 200 when it is in force, 422 with what is wrong, 202 when it takes more than a minute, 503 when eight wait already, 409 while stopping",
+        "reads the configuration again as SIGHUP does: 200 when it is in force, 422 with what is wrong, 202 when it takes more than a minute, 503 when eight wait already, 409 while stopping, 500 when nobody does that any more",
     ),
     (
         "POST",
@@ -177,7 +177,7 @@ async fn config(State(office): Shared) -> Response {
     let in_force = office.standing.in_force();
     let stamps = [
         (header::ETAG, format!("\"{}\"", in_force.sha256)),
-        (READ, status::seconds(in_force.read).to_string()),
+        (READ, standing::seconds(in_force.read).to_string()),
     ];
     (stamps, Json(&in_force.written)).into_response()
 }
@@ -240,7 +240,11 @@ async fn reload(State(office): Shared, headers: HeaderMap) -> Response {
         return (StatusCode::ACCEPTED, text).into_response();
     };
     let Ok(attempt) = heard else {
-        return (StatusCode::CONFLICT, "stopping\n").into_response();
+        if office.collector.is_draining() {
+            return (StatusCode::CONFLICT, "stopping\n").into_response();
+        }
+        let text = "nobody reads the configuration again any more: restart the process\n";
+        return (StatusCode::INTERNAL_SERVER_ERROR, text).into_response();
     };
     let code = match attempt.outcome {
         Outcome::Loaded => StatusCode::OK,

@@ -1,14 +1,15 @@
 //! The configuration in force, as readers see it, and what has become of the attempts to replace it.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_channel::Sender;
 use rustls::ServerConfig;
 use serde::{Serialize, Serializer};
 
-use super::{Door, ListenerFacts, status};
+use super::{Door, ListenerFacts};
 use crate::config::{Complaint, Place};
+use crate::tls::Expiry;
 
 #[allow(
     clippy::disallowed_types,
@@ -31,6 +32,8 @@ pub struct InForce {
     pub sha256: String,
     /// When it was read.
     pub read: SystemTime,
+    /// Until when its files are good.
+    pub expiries: Vec<Expiry>,
     /// Keys of the file that wait for a restart.
     pub restart: Vec<String>,
 }
@@ -43,7 +46,7 @@ pub enum Outcome {
     Loaded,
     /// The one before goes on.
     Refused,
-    /// It was not looked at, as the process is stopping.
+    /// The process is stopping: no core goes over to anything.
     Stopping,
 }
 
@@ -51,7 +54,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, Serialize)]
 pub struct Attempt {
     /// When.
-    #[serde(serialize_with = "seconds")]
+    #[serde(serialize_with = "as_seconds")]
     pub at: SystemTime,
     /// What came of it.
     pub outcome: Outcome,
@@ -153,13 +156,19 @@ impl Standing {
 }
 
 impl Books {
-    /// Whether the file was good when it was last read.
+    /// Whether the last reload, or the start, came into force.
     #[must_use]
     pub fn is_good(&self) -> bool {
         !(self.last.as_ref()).is_some_and(|last| last.outcome == Outcome::Refused)
     }
 }
 
-fn seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(status::seconds(*time))
+fn as_seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(seconds(*time))
+}
+
+/// Since 1970.
+pub(super) fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
 }

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::collector::View;
+use super::collector::{CoreView, View};
+use super::standing::seconds;
 use super::{About, Attempt, Books, InForce, ListenerFacts};
 use crate::ftp::Direction;
 use crate::metrics::{Counter, Phase, Snapshot};
 use crate::pool::{Failure, Failures, LastFailure, MemberState, PoolState};
 use crate::shard::Sight;
+use crate::sys::clock;
 use crate::tls::TlsFacts;
 
 /// `GET /status`.
@@ -91,6 +93,8 @@ struct ListenerStatus<'a> {
 pub(super) struct PoolStatus {
     pub(super) pool: String,
     members: Vec<MemberStatus>,
+    /// How many sessions have found no member that was of use.
+    pub(super) exhausted: u64,
 }
 
 impl PoolStatus {
@@ -227,12 +231,6 @@ pub(super) fn status<'a>(
     }
 }
 
-/// Since 1970.
-pub(super) fn seconds(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH)
-        .map_or(0.0, |since| since.as_secs_f64())
-}
-
 fn counted(snapshot: &Snapshot) -> Counted {
     let counter = |&counter: &Counter| (counter.series(), snapshot.total(counter));
     let phase = |&phase: &Phase| (phase.series(), times(snapshot.times(phase)));
@@ -276,9 +274,12 @@ fn listeners<'a>(in_force: &'a InForce, view: &View) -> Vec<ListenerStatus<'a>> 
     in_force.listeners.iter().map(listener).collect()
 }
 
-/// Every pool that a listener or one of its hosts leads to, as the first core that has answered has it.
+/// Every pool that a listener or one of its hosts leads to, as the first core has it that has answered this time: one that hangs
+/// may not have gone over to the configuration in force. Where none has, as the first that ever did.
 pub(super) fn backends(view: &View) -> Vec<PoolStatus> {
-    let first = view.cores.iter().find(|core| !core.pools.is_empty());
+    let knows = |core: &&CoreView| !core.pools.is_empty();
+    let mut fresh = view.cores.iter().filter(|core| core.answered);
+    let first = (fresh.find(knows)).or_else(|| view.cores.iter().find(knows));
     let pool = |pool: &PoolState| {
         let others = view.cores.iter().flat_map(|core| &core.pools);
         let others: Vec<&PoolState> = others.filter(|other| other.name == pool.name).collect();
@@ -299,7 +300,7 @@ pub(super) fn backends(view: &View) -> Vec<PoolStatus> {
                     .collect(),
                 last_failure: seen()
                     .filter_map(|member| member.last.as_ref())
-                    .min_by_key(|last| last.age)
+                    .max_by_key(|last| last.at)
                     .map(failure),
                 counted,
                 resting_on: seen().filter(|member| member.resting).count(),
@@ -309,6 +310,7 @@ pub(super) fn backends(view: &View) -> Vec<PoolStatus> {
         PoolStatus {
             pool: pool.name.clone(),
             members: pool.members.iter().map(member).collect(),
+            exhausted: others.iter().map(|other| other.exhausted).sum(),
         }
     };
     first.map_or_else(Vec::new, |first| first.pools.iter().map(pool).collect())
@@ -318,7 +320,7 @@ fn failure(last: &LastFailure) -> FailureRow {
     FailureRow {
         reason: last.failure.word(),
         why: last.why.to_string(),
-        age_seconds: last.age.as_secs_f64(),
+        age_seconds: (clock::now() - last.at).as_secs_f64(),
     }
 }
 
@@ -361,5 +363,48 @@ fn transfer((direction, age, bytes): (Direction, Duration, u64)) -> TransferRow 
         direction: direction.word(),
         age_seconds: age.as_secs_f64(),
         bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Ledger;
+
+    #[test]
+    fn a_core_that_hangs_does_not_say_who_the_members_are() {
+        let core = |answered, ports: &[u16]| {
+            let member = |&port: &u16| MemberState {
+                number: usize::from(port),
+                address: SocketAddr::from(([127, 0, 0, 1], port)),
+                resting: false,
+                failures: Failures::default(),
+                last: None,
+                served: 0,
+                sessions: 1,
+            };
+            let pool = PoolState {
+                name: "inside".to_owned(),
+                members: ports.iter().map(member).collect(),
+                exhausted: 1,
+            };
+            CoreView {
+                answered,
+                pools: vec![pool],
+                ..CoreView::default()
+            }
+        };
+        let seen = |cores: [CoreView; 2]| {
+            let ledger = Ledger::new(&[0, 1]);
+            let cores = cores.into();
+            let pools = backends(&View { ledger, cores });
+            let members = pools[0].members.iter();
+            let members: Vec<_> = members.map(|one| (one.member, one.sessions)).collect();
+            (members, pools[0].exhausted)
+        };
+        let now = (vec![(2, 2), (3, 1)], 2);
+        assert_eq!(seen([core(false, &[1, 2]), core(true, &[2, 3])]), now);
+        let stale = (vec![(1, 1), (2, 2)], 2);
+        assert_eq!(seen([core(false, &[1, 2]), core(false, &[2, 3])]), stale);
     }
 }

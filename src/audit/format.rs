@@ -1,10 +1,8 @@
 //! A record becomes a line: an object of JSON for each event, or a line of xferlog for each transfer of a file.
 
-use time::OffsetDateTime;
-
 use super::line::Line;
 use super::xferlog;
-use super::{Event, Identity, Leg, Micros, Record, Refusal, Stream, StreamLeg, Tls, Transfer};
+use super::{Event, Identity, Leg, Micros, Record, Refusal, Stream, StreamLeg, Tls, Transfer, utc};
 
 /// How the journal is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,12 +189,6 @@ fn tell_identity(line: &mut Line<'_>, identity: &Identity) {
     line.list("names", &identity.names);
     line.text("issuer", &identity.issuer);
     line.text("serial", &identity.serial);
-}
-
-/// UTC; beyond the years of four digits, 1970.
-pub(super) fn utc(at: Micros) -> OffsetDateTime {
-    let nanos = i128::from(at) * 1000;
-    OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 fn rfc3339(at: Micros) -> String {

@@ -10,6 +10,8 @@ use core::fmt;
 use core::time::Duration;
 use std::net::SocketAddr;
 
+use time::OffsetDateTime;
+
 use crate::ftp::{Code, Direction, Verb};
 
 pub use format::Format;
@@ -223,4 +225,10 @@ pub struct Leg {
     pub tls: Option<Tls>,
     /// How it ended, in the words of the contract.
     pub end: &'static str,
+}
+
+/// UTC; beyond the years of four digits, 1970.
+fn utc(at: Micros) -> OffsetDateTime {
+    let nanos = i128::from(at) * 1000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }

@@ -2,8 +2,7 @@
 
 use core::fmt::Write as _;
 
-use super::format::utc;
-use super::{Micros, Transfer};
+use super::{Micros, Transfer, utc};
 use crate::ftp::{Direction, Verb};
 
 /// Appends a line, with its end, for a transfer of a file: listings have none.

@@ -1,10 +1,10 @@
 //! `[admin]`: where the gate is seen from outside, who may look, and from how far.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use toml::Spanned;
 
+use super::AdminAddress;
 use super::desk::{Desk, once};
 use super::fault::{Findings, Located};
 use super::file::{AdminKeys, Key};
@@ -31,24 +31,6 @@ pub struct AdminTls {
     pub client_ca: Option<Located<PathBuf>>,
     /// `client_crl`: PEM file of revocation lists of these authorities.
     pub client_crl: Option<Located<PathBuf>>,
-}
-
-/// A place for the admin server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AdminAddress {
-    /// On TCP.
-    Tcp(SocketAddr),
-    /// A socket in the file system.
-    Unix(PathBuf),
-}
-
-impl core::fmt::Display for AdminAddress {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
 }
 
 impl Admin {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use super::host::HostName;
+use super::network::HostName;
 use super::profile::Profile;
 use super::value::{Flaw, Leaf, List, Name, OneLine};
 use super::{
@@ -122,6 +122,7 @@ section! {
         login: Duration,
         idle: Duration,
         backend_connect: Duration,
+        member_rest: Duration,
         backend_reply: Duration,
         data_connect: Duration,
         data_handshake: Duration,

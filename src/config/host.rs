@@ -2,14 +2,12 @@
 
 use std::path::PathBuf;
 
-use toml::{Spanned, Value};
+use toml::Spanned;
 
 use super::Located;
 use super::desk::one_of_many;
 use super::fault::Findings;
 use super::file::HostKeys;
-use super::value::{Flaw, Leaf};
-use crate::ftp::read_host;
 
 /// `[[host]]`: a name under which a listener is known, and what stands behind it.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,19 +20,6 @@ pub struct Host {
     pub pool: usize,
     /// `certificate` and `key`: those of the listener where none are written.
     pub identity: Option<(Located<PathBuf>, Located<PathBuf>)>,
-}
-
-/// A host's name: it is compared with what clients write behind HOST, and show in SNI.
-pub(super) struct HostName(pub(super) String);
-
-impl Leaf for HostName {
-    fn read(value: &Value) -> Result<Self, Flaw> {
-        let text = String::read(value)?;
-        read_host(text.as_bytes()).map(Self).ok_or_else(|| Flaw {
-            problem: format!("{text:?} is no name of a host"),
-            cure: "a DNS name, an IPv4 address, or an IPv6 address in brackets; no port".to_owned(),
-        })
-    }
 }
 
 /// Reads one host; `None` where something essential is missing, which has been noted. `owners` are the pools of listeners.

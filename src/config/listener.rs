@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::{Applied, ClientCertificates, KeyExchange, Located, TlsVersions};
+use super::{Applied, ClientCertificates, KeyExchange, Located, PortSpan, TlsVersions};
 use crate::policy::{
     ClientCcc, ClientIdentity, ClientProtection, ClientTls, DataPeer, DataResumption, NetMap,
     Networks, OnUnfinished, Pbsz,
@@ -125,29 +125,4 @@ pub enum Steering {
     Cpu,
     /// The kernel's hash over the listeners of all cores.
     Hash,
-}
-
-/// A range of ports, both ends included; `first <= last`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PortSpan {
-    /// Lowest port.
-    pub first: u16,
-    /// Highest port.
-    pub last: u16,
-}
-
-impl PortSpan {
-    /// How many ports there are.
-    pub fn count(self) -> usize {
-        usize::from(self.last - self.first) + 1
-    }
-
-    /// Whether a port is among them.
-    pub fn contains(self, port: u16) -> bool {
-        (self.first..=self.last).contains(&port)
-    }
-
-    pub(super) fn overlaps(self, other: Self) -> bool {
-        self.first <= other.last && other.first <= self.last
-    }
 }

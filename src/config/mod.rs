@@ -5,6 +5,7 @@
 mod admin;
 mod change;
 mod desk;
+mod endpoint;
 mod fault;
 mod file;
 mod host;
@@ -26,12 +27,13 @@ mod word;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use admin::{Admin, AdminAddress, AdminTls};
+pub use admin::{Admin, AdminTls};
+pub use endpoint::{AdminAddress, HostPort, Pin, PortSpan};
 pub use fault::{Complaint, Located, Place, in_order};
 pub use file::known_keys;
 pub use host::Host;
-pub use listener::{Advertised, Alpn, Listener, MissingCloseNotify, Mode, PortSpan, Steering};
-pub use pool::{HostPort, Pin, Pool, Verify};
+pub use listener::{Advertised, Alpn, Listener, MissingCloseNotify, Mode, Steering};
+pub use pool::{Pool, Verify};
 pub use process::{
     Audit, BusyPoll, Cores, KernelTls, Limits, Log, LogFormat, LogLevel, Process, Timeouts,
 };

@@ -1,4 +1,4 @@
-//! Values that name networks, and addresses for those who come from them.
+//! Values that name networks, addresses for those who come from them, and hosts.
 
 use std::net::Ipv4Addr;
 
@@ -6,8 +6,22 @@ use toml::Value;
 
 use super::Advertised;
 use super::value::{Flaw, Leaf, List, is_host, kind, text};
+use crate::ftp::read_host;
 use crate::limits::NETWORKS_MAX;
 use crate::policy::{NetMap, Network, Networks, NotNetwork};
+
+/// A host's name: it is compared with what clients write behind HOST, and show in SNI.
+pub(super) struct HostName(pub(super) String);
+
+impl Leaf for HostName {
+    fn read(value: &Value) -> Result<Self, Flaw> {
+        let text = String::read(value)?;
+        read_host(text.as_bytes()).map(Self).ok_or_else(|| Flaw {
+            problem: format!("{text:?} is no name of a host"),
+            cure: "a DNS name, an IPv4 address, or an IPv6 address in brackets; no port".to_owned(),
+        })
+    }
+}
 
 impl Leaf for Network {
     fn read(value: &Value) -> Result<Self, Flaw> {

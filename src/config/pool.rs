@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Applied, KeyExchange, Located, TlsVersions};
+use super::{Applied, HostPort, KeyExchange, Located, Pin, TlsVersions};
 use crate::policy::{
     BackendCcc, BackendProtection, BackendTls, OnEmpty, OnUnfinished, PassiveStyle, PasvAddress,
     SendProxy,
@@ -64,24 +64,6 @@ pub struct Pool {
     pub send_proxy_data: bool,
 }
 
-/// A backend's address as written: its name is not yet resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostPort {
-    /// A name, or an IP address without brackets.
-    pub host: String,
-    /// TCP port, never 0.
-    pub port: u16,
-}
-
-impl core::fmt::Display for HostPort {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
-    }
-}
-
 /// How a backend's certificate is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verify {
@@ -93,15 +75,4 @@ pub enum Verify {
     Pin,
     /// Not at all: whoever can stand between can read and change everything.
     Off,
-}
-
-/// A certificate known by its fingerprint: the SHA-256 of its DER.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pin(pub [u8; 32]);
-
-impl core::fmt::Display for Pin {
-    /// As `openssl x509 -fingerprint -sha256` writes it, without the colons.
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02X}"))
-    }
 }

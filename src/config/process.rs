@@ -100,6 +100,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// Reaching a backend: TCP and its greeting.
     pub backend_connect: Duration,
+    /// How long a member of a pool that has failed is tried behind the others.
+    pub member_rest: Duration,
     /// A backend's reply to a command that moves no data.
     pub backend_reply: Duration,
     /// A data leg: TCP connected or accepted.

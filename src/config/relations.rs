@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::fault::{Findings, Located};
-use super::{Host, Limits, Listener, Mode, Pool, PortSpan, streams};
+use super::{Host, Limits, Listener, Mode, Pool, PortSpan};
 use crate::limits;
 use crate::policy::{BackendProtection, BackendTls, ClientTls};
 
@@ -53,7 +53,6 @@ pub(super) fn check(
     unused(listeners, pools, hosts, findings);
     twice(hosts, findings);
     strangers(listeners, hosts, findings);
-    streams::check(listeners, pools, hosts, findings);
 }
 
 /// Where there are no hosts nobody is a stranger.

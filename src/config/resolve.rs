@@ -14,7 +14,7 @@ use super::relations::{self, ListenerDraft, PoolDraft};
 use super::value::{List, Name, OneLine};
 use super::{
     Alpn, Audit, BusyPoll, Config, Cores, KernelTls, KeyExchange, Limits, Listener, Log, LogFormat,
-    LogLevel, Mode, Pool, Process, Steering, Timeouts, Verify,
+    LogLevel, Mode, Pool, Process, Steering, Timeouts, Verify, streams,
 };
 use crate::audit::Format;
 use crate::limits;
@@ -58,6 +58,7 @@ pub(super) fn resolve(file: File, findings: &mut Findings) -> Config {
         })
         .collect();
     relations::check(&listeners, &pools, &hosts, limits, findings);
+    streams::check(&listeners, &pools, &hosts, findings);
     Config {
         process,
         log,
@@ -169,6 +170,7 @@ fn timeouts(section: Option<Spanned<TimeoutsKeys>>, findings: &mut Findings) -> 
             keys.backend_connect,
             limits::BACKEND_CONNECT_TIMEOUT,
         ),
+        member_rest: time("member_rest", keys.member_rest, limits::MEMBER_REST),
         backend_reply: time(
             "backend_reply",
             keys.backend_reply,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::early::Early;
+use super::loss::{Failing, Loss};
 use crate::ftp::{Code, Direction, Verb};
 use crate::policy::PeerIdentity;
 
@@ -197,19 +197,6 @@ pub enum DataNews {
     },
 }
 
-/// Why a control connection is no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
-    /// The peer closed it.
-    Closed,
-    /// It broke.
-    Broken,
-    /// Its TLS handshake failed.
-    Handshake,
-    /// Bytes stood behind the command that starts or ends TLS (CVE-2011-0411 and its kin).
-    Injection,
-}
-
 /// News of the client's control connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FromClient {
@@ -284,7 +271,7 @@ pub enum Action {
     /// Reach a member of the pool.
     ConnectBackend,
     /// Part from the one that was reached, which has failed like this, and reach the next one.
-    PassOver(Early),
+    PassOver(Failing),
     /// Start TLS on the backend's control connection.
     SecureBackend,
     /// Listen for the data connection of this side; closes its listener before.

@@ -1,7 +1,7 @@
 //! From AUTH to a logged-in client, on both legs: the client's own TLS, and reaching and securing a backend for USER.
 
 use super::action::{Action, Blame, Note, Protection};
-use super::early::Early;
+use super::loss::Failing;
 use super::phase::{BackendStage, ReachStep as Step, Reaching, Work};
 use super::timers::Timer;
 use super::{Dialog, Turn};
@@ -131,8 +131,7 @@ impl Dialog {
             return self.forward(turn, &command);
         }
         turn.push(Action::ConnectBackend);
-        self.timers
-            .arm(Timer::Work, turn.now + self.rules.patience.backend_connect);
+        self.connecting(turn);
         self.work = Work::Reaching(Reaching {
             user: command,
             step: Step::Connecting,
@@ -181,14 +180,14 @@ impl Dialog {
         match step {
             Step::Greeting if line.code == occasion::GREETING => self.backend_greeted(turn),
             Step::Greeting => {
-                let early = Early::Refused(line.raw.clone());
-                self.pass_over(turn, early, "backend refused the session");
+                let failing = Failing::Refused(line.raw.clone());
+                self.pass_over(turn, failing, "backend refused the session");
             }
             Step::AskedAuth if line.code == occasion::SECURING => self.secure_backend(turn),
             // Never a silent fall-back to clear text.
             Step::AskedAuth => {
-                let early = Early::NoTls(line.raw.clone());
-                self.pass_over(turn, early, "backend refused AUTH TLS");
+                let failing = Failing::NoTls(line.raw.clone());
+                self.pass_over(turn, failing, "backend refused AUTH TLS");
             }
             Step::Connecting | Step::Securing => self.unsolicited(turn, line),
         }

@@ -13,6 +13,7 @@ mod facts;
 mod host;
 mod leaving;
 mod login;
+mod loss;
 mod phase;
 mod plan;
 mod settling;
@@ -27,9 +28,9 @@ use std::time::Instant;
 
 pub use action::{
     Account, Action, Blame, Close, DataNews, DataPlan, End, Ending, FromBackend, FromClient, Input,
-    Loss, Note, Phase, Protection, Side, Target,
+    Note, Phase, Protection, Side, Target,
 };
-pub use early::Early;
+pub use loss::{Failing, Loss};
 
 use crate::ftp::{BrokenReply, Command, Malformed, Reply, ReplyLine, Verb, occasion};
 use crate::limits::{ACTIONS_PER_STEP_MAX, PIPELINE_COMMANDS_MAX};
@@ -37,7 +38,7 @@ use crate::policy::SiteRules;
 use phase::{Backend, Client, Plan, ReachStep, Reaching, Work};
 use timers::{Timer, Timers};
 
-/// What ends with a backend that owes an answer.
+/// The reason that is told where a backend did not answer in time.
 const OVERRAN: &str = "reply deadline of the backend";
 
 /// The actions of one step, to be performed in order.
@@ -227,16 +228,16 @@ impl Dialog {
                 Ok(Some(line)) => self.hear_reply(turn, line),
                 Ok(None) => {}
                 Err(BrokenReply::NoCode(line)) => {
-                    self.backend_failed(turn, Early::NoFtp(line), "backend speaks no FTP");
+                    self.backend_failed(turn, Failing::NoFtp(line), "backend speaks no FTP");
                 }
                 Err(BrokenReply::TooManyLines) => {
                     let why = "reply of the backend has too many lines";
-                    self.backend_failed(turn, Early::NoFtp(Vec::new()), why);
+                    self.backend_failed(turn, Failing::NoFtp(Vec::new()), why);
                 }
             },
             FromBackend::TooLong => {
                 let why = "reply line of the backend too long";
-                self.backend_failed(turn, Early::NoFtp(Vec::new()), why);
+                self.backend_failed(turn, Failing::NoFtp(Vec::new()), why);
             }
             FromBackend::Lost(loss) => {
                 let why = match loss {
@@ -277,7 +278,7 @@ impl Dialog {
                     self.leave_closing(turn, "Idle for too long", Blame::Clock, "idle deadline");
                 }
                 Timer::Work => self.work_overran(turn),
-                Timer::Member => self.pass_over(turn, Early::Silent, OVERRAN),
+                Timer::Member => self.pass_over(turn, Failing::Silent, OVERRAN),
                 Timer::OpenClient => self.leg_overran(turn, Side::Client),
                 Timer::OpenBackend => self.leg_overran(turn, Side::Backend),
                 Timer::Final => self.final_overran(turn),
@@ -300,7 +301,7 @@ impl Dialog {
                 );
             }
             Work::Reaching(Reaching { step, .. }) if step != ReachStep::Connecting => {
-                self.pass_over(turn, Early::Silent, OVERRAN);
+                self.pass_over(turn, Failing::Silent, OVERRAN);
             }
             _ => self.backend_overran(turn, OVERRAN),
         }

@@ -13,8 +13,7 @@ use crate::config::{
 };
 use crate::limits;
 use crate::policy::{BackendTls, ClientTls};
-use crate::tls::readers;
-use crate::tls::setup;
+use crate::tls::{Expiry, expiries, readers, setup};
 
 /// A configuration that can be served: nothing in it is wrong as far as files and sense go.
 #[derive(Clone, Debug)]
@@ -35,6 +34,8 @@ pub struct Prepared {
     pub(super) text: String,
     /// When it was read.
     pub(super) read: SystemTime,
+    /// Until when its files are good.
+    pub(super) expiries: Vec<Expiry>,
     /// What is written and waits for a restart: `config` has it as it runs.
     pub(super) pending: Vec<Complaint>,
 }
@@ -108,6 +109,7 @@ pub(super) fn load_after(
     match (admin_token, admin_tls.map_err(&mut keep)) {
         (Ok(admin_token), Ok(admin_tls)) if complaints.is_empty() => Ok(Prepared {
             read: now,
+            expiries: expiries(&config),
             config,
             listeners,
             pools,

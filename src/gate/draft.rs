@@ -8,8 +8,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::check::Prepared;
+use super::fault::Fault;
 use super::names::{self, Names};
-use super::start::Fault;
 use crate::config::{HostPort, Listener, MissingCloseNotify, Mode, Pool, Steering};
 use crate::limits::SESSIONS;
 use crate::net::{self, OpenPort};
@@ -232,6 +232,7 @@ fn sites(
         members: members[pool].clone(),
         backups: config.pools[pool].backups,
         balance: config.pools[pool].balance,
+        rest: times.member_rest,
         tls: prepared.pools[pool].as_ref().map(|(_, tls)| tls.clone()),
         send_proxy: config.pools[pool].send_proxy,
         send_proxy_data: config.pools[pool].send_proxy_data,

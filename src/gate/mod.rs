@@ -4,6 +4,7 @@
 
 pub mod check;
 mod draft;
+mod fault;
 mod journal;
 mod kept;
 pub mod logging;
@@ -31,7 +32,8 @@ use crate::shard::Mail;
 use check::Prepared;
 use journal::Journal;
 
-pub use start::{Fault, start};
+pub use fault::Fault;
+pub use start::start;
 
 /// A gate that serves. Dropping it stops it, without waiting for anything.
 pub struct Running {
@@ -163,7 +165,7 @@ pub fn run(prepared: &Prepared) -> ExitCode {
 fn hear_signals(mut signals: Signals, running: &Running) -> io::Result<()> {
     signals.add_signal(SIGTERM)?;
     signals.add_signal(SIGINT)?;
-    let (news, reload) = (running.news.0.clone(), running.reload.clone());
+    let (news, reload) = (running.news.0.clone(), running.reload.downgrade());
     let reopen = running.journal.as_ref().map(Journal::reopener);
     let hear = move || {
         for signal in signals.forever() {
@@ -173,7 +175,7 @@ fn hear_signals(mut signals: Signals, running: &Running) -> io::Result<()> {
                     reopen.ask();
                 }
                 // Where too many wait already, the file has not been read since.
-                let _waiting = reload.try_send(None);
+                let _waiting = office::ask_reload(&reload, None);
                 continue;
             }
             // The first one is enough; those after it find nobody who listens.

@@ -4,24 +4,32 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use async_channel::WeakSender;
 
-use super::start::Fault;
+use super::fault::Fault;
 use crate::config::{Advertised, Listener};
 use crate::policy::{Advertise, NetMap};
 use crate::shard::Mail;
 
-/// What is advertised by each listener, and the address that each name has.
+/// What is advertised by each listener, and the address that each name has. Clones share the latter: what is found later counts
+/// for the next configuration as well.
 #[derive(Clone)]
 pub(super) struct Names {
     maps: Vec<NetMap<Advertised>>,
-    known: BTreeMap<String, Ipv4Addr>,
+    /// Never locked while a name is looked up, which may take its time.
+    known: Arc<Shared<BTreeMap<String, Ipv4Addr>>>,
 }
+
+#[allow(
+    clippy::disallowed_types,
+    reason = "threads of the control plane share what they have found; no core ever sees it"
+)]
+type Shared<T> = std::sync::Mutex<T>;
 
 impl Names {
     /// Looks up every name of a configuration for the first time. One of the configuration before that is not found now keeps
@@ -30,14 +38,26 @@ impl Names {
         listeners: &[Listener],
         before: Option<&Self>,
     ) -> Result<Self, Vec<Fault>> {
+        Self::resolve_by(look_up, listeners, before)
+    }
+
+    fn resolve_by(
+        look_up: impl Fn(&str) -> io::Result<Vec<Ipv4Addr>>,
+        listeners: &[Listener],
+        before: Option<&Self>,
+    ) -> Result<Self, Vec<Fault>> {
         let mut known = BTreeMap::new();
         let mut faults = Vec::new();
         for advertise in listeners.iter().filter_map(|one| one.advertise.as_ref()) {
             for name in advertise.values().filter_map(name_of) {
-                let last = before.and_then(|before| before.known.get(name).copied());
+                let last = before.and_then(|before| before.address(name));
                 match (choose(look_up(name), last), last) {
-                    (Ok(address), _) | (Err(_), Some(address)) => {
+                    (Ok(address), _) => {
                         known.insert(name.to_owned(), address);
+                    }
+                    (Err(error), Some(last)) => {
+                        tell_not_found(name, last, &error);
+                        known.insert(name.to_owned(), last);
                     }
                     (Err(error), None) => {
                         let problem = format!("{name} has no IPv4 address: {error}");
@@ -51,11 +71,11 @@ impl Names {
             let advertise = one.advertise.as_ref();
             advertise.map_or_else(NetMap::default, |advertise| advertise.value.clone())
         };
-        let maps = listeners.iter().map(map).collect();
-        faults
-            .is_empty()
-            .then_some(Self { maps, known })
-            .ok_or(faults)
+        let names = Self {
+            maps: listeners.iter().map(map).collect(),
+            known: Arc::new(Shared::new(known)),
+        };
+        faults.is_empty().then_some(names).ok_or(faults)
     }
 
     /// What each listener's sessions need.
@@ -63,7 +83,7 @@ impl Names {
         let address = |advertised: &Advertised| match advertised {
             Advertised::Local => None,
             Advertised::Address(address) => Some(*address),
-            Advertised::Name(name) => self.known.get(name).copied(),
+            Advertised::Name(name) => self.address(name),
         };
         self.maps
             .iter()
@@ -71,24 +91,37 @@ impl Names {
             .collect()
     }
 
+    /// The one that a name has.
+    fn address(&self, name: &str) -> Option<Ipv4Addr> {
+        self.known().get(name).copied()
+    }
+
     /// Looks all of them up again; true if anything has changed.
-    fn refresh(&mut self, look_up: impl Fn(&str) -> io::Result<Vec<Ipv4Addr>>) -> bool {
+    fn refresh(&self, look_up: impl Fn(&str) -> io::Result<Vec<Ipv4Addr>>) -> bool {
         let mut has_changed = false;
-        for (name, known) in &mut self.known {
-            match choose(look_up(name), Some(*known)) {
-                Ok(address) if address == *known => {}
+        let all = self.known().clone();
+        for (name, known) in all {
+            match choose(look_up(&name), Some(known)) {
+                Ok(address) if address == known => {}
                 Ok(address) => {
                     tracing::info!(name, old = %known, %address, "advertised name has another address");
-                    *known = address;
+                    self.known().insert(name, address);
                     has_changed = true;
                 }
-                Err(error) => {
-                    tracing::warn!(name, %known, %error, "advertised name not found: the last address counts");
-                }
+                Err(error) => tell_not_found(&name, known, &error),
             }
         }
         has_changed
     }
+
+    /// Nothing panics while it is locked; if something did, addresses are still addresses.
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Ipv4Addr>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn tell_not_found(name: &str, known: Ipv4Addr, error: &io::Error) {
+    tracing::warn!(name, %known, %error, "advertised name not found: the last address counts");
 }
 
 const fn name_of(advertised: &Advertised) -> Option<&String> {
@@ -122,12 +155,12 @@ pub(super) fn choose<A: Copy + PartialEq>(
 /// Keeps the cores' addresses as fresh as `period` until what it returns is dropped; nothing to do without names. A core that
 /// has gone over to another configuration does not heed it.
 pub(super) fn watch(
-    mut names: Names,
+    names: Names,
     generation: u64,
     shards: Vec<WeakSender<Mail>>,
     period: Duration,
 ) -> io::Result<Option<SyncSender<()>>> {
-    if names.known.is_empty() {
+    if names.known().is_empty() {
         return Ok(None);
     }
     let (keep, kept): (_, Receiver<()>) = sync_channel(0);
@@ -159,6 +192,7 @@ fn tell(generation: u64, shards: &[WeakSender<Mail>], addresses: &[Arc<Advertise
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
 
     const OLD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 5);
     const NEW: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 6);
@@ -172,7 +206,10 @@ mod tests {
         ];
         Names {
             maps: vec![NetMap::new(rows).unwrap(), NetMap::default()],
-            known: BTreeMap::from([("ftp.example.org".to_owned(), OLD)]),
+            known: Arc::new(Shared::new(BTreeMap::from([(
+                "ftp.example.org".to_owned(),
+                OLD,
+            )]))),
         }
     }
 
@@ -182,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_last_good_answer_counts() {
-        let mut names = names();
+        let names = names();
         assert_eq!(shown(&names, "198.51.100.1"), Some(Some(OLD)));
         assert!(!names.refresh(|_| Err(io::ErrorKind::TimedOut.into())));
         assert!(!names.refresh(|_| Ok(Vec::new())));
@@ -196,6 +233,30 @@ mod tests {
         assert_eq!(shown(&names, "10.1.1.1"), Some(None));
         assert_eq!(shown(&names, "192.0.2.1"), Some(Some(NEW)));
         assert_eq!(names.addresses()[1].find("10.1.1.1".parse().unwrap()), None);
+    }
+
+    /// A resolver that fails just when the configuration is read again must not bring an old address back.
+    #[test]
+    fn the_next_configuration_begins_with_what_was_found_since() {
+        let text = "[[listener]]\nname = \"outside\"\npool = \"inside\"\naddress = \"127.0.0.1:21\"\n\
+                    passive_ports = \"20000-20999\"\ncertificate = \"c\"\nkey = \"k\"\nadvertise = \"ftp.example.org\"\n\
+                    [[pool]]\nname = \"inside\"\nmembers = [\"192.0.2.1:21\"]\ntls = \"off\"\n";
+        let listeners = config::read(text).unwrap().listeners;
+        let address = |names: &Names| names.address("ftp.example.org");
+        let in_force = Names::resolve_by(|_| Ok(vec![OLD]), &listeners, None)
+            .ok()
+            .unwrap();
+        let watched = in_force.clone();
+        assert!(watched.refresh(|_| Ok(vec![NEW])));
+        let next = Names::resolve_by(
+            |_| Err(io::ErrorKind::TimedOut.into()),
+            &listeners,
+            Some(&in_force),
+        );
+        assert_eq!(address(&next.ok().unwrap()), Some(NEW));
+        // It still has this one: whoever was told it must not see it change.
+        let next = Names::resolve_by(|_| Ok(vec![OLD, NEW]), &listeners, Some(&in_force));
+        assert_eq!(address(&next.ok().unwrap()), Some(NEW));
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use async_channel::{TrySendError, WeakSender};
 use aws_lc_rs::digest;
 
 use super::check::Prepared;
 use super::draft::Draft;
 use super::{News, Running, logging};
-use crate::admin::{About, Door, InForce, ListenerFacts, Office, Standing};
+use crate::admin::{About, Asked, Door, InForce, ListenerFacts, Office, Standing};
 use crate::config::{AdminAddress, Complaint, Config};
 
 /// A configuration, for those who look.
@@ -33,6 +34,7 @@ pub(super) fn in_force(prepared: &Prepared, draft: &Draft) -> InForce {
         written: toml::from_str(&prepared.text).unwrap_or_default(),
         sha256: sha256(&prepared.text),
         read: prepared.read,
+        expiries: prepared.expiries.clone(),
         restart: keys(&prepared.pending),
     }
 }
@@ -83,13 +85,19 @@ pub(super) fn open(running: &Running, standing: Arc<Standing>) -> Arc<Office> {
             log_lines_dropped: Box::new(|| logging::dropped_lines() as u64),
             // Full or closed: then the process is ending already.
             stop: Box::new(move || drop(news.try_send(News::Stop))),
-            // Whoever asks a gate that is gone hears that nobody answers.
-            reload: Box::new(move |asked| {
-                let reload = reload.upgrade();
-                reload.is_none_or(|reload| reload.try_send(asked).is_ok())
-            }),
+            reload: Box::new(move |asked| ask_reload(&reload, asked)),
         },
     })
+}
+
+/// Asks for a reload; false where too many wait already, who are answered by one reading. Whoever waits for an answer that nobody
+/// can give any more sees it dropped.
+pub(super) fn ask_reload(reload: &WeakSender<Asked>, asked: Asked) -> bool {
+    let sent = reload.upgrade().map(|reload| reload.try_send(asked));
+    if matches!(sent, None | Some(Err(TrySendError::Closed(_)))) {
+        tracing::error!("nobody reads the configuration again any more; cure: restart the process");
+    }
+    !matches!(sent, Some(Err(TrySendError::Full(_))))
 }
 
 /// A browser may reach it.

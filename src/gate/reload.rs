@@ -11,11 +11,25 @@ use async_channel::{Receiver, Sender, WeakSender};
 
 use super::check::{self, Prepared};
 use super::draft::Draft;
-use super::start::Fault;
+use super::fault::Fault;
 use super::{logging, names, office};
 use crate::admin::{Asked, Attempt, Collector, Outcome, Standing, Told};
 use crate::limits::{NAMES_LOOKUP_PERIOD, RELOAD_TURN_TIMEOUT};
 use crate::shard::{Mail, Orders};
+
+/// Why the configuration before goes on.
+enum NotReplaced {
+    /// The process does not.
+    Stopping,
+    /// All that stands against the new one.
+    Refused(Vec<Fault>),
+}
+
+impl From<Vec<Fault>> for NotReplaced {
+    fn from(faults: Vec<Fault>) -> Self {
+        Self::Refused(faults)
+    }
+}
 
 /// Whoever replaces the configuration: one at a time.
 pub(super) struct Reloader {
@@ -23,7 +37,7 @@ pub(super) struct Reloader {
     prepared: Prepared,
     draft: Draft,
     cpus: Vec<usize>,
-    /// Weak: they must not keep the cores from ending.
+    /// None of a core that has ended. What keeps the mailboxes of the others open is `collector`, and whoever stops the process.
     shards: Vec<WeakSender<Mail>>,
     collector: Arc<Collector>,
     standing: Arc<Standing>,
@@ -79,12 +93,12 @@ impl Reloader {
             restart: Vec::new(),
             warnings: Vec::new(),
         };
-        if self.collector.is_draining() {
-            tracing::warn!("configuration not read again: the process is stopping");
-            return Arc::new(attempt);
-        }
         match self.replace(attempt.at) {
-            Err(faults) => {
+            Err(NotReplaced::Stopping) => {
+                tracing::warn!("configuration not read again: the process is stopping");
+                Arc::new(attempt)
+            }
+            Err(NotReplaced::Refused(faults)) => {
                 attempt.outcome = Outcome::Refused;
                 attempt.complaints = faults.iter().map(Fault::told).collect();
                 let attempt = Arc::new(attempt);
@@ -109,13 +123,14 @@ impl Reloader {
     }
 
     /// Everything that can go wrong comes first; then the cores are told.
-    fn replace(&mut self, now: SystemTime) -> Result<(), Vec<Fault>> {
+    fn replace(&mut self, now: SystemTime) -> Result<(), NotReplaced> {
+        self.go_on()?;
         let file = self.prepared.file.clone();
         let mut prepared = check::load_after(&file, now, Some(&self.prepared))
             .map_err(|faults| faults.into_iter().map(Fault::Complaint).collect::<Vec<_>>())?;
         prepared.keep(&self.prepared);
         let (draft, orders) = Draft::new(&prepared, &self.cpus, Some(&self.draft))?;
-        self.order(orders).map_err(|fault| vec![fault])?;
+        self.order(orders)?;
         for (listener, address) in draft.beyond(&self.draft) {
             tracing::info!(listener, %address, "ready");
         }
@@ -130,16 +145,25 @@ impl Reloader {
         Ok(())
     }
 
+    /// Asked again and again: files and names may take their time, and cores that have been told to stop take nothing over.
+    fn go_on(&self) -> Result<(), NotReplaced> {
+        match self.collector.is_draining() {
+            true => Err(NotReplaced::Stopping),
+            false => Ok(()),
+        }
+    }
+
     /// Tells every core, unless one of them has no room for mail: then it has not run for long, and none is told.
-    fn order(&self, orders: Vec<Orders>) -> Result<(), Fault> {
+    fn order(&self, orders: Vec<Orders>) -> Result<(), NotReplaced> {
+        self.go_on()?;
         // One that is gone takes the process with it.
         let shards: Option<Vec<_>> = self.shards.iter().map(WeakSender::upgrade).collect();
-        let shards = shards.ok_or_else(|| Fault::Machine("the process is ending".to_owned()))?;
+        let shards = shards.ok_or(NotReplaced::Stopping)?;
         if let Some(stuck) = shards.iter().position(Sender::is_full) {
             let cpu = self.cpus[stuck];
             let text =
                 format!("the core on CPU {cpu} does not answer; cure: see SluicegateCoreSilent");
-            return Err(Fault::Machine(text));
+            return Err(vec![Fault::Machine(text)].into());
         }
         // Nothing is said by it: it closes when every core has gone over.
         let (told, gone_over) = sync_channel(1);
@@ -153,7 +177,8 @@ impl Reloader {
                 "a core has not gone over to the new configuration yet: it will when it runs"
             );
         }
-        Ok(())
+        // Told to stop meanwhile, a core may have dropped it.
+        self.go_on()
     }
 
     /// Looks up the names of the configuration in force from now on, and those of no other.

@@ -1,6 +1,5 @@
 //! From a checked configuration to cores that serve, or to everything that stands against it.
 
-use core::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -10,52 +9,17 @@ use glommio::{LocalExecutorBuilder, Placement};
 
 use super::check::Prepared;
 use super::draft::Draft;
+use super::fault::Fault;
 use super::journal::{Journal, Writer};
 use super::reload::Reloader;
 use super::{EndNotice, News, Running, Shard, news, office};
-use crate::admin::{self, Collector, Standing, Told};
-use crate::config::{Complaint, Config, Cores, KernelTls, Located};
+use crate::admin::{self, Collector, Standing};
+use crate::config::{Config, Cores, KernelTls, Located};
 use crate::limits::{
     CORE_HOLD_MAX, MAILBOX_MESSAGES_MAX, RELOADS_WAITING_MAX, RING_MEMORY_BYTES, SHARDS_MAX,
 };
 use crate::shard::{self, Orders, Plan};
 use crate::sys::{cpus, ktls};
-
-/// Why the gate does not start, or goes on with the configuration before; each with its cure.
-#[derive(Debug)]
-pub enum Fault {
-    /// Something in the configuration does not fit this machine.
-    Complaint(Complaint),
-    /// The machine does not let us.
-    Machine(String),
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Complaint(complaint) => complaint.fmt(out),
-            Self::Machine(text) => out.write_str(text),
-        }
-    }
-}
-
-impl Fault {
-    /// The same for readers of JSON.
-    pub(super) fn told(&self) -> Told {
-        match self {
-            Self::Complaint(complaint) => complaint.into(),
-            Self::Machine(text) => {
-                let (problem, cure) = text.split_once("; cure: ").unwrap_or((text, ""));
-                Told {
-                    place: None,
-                    key: String::new(),
-                    problem: problem.to_owned(),
-                    cure: cure.to_owned(),
-                }
-            }
-        }
-    }
-}
 
 /// Starts a core for each CPU of the configuration; ready when it returns.
 ///

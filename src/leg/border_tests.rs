@@ -4,7 +4,9 @@ use std::future::poll_fn;
 use std::io::Write as _;
 use std::time::Duration;
 
-use super::tests::{flush, handshake, pause, plain_pair, private_pair, read, rough_pair};
+use super::tests::{
+    begin_tls, flush, handshake, pause, plain_pair, private_pair, read, rough_pair,
+};
 use super::*;
 use crate::ftp::Telnet;
 use crate::net::on_core;
@@ -126,12 +128,7 @@ fn tls_ends_on_both_sides_and_clear_text_goes_on_behind_it() {
             }
             assert!(!server.is_private() && !client.is_private());
             // And TLS may begin again, as behind REIN.
-            let (for_server, for_client) = configs(&[version]);
-            server.secure_as_server(Arc::new(for_server)).unwrap();
-            client
-                .secure_as_client(Arc::new(for_client), name())
-                .unwrap();
-            assert_eq!(handshake(&mut server, &mut client).await, (Ok(()), Ok(())));
+            begin_tls(&mut server, &mut client, version).await;
         }
     });
 }

@@ -179,6 +179,14 @@ impl Leg {
         Poll::Pending
     }
 
+    /// Ready when the connection has broken and the peer has left nothing to read, for whoever does not read yet.
+    pub fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.tls {
+            Some(tls) if tls.has_unread() => Poll::Pending,
+            _ => self.stream.poll_broken(cx),
+        }
+    }
+
     /// Queues plain bytes for the peer; on a private leg they are sealed at once, in as few records as there can be.
     ///
     /// # Errors

@@ -53,6 +53,11 @@ impl Secure {
         Ok(self.records.process(into)?)
     }
 
+    /// Whether something has come along with the handshake: words, a part of a record, or their end.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.early.is_empty() || self.records.waiting() > 0 || self.peer_closed()
+    }
+
     pub(super) const fn passes_to(&self, sink: &Self) -> bool {
         self.records.passes_to(&sink.records)
     }

@@ -65,13 +65,22 @@ pub(super) async fn handshake(
 
 pub(super) async fn private_pair(version: &'static SupportedProtocolVersion) -> (Leg, Leg) {
     let (mut server, mut client) = plain_pair().await;
+    begin_tls(&mut server, &mut client, version).await;
+    (server, client)
+}
+
+/// Both go on in TLS of this version.
+pub(super) async fn begin_tls(
+    server: &mut Leg,
+    client: &mut Leg,
+    version: &'static SupportedProtocolVersion,
+) {
     let (for_server, for_client) = configs(&[version]);
     server.secure_as_server(Arc::new(for_server)).unwrap();
     client
         .secure_as_client(Arc::new(for_client), name())
         .unwrap();
-    assert_eq!(handshake(&mut server, &mut client).await, (Ok(()), Ok(())));
-    (server, client)
+    assert_eq!(handshake(server, client).await, (Ok(()), Ok(())));
 }
 
 pub(super) async fn read(leg: &mut Leg, into: &mut Vec<u8>) -> Result<Read, Fault> {

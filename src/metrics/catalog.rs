@@ -234,7 +234,7 @@ catalog! {
         OtherCertificatesRefused, "sluicegate_other_certificates_refused_total", [], "Data connections, either leg, refused because their certificate was not that of the control connection.";
         InjectionsRefused, "sluicegate_injections_refused_total", [], "Clear text where TLS begins or ends: a client's ends its session, a backend's has its member passed over, or ends the session if the member knows the client by then.";
         PassivePortsExhausted, "sluicegate_passive_ports_exhausted_total", [], "Passive ports that were wanted, by a client or for a backend, and not opened: none was free, or the process had no descriptor left.";
-        LingeringCut, "sluicegate_lingering_cut_total", [], "Ended data connections closed before their peer had closed, because a session had too many of them.";
+        LingeringCut, "sluicegate_lingering_cut_total", [], "Ended connections closed before their peer had closed, because a session had too many of them.";
     }
 }
 
@@ -243,7 +243,7 @@ catalog! {
     Gauge {
         Sessions, "sluicegate_sessions", [], "Sessions that live.";
         TransfersRunning, "sluicegate_transfers_running", [], "Transfers under way.";
-        LingeringLegs, "sluicegate_lingering_legs", [], "Data connections that have ended for their transfer and are still read to their end.";
+        LingeringLegs, "sluicegate_lingering_legs", [], "Connections that have ended for their session and are still read to their end: of transfers, and of members that were passed over.";
         CoresSilent, "sluicegate_cores_silent", [], "Cores that did not answer this time; their last numbers are shown.";
         PassivePorts, "sluicegate_passive_ports", [] by [listener], "Passive ports of a listener.";
         PassivePortsInUse, "sluicegate_passive_ports_in_use", [] by [listener], "Passive ports of a listener that wait for a data connection.";
@@ -257,8 +257,9 @@ catalog! {
         PipeBytes, "sluicegate_pipes_bytes", [], "What all pipes can hold together, lent and idle.";
         Build, "sluicegate_build_info", [] by [version], "Always 1; the version is in the label.";
         Config, "sluicegate_config_info", [] by [sha256], "Always 1; the SHA-256 of the configuration's file as it was read is in the label.";
-        ConfigGood, "sluicegate_config_last_reload_successful", [], "Whether the configuration was good when it was last read, at the start or by a reload: 1, else 0.";
+        ConfigGood, "sluicegate_config_last_reload_successful", [], "Whether the last reload, or the start where there was none, came into force: 1, else 0.";
         ConfigRead, "sluicegate_config_last_reload_success_timestamp_seconds", [], "When the configuration in force was read, in seconds since 1970.";
+        Expiries, "sluicegate_certificate_expiry_timestamp_seconds", [] by [section, name, key], "When the first certificate of a chain that the gate shows expires, or the first revocation list that it goes by was to be renewed, in seconds since 1970; by where the file is named.";
         ConfigWaiting, "sluicegate_config_keys_waiting", [], "Keys of the configuration that were changed and wait for a restart.";
         ProcessStart, "process_start_time_seconds", [], "When the gate was started, in seconds since 1970.";
         ProcessResident, "process_resident_memory_bytes", [], "Bytes of the process in memory.";
@@ -273,7 +274,8 @@ catalog! {
     Reading {
         CoreRun, "sluicegate_core_run_seconds_total", [], "Time that the threads of the cores have run on a CPU (/proc/self/task/TID/schedstat).";
         CoreDelay, "sluicegate_core_run_delay_seconds_total", [], "Time that the threads of the cores have waited for a CPU although they could have run (/proc/self/task/TID/schedstat).";
-        ConnectFailures, "sluicegate_backend_connect_failures_total", [] by [pool, member, reason], "Members of a pool passed over because they could not be reached, or failed before they had heard of the client; by reason: refused, unreachable, timeout (of TCP), closed, reset, silent, greeting (a refusal), protocol (no FTP), auth (AUTH TLS refused), handshake, certificate, injection.";
+        ConnectFailures, "sluicegate_backend_connect_failures_total", [] by [pool, member, reason], "Members of a pool passed over because they could not be reached, or failed before they had heard of the client; by reason: gate (it lacked a descriptor, a port or memory), refused, unreachable, timeout (of TCP), closed, reset, silent, greeting (a refusal), protocol (no FTP), auth (AUTH TLS refused), handshake, certificate, injection.";
+        PoolExhausted, "sluicegate_pool_exhausted_total", [] by [pool], "Sessions for which no member of the pool was left.";
         Served, "sluicegate_backend_served_total", [] by [pool, member], "Members of a pool that were ready for a login, or for a stream: connected, greeted, and with TLS where the pool has it.";
         ConfigReloads, "sluicegate_config_reloads_total", [] by [outcome], "Reloads of the configuration by their outcome: loaded, or refused and the one before goes on.";
         LogLinesDropped, "sluicegate_log_lines_dropped_total", [], "Lines of the log dropped because they came faster than they could be written.";
@@ -314,7 +316,7 @@ catalog! {
     Phase {
         Banner, "sluicegate_banner_seconds", [], "From taking a control connection to its greeting; with implicit TLS the handshake is between them.";
         ClientHandshake, "sluicegate_client_handshake_seconds", [], "TLS handshake of the client's control connection.";
-        BackendConnect, "sluicegate_backend_connect_seconds", [], "Reaching a backend: until TCP with a member stands, the time for those before it that did not answer included; greeting and TLS come after it.";
+        BackendConnect, "sluicegate_backend_connect_seconds", [], "From asking for a member of the pool, or for the next one, until TCP with one stands; greeting and TLS come after it.";
         BackendHandshake, "sluicegate_backend_handshake_seconds", [], "TLS handshake of the backend's control connection.";
         Login, "sluicegate_login_seconds", [], "From USER to the final reply to the login.";
         Command, "sluicegate_command_seconds", [], "From a command that moves no data to the backend's final reply.";

@@ -135,14 +135,12 @@ pub fn open_passive(range: &Rc<PortRange>, ip: IpAddr) -> Result<(Listener, Port
     if ports == 0 || range.in_use() == ports {
         return Err(Fault::PortsExhausted);
     }
-    let random = (0..limits::PASSIVE_PORT_TRIES).map(|_| random_below(ports));
-    // Where the search in turn begins is asked for when it does: mostly it does not.
-    let in_turn = || {
-        let start = random_below(ports);
-        (0..ports).map(move |step| (start + step) % ports)
-    };
-    let rested = random.chain(later(in_turn)).map(|index| (index, false));
-    for (index, tired) in rested.chain(later(in_turn).map(|index| (index, true))) {
+    let start = random_below(ports);
+    let random =
+        iter::once(start).chain((1..limits::PASSIVE_PORT_TRIES).map(|_| random_below(ports)));
+    let in_turn = || (0..ports).map(move |step| (start + step) % ports);
+    let rested = random.chain(in_turn()).map(|index| (index, false));
+    for (index, tired) in rested.chain(in_turn().map(|index| (index, true))) {
         let Some(lease) = range.lease(index, tired) else {
             continue;
         };
@@ -161,11 +159,6 @@ pub fn open_passive(range: &Rc<PortRange>, ip: IpAddr) -> Result<(Listener, Port
         }
     }
     Err(Fault::PortsExhausted)
-}
-
-/// What `make` gives, made when the first of it is asked for.
-fn later<I: Iterator>(make: impl FnOnce() -> I) -> impl Iterator<Item = I::Item> {
-    iter::once_with(make).flatten()
 }
 
 /// A random number below `bound`, which is a number of ports; the bias of the remainder (2^-48) harms nobody.

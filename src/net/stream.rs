@@ -42,6 +42,8 @@ pub struct Stream {
     holds: bool,
     /// When the last read left nothing behind: reading needs no buffer before the ring tells something.
     waiting: bool,
+    /// When an end or an error was told to somebody who did not read.
+    has_last: bool,
     /// When the last write found no room.
     full: bool,
     /// Invariant: set by the first error of either direction and never cleared.
@@ -69,6 +71,7 @@ impl Stream {
             finished: false,
             holds: false,
             waiting: false,
+            has_last: false,
             full: false,
             broken: None,
             kernel: None,
@@ -143,6 +146,24 @@ impl Stream {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(self.keep(error))),
                 Ok(_) => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Ready when the connection has broken and nothing is left to read, for whoever does not read yet. A FIN, and bytes, stay
+    /// for the next read.
+    pub fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let events = ready!(self.readable.poll(cx));
+            self.waiting = false;
+            self.has_last |= events & LAST_EVENTS != 0;
+            self.readable.clear();
+            if events & BREAK_EVENTS != 0
+                && let Err(error) = (&self.socket).read(&mut [])
+                && error.kind() != io::ErrorKind::WouldBlock
+            {
+                self.keep(error);
+                return Poll::Ready(());
             }
         }
     }
@@ -301,7 +322,7 @@ impl Stream {
     /// Behind a read that has taken all there was. What comes from now on is told; an end or an error that was told
     /// together with the bytes is not told again.
     fn settle_drained(&mut self) {
-        if self.readable.events() & LAST_EVENTS == 0 {
+        if self.readable.events() & LAST_EVENTS == 0 && !self.has_last {
             self.wait_anew();
         }
     }
@@ -348,4 +369,7 @@ impl Drop for Stream {
 }
 
 /// Events behind which no others may come.
-const LAST_EVENTS: u32 = (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as u32;
+const LAST_EVENTS: u32 = libc::POLLRDHUP as u32 | BREAK_EVENTS;
+
+/// Events of a connection that has broken, and of one that has ended both ways.
+const BREAK_EVENTS: u32 = (libc::POLLHUP | libc::POLLERR) as u32;

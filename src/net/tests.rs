@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -71,7 +71,7 @@ fn bytes_go_both_ways_and_ends_are_seen() {
         assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), 5);
         write_all(&mut ours, b"world").await.unwrap();
         assert_eq!(peer.read(&mut buffer).unwrap(), 5);
-        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
         assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), 0);
         assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), 0);
         let mut appended = b"x".to_vec();
@@ -302,6 +302,58 @@ fn abort_and_a_plain_drop_are_resets_at_once() {
     });
 }
 
+/// What is told of a stream within this time while nobody reads it.
+async fn is_broken(stream: &mut Stream, within: Duration) -> bool {
+    let mut alarm = Alarm::new();
+    alarm.set(Some(Instant::now() + within));
+    poll_fn(|cx| match stream.poll_broken(cx).is_ready() {
+        true => Poll::Ready(true),
+        false => alarm.poll(cx).map(|()| false),
+    })
+    .await
+}
+
+#[test]
+fn whoever_waits_for_a_break_takes_nothing_from_who_reads_later() {
+    on_core(|| async {
+        for resets in [false, true] {
+            for bytes in [0, 4] {
+                let (mut ours, mut peer) = pair().await;
+                peer.write_all(&b"word"[..bytes]).unwrap();
+                if resets {
+                    socket2::SockRef::from(&peer)
+                        .set_linger(Some(Duration::ZERO))
+                        .unwrap();
+                    drop(peer);
+                } else {
+                    peer.shutdown(Shutdown::Write).unwrap();
+                }
+                let is_gone = resets && bytes == 0;
+                let within = Duration::from_millis(if is_gone { 5000 } else { 20 });
+                assert_eq!(is_broken(&mut ours, within).await, is_gone);
+                let mut buffer = [0; 64];
+                if bytes > 0 {
+                    assert_eq!(read(&mut ours, &mut buffer).await.unwrap(), bytes);
+                }
+                // Not told a second time: whoever has not kept it waits for ever.
+                let mut alarm = Alarm::new();
+                alarm.set(Some(Instant::now() + Duration::from_secs(5)));
+                let end = poll_fn(|cx| {
+                    assert!(alarm.poll(cx).is_pending(), "{resets} {bytes}");
+                    ours.poll_read(cx, &mut buffer)
+                });
+                match resets {
+                    true => assert_eq!(
+                        end.await.unwrap_err().kind(),
+                        io::ErrorKind::ConnectionReset
+                    ),
+                    false => assert_eq!(end.await.unwrap(), 0),
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn abort_works_after_our_fin_too() {
     on_core(|| async {
@@ -365,6 +417,18 @@ fn no_connection_is_lost_when_waits_are_given_up() {
     on_core(|| async {
         let mut listener = listener();
         let address = listener.local();
+        let in_time = async |listener: &mut Listener| {
+            let mut alarm = Alarm::new();
+            alarm.set(Some(Instant::now() + Duration::from_micros(200)));
+            let got = poll_fn(|cx| match listener.poll_accept(cx) {
+                Poll::Ready(got) => Poll::Ready(Some(got.unwrap())),
+                Poll::Pending => alarm.poll(cx).map(|()| None),
+            });
+            got.await
+        };
+        // One is given up for certain; how many behind it are, the machine decides.
+        assert!(in_time(&mut listener).await.is_none());
+        let before = open_descriptors();
         let peers = std::thread::spawn(move || {
             (0..500)
                 .map(|at| {
@@ -375,34 +439,23 @@ fn no_connection_is_lost_when_waits_are_given_up() {
                 })
                 .collect::<Vec<_>>()
         });
-        let before = open_descriptors();
         let mut streams = Vec::new();
-        let mut given_up = 0;
         while streams.len() < 500 {
-            let mut alarm = Alarm::new();
-            alarm.set(Some(Instant::now() + Duration::from_micros(200)));
-            let got = poll_fn(|cx| {
-                if let Poll::Ready(got) = listener.poll_accept(cx) {
-                    return Poll::Ready(Some(got));
-                }
-                alarm.poll(cx).map(|()| None)
-            });
-            match got.await {
-                Some(stream) => streams.push(stream.unwrap()),
-                None => given_up += 1,
-            }
+            streams.extend(in_time(&mut listener).await);
         }
         let peers = peers.join().unwrap();
-        assert!(given_up > 0, "the test has waited at least once");
         drop((streams, peers, listener));
-        sleep(Duration::from_millis(20)).await;
-        assert!(open_descriptors() <= before, "descriptors were leaked");
+        // This test process runs other tests meanwhile: only hundreds are told apart from their noise.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while open_descriptors() >= before + 400 {
+            assert!(Instant::now() < deadline, "descriptors were leaked");
+            sleep(Duration::from_millis(5)).await;
+        }
     });
 }
 
-/// This test process runs other tests meanwhile: only sockets in the thousands are told apart from their noise.
 fn open_descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count() / 250
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// Descriptors are the process's, so this test runs in a process of its own: itself, with few of them.
@@ -547,19 +600,19 @@ fn alarms_ring_in_time_and_move_without_a_timer() {
             Poll::Ready(())
         })
         .await;
-        alarm.set(Some(begun + Duration::from_millis(20)));
+        alarm.set(Some(begun + Duration::from_millis(200)));
         let moves = Cell::new(0);
         // Moved later while it is armed: rings at the later time only.
         poll_fn(|cx| {
             if moves.get() == 0 {
                 assert!(alarm.poll(cx).is_pending());
-                alarm.set(Some(begun + Duration::from_millis(60)));
+                alarm.set(Some(begun + Duration::from_millis(400)));
             }
             moves.set(moves.get() + 1);
             alarm.poll(cx)
         })
         .await;
-        assert!(begun.elapsed() >= Duration::from_millis(60));
+        assert!(begun.elapsed() >= Duration::from_millis(400));
         assert!(moves.get() <= 4, "woken {} times", moves.get());
         // Ready again and again, until it is set anew.
         poll_fn(|cx| alarm.poll(cx)).await;
@@ -574,7 +627,7 @@ fn alarms_ring_in_time_and_move_without_a_timer() {
         .await;
         alarm.set(Some(begun + Duration::from_millis(20)));
         poll_fn(|cx| alarm.poll(cx)).await;
-        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert!(begun.elapsed() < Duration::from_secs(60));
     });
 }
 
@@ -675,9 +728,10 @@ fn a_core_that_is_held_up_does_not_sleep_with_tasks_to_run() {
         let mut listener = listener();
         let mut near = TcpStream::connect(listener.local()).unwrap();
         let mut far = accepted(&mut listener).await;
-        let mut alarm = Alarm::new();
-        alarm.set(Some(clock::now() + Duration::from_secs(30)));
         for _ in 0..10_000 {
+            // A new one for each: one that was put off would wake the core when it was to pass before.
+            let mut alarm = Alarm::new();
+            alarm.set(Some(clock::now() + Duration::from_secs(30)));
             let mut byte = [0];
             let early = poll_fn(|cx| Poll::Ready(far.poll_read(cx, &mut byte)));
             assert!(early.await.is_pending());

@@ -1,11 +1,13 @@
 //! Why a member was passed over: the closed set that logs, metrics and `/backends` tell.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 /// Why a member was passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Failure {
+    /// The gate could not even try: it had no descriptor, no port or no memory for another connection.
+    Ours,
     /// Nobody listens there.
     Refused,
     /// There is no way to it, or none for us.
@@ -34,7 +36,8 @@ pub enum Failure {
 
 impl Failure {
     /// Each of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
+        Self::Ours,
         Self::Refused,
         Self::Unreachable,
         Self::Timeout,
@@ -53,6 +56,7 @@ impl Failure {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Ours => "gate",
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",
@@ -69,10 +73,10 @@ impl Failure {
     }
 
     /// Whether a member is tried behind the others for a while because of it. One that says no is well, and has said it at
-    /// once: what it says may be about its load, or about this client alone.
+    /// once: what it says may be about its load, or about this client alone. And what we lack says nothing of a member.
     #[must_use]
     pub const fn rests(self) -> bool {
-        !matches!(self, Self::Greeting)
+        !matches!(self, Self::Greeting | Self::Ours)
     }
 }
 
@@ -111,8 +115,8 @@ impl Failures {
 /// The last time that a member was passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastFailure {
-    /// How long ago.
-    pub age: Duration,
+    /// When.
+    pub at: Instant,
     /// Why, of the closed set.
     pub failure: Failure,
     /// Why, in a phrase that is fit for a log.

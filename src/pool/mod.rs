@@ -8,10 +8,7 @@ mod failure;
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use crate::limits::MEMBER_REST;
 
 pub use choice::Balance;
 use choice::Standing;
@@ -47,10 +44,9 @@ pub struct PoolState {
     pub name: String,
     /// Its members, in the order of the configuration.
     pub members: Vec<MemberState>,
+    /// How many sessions have found no member that was of use.
+    pub exhausted: u64,
 }
-
-/// When a member was passed over, and why.
-type PassedOver = (Instant, Failure, Arc<str>);
 
 /// One shard's view of a pool.
 #[derive(Debug)]
@@ -61,10 +57,14 @@ pub struct Pool {
     /// So many of them, the last ones, are tried when no other one can be reached.
     backups: usize,
     balance: Balance,
+    /// How long one that has failed is tried behind the others.
+    rest: Duration,
     /// Goes on with every session.
     turn: Cell<usize>,
     /// The highest number that a member has ever had.
     numbers: usize,
+    /// How many sessions have found nobody; shared with the pool that takes this one's place.
+    exhausted: Rc<Cell<u64>>,
 }
 
 /// What is known of a member. A pool and the one that takes its place share those of the members that stay.
@@ -78,30 +78,45 @@ struct Seat {
     resting: Cell<Option<Instant>>,
     /// How often it was passed over.
     failures: Cell<Failures>,
-    /// When and why it was the last time.
-    last: RefCell<Option<PassedOver>>,
+    /// The last time that it was.
+    last: RefCell<Option<LastFailure>>,
     /// How often it was ready to serve.
     served: Cell<u64>,
 }
 
 impl Pool {
-    /// A pool of these addresses, of which the last `backups` are tried behind the others.
+    /// A pool of these addresses, of which the last `backups` are tried behind the others, as is for the time of `rest` one that
+    /// has failed.
     #[must_use]
-    pub fn new(name: String, members: Vec<SocketAddr>, backups: usize, balance: Balance) -> Self {
+    pub fn new(
+        name: String,
+        members: Vec<SocketAddr>,
+        backups: usize,
+        balance: Balance,
+        rest: Duration,
+    ) -> Self {
         let nobody = Self {
             name,
             seats: Vec::new(),
             backups: 0,
             balance,
+            rest,
             turn: Cell::new(0),
             numbers: 0,
+            exhausted: Rc::default(),
         };
-        nobody.followed_by(members, backups, balance)
+        nobody.followed_by(members, backups, balance, rest)
     }
 
     /// The same pool with other members: what is known of those that stay is known of them still.
     #[must_use]
-    pub fn followed_by(&self, members: Vec<SocketAddr>, backups: usize, balance: Balance) -> Self {
+    pub fn followed_by(
+        &self,
+        members: Vec<SocketAddr>,
+        backups: usize,
+        balance: Balance,
+        rest: Duration,
+    ) -> Self {
         let mut left: Vec<&Rc<Seat>> = self.seats.iter().collect();
         let mut numbers = self.numbers;
         let mut seat = |address| match left.iter().position(|seat| seat.address == address) {
@@ -124,8 +139,10 @@ impl Pool {
             seats: members.into_iter().map(&mut seat).collect(),
             backups,
             balance,
+            rest,
             turn: self.turn.clone(),
             numbers,
+            exhausted: Rc::clone(&self.exhausted),
         }
     }
 
@@ -168,21 +185,14 @@ impl Pool {
             address: seat.address,
             resting: seat.is_resting(now),
             failures: seat.failures.get(),
-            last: seat
-                .last
-                .borrow()
-                .as_ref()
-                .map(|(at, failure, why)| LastFailure {
-                    age: now.saturating_duration_since(*at),
-                    failure: *failure,
-                    why: Arc::clone(why),
-                }),
+            last: seat.last.borrow().clone(),
             served: seat.served.get(),
             sessions: seat.held.get(),
         };
         PoolState {
             name: self.name.clone(),
             members: self.seats.iter().map(member).collect(),
+            exhausted: self.exhausted.get(),
         }
     }
 
@@ -190,12 +200,21 @@ impl Pool {
     pub fn failed(&self, member: MemberId, now: Instant, failure: Failure, why: &str) {
         let seat = &self.seats[member.0];
         if failure.rests() {
-            seat.resting.set(Some(now + MEMBER_REST));
+            seat.resting.set(Some(now + self.rest));
         }
         let mut failures = seat.failures.get();
         failures.count(failure);
         seat.failures.set(failures);
-        seat.last.replace(Some((now, failure, why.into())));
+        seat.last.replace(Some(LastFailure {
+            at: now,
+            failure,
+            why: why.into(),
+        }));
+    }
+
+    /// A session has been with every member, and none was of use.
+    pub fn exhausted(&self) {
+        self.exhausted.set(self.exhausted.get() + 1);
     }
 
     /// A member is ready to serve.
@@ -246,11 +265,18 @@ impl Drop for Hold {
 )]
 mod tests {
     use super::*;
+    use crate::limits::MEMBER_REST;
 
     fn pool_of(backups: usize, balance: Balance) -> Rc<Pool> {
         let address = |port| SocketAddr::from(([10, 0, 0, 1], port));
         let members = vec![address(1), address(2), address(3)];
-        Rc::new(Pool::new("inside".to_owned(), members, backups, balance))
+        Rc::new(Pool::new(
+            "inside".to_owned(),
+            members,
+            backups,
+            balance,
+            MEMBER_REST,
+        ))
     }
 
     fn pool() -> Rc<Pool> {
@@ -329,6 +355,15 @@ mod tests {
     }
 
     #[test]
+    fn sessions_without_a_member_are_counted_whatever_becomes_of_the_members() {
+        let (old, now) = (pool(), Instant::now());
+        let new = old.followed_by(Vec::new(), 0, Balance::Turn, MEMBER_REST);
+        old.exhausted();
+        new.exhausted();
+        assert_eq!([&*old, &new].map(|pool| pool.state(now).exhausted), [2, 2]);
+    }
+
+    #[test]
     fn members_that_stay_keep_what_is_known_of_them_and_their_number() {
         let (old, now) = (pool(), Instant::now());
         fail(&old, 1, now);
@@ -336,7 +371,7 @@ mod tests {
         let address = |port| SocketAddr::from(([10, 0, 0, 1], port));
         // The first has gone, the others have changed places, and two are new.
         let members = vec![address(4), address(3), address(2), address(5)];
-        let new = old.followed_by(members, 0, Balance::Least);
+        let new = old.followed_by(members, 0, Balance::Least, MEMBER_REST);
         let seen = |pool: &Pool| -> Vec<_> {
             let members = pool.state(now).members.into_iter();
             members
@@ -358,8 +393,20 @@ mod tests {
         drop(hold);
         assert_eq!(seen(&new)[1], (3, 3, 0, 0), "held by a session of before");
         // Who comes back is another one: its number would count from zero otherwise.
-        let again = new.followed_by(vec![address(1), address(2)], 0, Balance::Turn);
+        let again = new.followed_by(vec![address(1), address(2)], 0, Balance::Turn, MEMBER_REST);
         assert_eq!(seen(&again), [(6, 1, 0, 0), (2, 2, 1, 0)]);
+    }
+
+    #[test]
+    fn another_rest_holds_for_who_fails_from_then_on() {
+        let (old, now) = (pool(), Instant::now());
+        fail(&old, 0, now);
+        let members = old.seats.iter().map(|seat| seat.address).collect();
+        let new = old.followed_by(members, 0, Balance::Turn, MEMBER_REST / 2);
+        fail(&new, 1, now);
+        assert_eq!(order(&new, now), [2, 0, 1]);
+        assert_eq!(order(&new, now + MEMBER_REST / 2), [1, 2, 0]);
+        assert_eq!(order(&new, now + MEMBER_REST), [2, 0, 1]);
     }
 
     #[test]

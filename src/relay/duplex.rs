@@ -3,7 +3,8 @@
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::way::{Step, Way};
+use super::step::Step;
+use super::way::Way;
 use super::{LONG_STEP_BYTES_MIN, Path, share};
 use crate::dialog::{End, Phase, Side};
 use crate::leg::{Leg, Read};

@@ -11,6 +11,7 @@ mod kernel;
 mod pipes;
 mod sealed;
 mod spliced;
+mod step;
 mod way;
 
 use std::future::poll_fn;
@@ -27,7 +28,8 @@ use crate::limits::{
 use crate::net::{self, Alarm, Look};
 use crate::sys::clock;
 use kernel::Kernel;
-use way::{Step, Way};
+use step::Step;
+use way::Way;
 
 pub use closing::{Closed, Closing};
 pub use duplex::{Duplex, Flow, Outcome};

@@ -7,7 +7,8 @@ use super::in_place::InPlace;
 use super::kernel::Kernel;
 use super::sealed::Sealed;
 use super::spliced::Spliced;
-use crate::leg::{Fault, Leg, Read};
+use super::step::Step;
+use crate::leg::{Fault, Leg};
 
 /// A path with what it needs.
 pub(super) enum Way {
@@ -15,31 +16,6 @@ pub(super) enum Way {
     Sealed(Sealed),
     InPlace(InPlace),
     Kernel(Kernel),
-}
-
-/// What one read has come to.
-pub(super) enum Step {
-    /// So many plain bytes are on their way.
-    Moved(usize),
-    /// The source has nothing more to give, and how it said so; none where it broke.
-    Ended(Option<Read>),
-    /// The sink can take nothing more.
-    SinkBroken,
-}
-
-impl From<Read> for Step {
-    fn from(read: Read) -> Self {
-        match read {
-            Read::Bytes(bytes) => Self::Moved(bytes),
-            end => Self::Ended(Some(end)),
-        }
-    }
-}
-
-impl From<Fault> for Step {
-    fn from(_: Fault) -> Self {
-        Self::Ended(None)
-    }
 }
 
 impl Way {

@@ -46,19 +46,7 @@ impl Session {
                 name.map(String::as_str)
             }),
         });
-        match self.inside().send_proxy {
-            SendProxy::Off => Vec::new(),
-            SendProxy::V1 => proxy_header_v1(ends),
-            SendProxy::V2 => {
-                let id = self.id.to_string();
-                let facts = HeaderFacts {
-                    unique_id: id.as_bytes(),
-                    authority: None,
-                    tls,
-                };
-                proxy_header_v2(ends, facts)
-            }
-        }
+        header(self.inside().send_proxy, ends, self.id, tls)
     }
 
     /// The address that a peer is told to connect to, of a port that listens at `ip`.
@@ -85,5 +73,27 @@ impl Session {
         let own = self.client.leg().local().ip().to_canonical();
         let fits = own.is_ipv4() == self.ends.client.is_ipv4();
         fits.then_some(own)
+    }
+}
+
+/// What tells a backend that this is session `id` of a client with these ends.
+pub(super) fn header(
+    send_proxy: SendProxy,
+    ends: Ends,
+    id: u64,
+    tls: Option<HeaderTls<'_>>,
+) -> Vec<u8> {
+    match send_proxy {
+        SendProxy::Off => Vec::new(),
+        SendProxy::V1 => proxy_header_v1(ends),
+        SendProxy::V2 => {
+            let id = id.to_string();
+            let facts = HeaderFacts {
+                unique_id: id.as_bytes(),
+                authority: None,
+                tls,
+            };
+            proxy_header_v2(ends, facts)
+        }
     }
 }

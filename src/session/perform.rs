@@ -29,7 +29,7 @@ impl Session {
                 Action::Choose(host) => self.choose(host),
                 Action::ReleaseBackend => self.part_from_backend(Backend::Absent),
                 Action::ConnectBackend => self.connect_backend(),
-                Action::PassOver(early) => self.pass_over(&early),
+                Action::PassOver(failing) => self.pass_over(&failing),
                 Action::SecureBackend => self.secure_backend(),
                 Action::OpenPassive(side) => self.open_passive(side),
                 Action::ClosePassive(side) => *self.passive(side) = None,

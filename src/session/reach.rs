@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::task::{Context, Poll};
 
 use super::{Backend, Session, There};
-use crate::dialog::{Close, Early, FromBackend, Input};
+use crate::dialog::{Close, Failing, FromBackend, Input};
 use crate::ftp::escape;
 use crate::limits::MEMBER_WORDS_MAX;
 use crate::metrics::Phase;
@@ -20,13 +20,13 @@ impl Session {
         let Poll::Ready(reached) = reach.poll(cx) else {
             return Poll::Pending;
         };
-        self.observe(Phase::BackendConnect);
         let (Backend::Reaching(reach), Some(reached)) = (
             std::mem::replace(&mut self.backend, Backend::Absent),
             reached,
         ) else {
             return Poll::Ready(FromBackend::Unreachable);
         };
+        self.observe(Phase::BackendConnect);
         let peer = reached.leg.leg().peer();
         self.card.backend.set(Some(peer));
         self.backend = Backend::There(Box::new(There {
@@ -55,18 +55,19 @@ impl Session {
     }
 
     /// The member that was reached has failed: it is left, and the next one is tried.
-    pub(super) fn pass_over(&mut self, early: &Early) {
+    pub(super) fn pass_over(&mut self, failing: &Failing) {
         let Backend::There(there) = &mut self.backend else {
             return;
         };
         let Some(mut reach) = there.reach.take() else {
             return;
         };
-        match blamed(early) {
+        match blamed(failing) {
             Some((failure, why)) => reach.failed(there.member, failure, &why),
             None => reach.failed_handshake(there.member),
         }
         self.card.backend.set(None);
+        self.card.backend_tls.replace(None);
         self.part_from_backend(Backend::Reaching(reach));
         self.stamps.start(Phase::BackendConnect);
     }
@@ -87,30 +88,30 @@ impl Session {
 }
 
 /// Why a member is passed over, and what it has said; nothing where a handshake tells more.
-fn blamed(early: &Early) -> Option<(Failure, Cow<'static, str>)> {
+fn blamed(failing: &Failing) -> Option<(Failure, Cow<'static, str>)> {
     let said = |what: &str, line: &[u8]| {
         let shown = &line[..line.len().min(MEMBER_WORDS_MAX)];
         Cow::Owned(format!("{what}: {}", escape(shown)))
     };
-    let (failure, why) = match early {
-        Early::Closed => (Failure::Closed, "it closed before it was ready".into()),
-        Early::Broken => (
+    let (failure, why) = match failing {
+        Failing::Closed => (Failure::Closed, "it closed before it was ready".into()),
+        Failing::Broken => (
             Failure::Reset,
             "its connection broke before it was ready".into(),
         ),
-        Early::Silent => (Failure::Silent, "it was not ready in time".into()),
-        Early::Refused(line) => (Failure::Greeting, said("it refuses sessions", line)),
-        Early::NoFtp(line) if line.is_empty() => (
+        Failing::Silent => (Failure::Silent, "it was not ready in time".into()),
+        Failing::Refused(line) => (Failure::Greeting, said("it refuses sessions", line)),
+        Failing::NoFtp(line) if line.is_empty() => (
             Failure::Protocol,
             "it says more than any FTP server does".into(),
         ),
-        Early::NoFtp(line) => (Failure::Protocol, said("it speaks no FTP", line)),
-        Early::NoTls(line) => (Failure::Auth, said("it refuses AUTH TLS", line)),
-        Early::Injection => {
+        Failing::NoFtp(line) => (Failure::Protocol, said("it speaks no FTP", line)),
+        Failing::NoTls(line) => (Failure::Auth, said("it refuses AUTH TLS", line)),
+        Failing::Injection => {
             let why = "clear text stood where its TLS begins";
             (Failure::Injection, why.into())
         }
-        Early::Handshake => return None,
+        Failing::Handshake => return None,
     };
     Some((failure, why))
 }

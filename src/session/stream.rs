@@ -12,12 +12,11 @@ use std::time::Instant;
 use rustls::{ClientConfig, ServerConfig};
 
 use super::ending::is_over;
-use super::{Card, Core, Site};
+use super::{Card, Core, Site, introduce};
 use crate::dialog::{Close, Side};
 use crate::leg::{Fault, Leg};
 use crate::metrics::{Counter, Phase};
-use crate::net::{Alarm, Ends, HeaderFacts, Stream, proxy_header_v1, proxy_header_v2};
-use crate::policy::SendProxy;
+use crate::net::{Alarm, Ends, Stream};
 use crate::pool::{Failure, Hold};
 use crate::relay::{Closing, Duplex};
 use crate::sys::clock;
@@ -31,7 +30,7 @@ const LAST_RING: u32 = 1;
 pub struct Streams {
     server: Option<Arc<ServerConfig>>,
     client: Option<Arc<ClientConfig>>,
-    /// What the latter was made of.
+    /// What the latter was made of: as long as a reload leaves that as it is, what backends have issued is resumed still.
     base: Option<Arc<ClientConfig>>,
     /// An end without close_notify becomes a FIN where the other leg is plain.
     is_lenient: bool,
@@ -75,6 +74,8 @@ pub struct Passage {
     /// Until the bytes flow.
     client: Option<Leg>,
     reach: Reach,
+    /// Since when a member of the pool, or the next one, is waited for.
+    since: Instant,
     /// The journal has heard of its end.
     has_ended: Cell<bool>,
 }
@@ -97,6 +98,8 @@ enum Unestablished {
     Unreached,
     /// The client's handshake has taken too long.
     Late,
+    /// The client has reset its connection and left nothing for a backend.
+    Left,
     /// By order of the operator.
     Stopped,
 }
@@ -106,20 +109,8 @@ impl Passage {
     /// dialled at once.
     #[must_use]
     pub fn new(id: u64, stream: Stream, ends: Ends, site: Rc<Site>, core: Rc<Core>) -> Self {
-        let first = match site.inside.send_proxy {
-            SendProxy::Off => Vec::new(),
-            SendProxy::V1 => proxy_header_v1(ends),
-            SendProxy::V2 => {
-                let id = id.to_string();
-                let facts = HeaderFacts {
-                    unique_id: id.as_bytes(),
-                    authority: None,
-                    // It leaves before the client's handshake is complete.
-                    tls: None,
-                };
-                proxy_header_v2(ends, facts)
-            }
-        };
+        // It leaves before the client's handshake is complete, and can tell nothing of it.
+        let first = introduce::header(site.inside.send_proxy, ends, id, None);
         let reach = Reach::start(
             id,
             &site.inside.pool,
@@ -127,7 +118,8 @@ impl Passage {
             site.rules.patience.backend_connect,
             first,
         );
-        let card = Rc::new(Card::new(id, Rc::clone(&site), ends.client, clock::now()));
+        let opened = clock::now();
+        let card = Rc::new(Card::new(id, Rc::clone(&site), ends.client, opened));
         card.stream.set(Some([0, 0]));
         core.cards.put(Rc::clone(&card));
         let (client, listener, cpu) = (ends.client, &site.name, core.cpu);
@@ -139,6 +131,7 @@ impl Passage {
             core,
             client: Some(Leg::new(stream)),
             reach,
+            since: opened,
             has_ended: Cell::new(false),
         };
         passage.tell_opened(ends);
@@ -175,6 +168,10 @@ impl Passage {
                 done.map_err(Unestablished::Client)?;
                 has_client = true;
                 self.secured(Side::Client, client, self.card.opened);
+            }
+            // Nobody reads of it yet; what it has said, and a FIN, is for the backend.
+            if has_client && client.poll_broken(cx).is_ready() {
+                return Poll::Ready(Err(Unestablished::Left));
             }
             let has_backend = self.poll_backend(&mut backend, cx)?;
             match (has_client, has_backend, backend.take()) {
@@ -227,7 +224,14 @@ impl Passage {
                 Poll::Pending => return Ok(false),
             }
             *backend = None;
+            self.passed_over();
         }
+    }
+
+    /// A member that was reached is none any more: the next one is waited for from now on.
+    fn passed_over(&mut self) {
+        self.card.backend.set(None);
+        self.since = clock::now();
     }
 
     /// The next member that answers, its handshake begun where it has one; none when none is left.
@@ -243,7 +247,7 @@ impl Passage {
             };
             let mut leg = reached.leg.into_leg();
             self.card.backend.set(Some(leg.peer()));
-            self.observe(Phase::BackendConnect, self.card.opened);
+            self.observe(Phase::BackendConnect, self.since);
             let began = clock::now();
             let mut alarm = Alarm::new();
             if let (Some(config), Some(tls)) = (&config, &self.site.inside.tls) {
@@ -251,6 +255,7 @@ impl Passage {
                 if let Err(fault) = leg.secure_as_client(Arc::clone(config), name) {
                     self.reach.blame(fault);
                     self.reach.failed_handshake(reached.member);
+                    self.passed_over();
                     continue;
                 }
                 alarm.set(Some(began + self.site.rules.patience.handshake));

@@ -54,7 +54,7 @@ pub struct Report {
     pub sessions: usize,
     /// Transfers now.
     pub transfers: usize,
-    /// Data connections that have ended for their transfer and are still read to their end.
+    /// Connections that have ended for their session, be it with their transfer, and are still read to their end.
     pub lingering: usize,
     /// The kernel's number of the core's thread, if it tells.
     pub thread: Option<u32>,

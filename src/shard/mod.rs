@@ -133,6 +133,8 @@ pub struct InsidePlan {
     pub backups: usize,
     /// How sessions are spread over them.
     pub balance: Balance,
+    /// How long one that has failed is tried behind the others.
+    pub rest: Duration,
     /// TLS towards them.
     pub tls: Option<PoolTls>,
     /// Whether control connections to them begin with a PROXY header.

@@ -12,7 +12,7 @@ use super::permits::Permits;
 use super::{Door, InsidePlan, NewPort, Orders, Plan, SitePlan};
 use crate::net::{Listener, PortRange};
 use crate::policy::Advertise;
-use crate::pool::Pool;
+use crate::pool::{Balance, Pool};
 use crate::session::{Core, Inside, Site, Streams};
 
 /// The sites, pools and doors of one core.
@@ -30,6 +30,8 @@ pub(super) struct Serving {
     pub(super) sites: Vec<Rc<Site>>,
     /// Every pool that a site leads to, once: all that lead to one know the same of its members.
     pub(super) pools: Vec<Rc<Pool>>,
+    /// Pools to which no site leads any more, without their members: they may come back, and a number is given once.
+    gone: Vec<Rc<Pool>>,
     doors: Vec<(Door, Rc<Entrance>)>,
 }
 
@@ -46,6 +48,7 @@ impl Serving {
             drain: Duration::ZERO,
             sites: Vec::new(),
             pools: Vec::new(),
+            gone: Vec::new(),
             doors: Vec::new(),
         }
     }
@@ -66,8 +69,10 @@ impl Serving {
         self.drain = orders.drain;
         self.permits.bound(orders.sessions_max);
         let before = std::mem::take(&mut self.sites);
+        let mut known = std::mem::take(&mut self.pools);
+        known.append(&mut self.gone);
         let mut pools = Pools {
-            before: std::mem::take(&mut self.pools),
+            before: known,
             now: Vec::new(),
         };
         self.sites = (orders.sites.iter())
@@ -76,6 +81,7 @@ impl Serving {
                 Rc::new(self.site(plan, before.map(AsRef::as_ref), &mut pools))
             })
             .collect();
+        self.gone = pools.gone();
         self.pools = pools.now;
         self.lead(&orders.sites, orders.ports, told);
     }
@@ -180,12 +186,26 @@ impl Pools {
         }
     }
 
+    /// Those whose places nobody has taken.
+    fn gone(&self) -> Vec<Rc<Pool>> {
+        let is_gone = |old: &&Rc<Pool>| self.now.iter().all(|pool| pool.name != old.name);
+        let gone = self.before.iter().filter(is_gone);
+        gone.map(|old| Rc::new(old.followed_by(Vec::new(), 0, Balance::Turn, Duration::ZERO)))
+            .collect()
+    }
+
     fn make(&mut self, plan: &InsidePlan) -> Rc<Pool> {
         let members = plan.members.clone();
         let before = self.before.iter().find(|pool| pool.name == plan.pool);
         let pool = Rc::new(match before {
-            Some(before) => before.followed_by(members, plan.backups, plan.balance),
-            None => Pool::new(plan.pool.clone(), members, plan.backups, plan.balance),
+            Some(before) => before.followed_by(members, plan.backups, plan.balance, plan.rest),
+            None => Pool::new(
+                plan.pool.clone(),
+                members,
+                plan.backups,
+                plan.balance,
+                plan.rest,
+            ),
         });
         self.now.push(Rc::clone(&pool));
         pool

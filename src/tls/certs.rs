@@ -230,6 +230,15 @@ pub(super) fn valid(chain: &[CertificateDer<'_>], now: SystemTime) -> Result<(),
     Ok(())
 }
 
+/// When the first certificate of a chain expires, in seconds since 1970.
+pub(super) fn earliest_end(chain: &[CertificateDer<'_>]) -> Option<i64> {
+    let ends = chain.iter().filter_map(|one| {
+        let certificate = parsed(0, one).ok()?;
+        Some(certificate.validity().not_after.timestamp())
+    });
+    ends.min()
+}
+
 fn parsed<'a>(
     number: usize,
     certificate: &'a CertificateDer<'_>,

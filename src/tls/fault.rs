@@ -29,6 +29,15 @@ pub enum Fault {
     Ours(Box<str>),
 }
 
+/// Which of two connections cannot go on, for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The one that is read: its peer's doing, mostly.
+    Source(Fault),
+    /// The one that is written: ours.
+    Sink(Fault),
+}
+
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {

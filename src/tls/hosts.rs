@@ -1,13 +1,9 @@
 //! Virtual hosts of one listener (RFC 6066 section 3, RFC 7151): the name in a client's handshake chooses the certificate.
 
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
 
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-
-use super::setup::{self, ListenerTls};
-use crate::config::{Complaint, Host, Listener};
 
 /// The certificates of a listener and its hosts.
 #[derive(Debug)]
@@ -19,34 +15,16 @@ pub(super) struct HostCerts {
     is_strict: bool,
 }
 
-impl ListenerTls {
-    /// The same with the virtual hosts of its listener. `now` is the time at which their certificates must be valid.
-    pub fn with_hosts<'a>(
-        mut self,
-        listener: &Listener,
-        hosts: impl Iterator<Item = &'a Host>,
-        now: SystemTime,
-    ) -> Result<Self, Vec<Complaint>> {
-        let provider = setup::provider(setup::groups(listener.key_exchange));
-        let (mut loaded, mut complaints) = (Vec::new(), Vec::new());
-        for host in hosts {
-            let identity = host.identity.as_ref();
-            let identity = identity.map(|(cert, key)| setup::identity(cert, key, &provider, now));
-            match identity.transpose() {
-                Ok(identity) => loaded.push((host.name.value.clone(), identity.map(Arc::new))),
-                Err(mut faults) => complaints.append(&mut faults),
-            }
-        }
-        if !loaded.is_empty() {
-            self.hosts = Some(Arc::new(HostCerts {
-                own: Arc::clone(&self.control.cert_resolver),
-                hosts: loaded,
-                is_strict: listener.strict_sni,
-            }));
-        }
-        match complaints.is_empty() {
-            true => Ok(self),
-            false => Err(complaints),
+impl HostCerts {
+    pub(super) const fn new(
+        own: Arc<dyn ResolvesServerCert>,
+        hosts: Vec<(String, Option<Arc<CertifiedKey>>)>,
+        is_strict: bool,
+    ) -> Self {
+        Self {
+            own,
+            hosts,
+            is_strict,
         }
     }
 }

@@ -5,6 +5,7 @@
 mod certs;
 mod clients;
 mod direct;
+mod expiry;
 mod facts;
 mod fault;
 mod hosts;
@@ -22,10 +23,12 @@ mod turn;
 mod verify;
 
 pub use direct::{ALERT, APPLICATION_DATA};
+pub use expiry::{Expiry, expiries};
 pub use facts::{TlsFacts, TlsVersion};
-pub use fault::Fault;
-pub use records::{Broken, Progress, Records};
+pub use fault::{Broken, Fault};
+pub use records::Records;
 pub use resume::{ClientResume, Demand, ServerResume, Unmet};
+pub use turn::Progress;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -14,13 +14,11 @@ use rustls::{ClientConfig, CommonState, ProtocolVersion, ServerConfig};
 use super::direct::Direct;
 use super::keys::HEADER_BYTES;
 use super::library::Library;
-use super::turn::{Order, Turn};
+use super::turn::{Order, Progress, Turn};
 use super::{Fault, TlsFacts, identity};
 use crate::limits;
 use crate::net::Buffer;
 use crate::policy::PeerIdentity;
-
-pub use pass::Broken;
 
 /// One TLS connection without its socket.
 ///
@@ -52,15 +50,6 @@ enum Side {
     Direct(Box<Direct>),
     /// Between two of these. It stays where one could not become the other, and then `broken` says why.
     Nobody,
-}
-
-/// Whether more can come after what `process` gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// More may come.
-    Open,
-    /// The peer's close_notify is behind the last byte: this end is authentic.
-    Closed,
 }
 
 impl Records {

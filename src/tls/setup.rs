@@ -20,7 +20,9 @@ use super::clients;
 use super::hosts::{Chooser, HostCerts};
 use super::verify::Checks;
 use super::{ClientResume, ServerResume};
-use crate::config::{Alpn, Complaint, KeyExchange, Listener, Located, Pool, TlsVersions, Verify};
+use crate::config::{
+    Alpn, Complaint, Host, KeyExchange, Listener, Located, Pool, TlsVersions, Verify,
+};
 use crate::limits;
 use crate::policy::{BackendTls, DataResumption};
 
@@ -55,6 +57,34 @@ pub struct PoolTls {
 }
 
 impl ListenerTls {
+    /// The same with the virtual hosts of its listener. `now` is the time at which their certificates must be valid.
+    pub fn with_hosts<'a>(
+        mut self,
+        listener: &Listener,
+        hosts: impl Iterator<Item = &'a Host>,
+        now: SystemTime,
+    ) -> Result<Self, Vec<Complaint>> {
+        let provider = provider(groups(listener.key_exchange));
+        let (mut loaded, mut complaints) = (Vec::new(), Vec::new());
+        for host in hosts {
+            let files = host.identity.as_ref();
+            let own = files.map(|(cert, key)| identity(cert, key, &provider, now));
+            match own.transpose() {
+                Ok(identity) => loaded.push((host.name.value.clone(), identity.map(Arc::new))),
+                Err(mut faults) => complaints.append(&mut faults),
+            }
+        }
+        if !loaded.is_empty() {
+            let own = Arc::clone(&self.control.cert_resolver);
+            let certs = HostCerts::new(own, loaded, listener.strict_sni);
+            self.hosts = Some(Arc::new(certs));
+        }
+        match complaints.is_empty() {
+            true => Ok(self),
+            false => Err(complaints),
+        }
+    }
+
     /// The configurations of one session.
     #[must_use]
     pub fn session(&self) -> ServerResume {

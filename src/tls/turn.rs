@@ -27,6 +27,15 @@ pub(super) enum Turn {
     Rest,
 }
 
+/// Whether more can come after what `process` gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// More may come.
+    Open,
+    /// The peer's close_notify is behind the last byte: this end is authentic.
+    Closed,
+}
+
 /// Handles one state of rustls, on either side; says how much of the incoming bytes is done with.
 pub(super) fn settle<Data>(
     status: UnbufferedStatus<'_, '_, Data>,

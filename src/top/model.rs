@@ -36,8 +36,20 @@ struct Reload {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 struct Complaint {
+    #[serde(default)]
+    place: Option<String>,
     key: String,
     problem: String,
+}
+
+impl Complaint {
+    /// What there is of it: one about the whole file has no key.
+    fn told(&self) -> String {
+        let place = self.place.as_deref().unwrap_or_default();
+        let mut words = vec![place, &self.key, &self.problem];
+        words.retain(|word| !word.is_empty());
+        words.join(" ")
+    }
 }
 
 /// Counters by name with labels, phases by name.
@@ -86,6 +98,22 @@ pub(super) struct Member {
     pub(super) address: String,
     pub(super) resting_on: usize,
     pub(super) cores: usize,
+    pub(super) last_failure: Option<Failure>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Failure {
+    pub(super) reason: String,
+}
+
+impl Member {
+    /// Where it rests and why, if it does anywhere.
+    pub(super) fn rest(&self) -> Option<String> {
+        let (on, cores) = (self.resting_on, self.cores);
+        let why = self.last_failure.as_ref();
+        let why = why.map_or("no reason told", |last| last.reason.as_str());
+        (on > 0).then(|| format!("rests on {on} of {cores} cores: {why}"))
+    }
 }
 
 /// How the phases are ordered.
@@ -222,9 +250,8 @@ impl Model {
         }
         let reload = status.config.last_reload.as_ref();
         if let Some(refused) = reload.filter(|reload| reload.outcome == "refused") {
-            let told = refused.complaints.first();
-            let told = told.map(|told| format!(": {} {}", told.key, told.problem));
-            let text = format!("configuration refused{}", told.unwrap_or_default());
+            let told = refused.complaints.first().map(Complaint::told);
+            let text = format!("configuration refused: {}", told.unwrap_or_default());
             found.push((true, text));
         }
         if !status.config.restart.is_empty() {
@@ -232,12 +259,11 @@ impl Model {
             found.push((false, format!("needs a restart: {keys}")));
         }
         for pool in &status.backends {
-            for member in pool.members.iter().filter(|member| member.resting_on > 0) {
-                let text = format!(
-                    "{}: {} could not be reached lately by {} of {} cores",
-                    pool.pool, member.address, member.resting_on, member.cores
-                );
-                found.push((member.resting_on >= member.cores, text));
+            for member in &pool.members {
+                if let Some(rest) = member.rest() {
+                    let text = format!("{}: {} {rest}", pool.pool, member.address);
+                    found.push((member.resting_on >= member.cores, text));
+                }
             }
         }
         for listener in &status.listeners {

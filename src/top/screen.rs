@@ -236,12 +236,9 @@ fn places<'a>(status: &Status, palette: &Palette) -> Vec<Line<'a>> {
     for pool in &status.backends {
         for member in &pool.members {
             let text = format!("{} {}  ", pool.pool, member.address);
-            let (how, style) = match member.resting_on {
-                0 => ("reachable".to_owned(), palette.calm),
-                on => (
-                    format!("not reached by {on} of {} cores", member.cores),
-                    palette.look,
-                ),
+            let (how, style) = match member.rest() {
+                None => ("not resting".to_owned(), palette.calm),
+                Some(rest) => (rest, palette.look),
             };
             lines.push(Line::from(vec![Span::raw(text), Span::styled(how, style)]));
         }
@@ -304,11 +301,11 @@ mod tests {
     use super::*;
 
     const ANSWER: &str = r#"{"version":"1.2.3","started":1,"now":70,"draining":false,"sessions":3,"transfers":1,"more":1,
-        "config":{"restart":["process.cores"],"last_reload":{"outcome":"refused","complaints":[{"key":"pool[0].ca","problem":"is torn"}]}},
+        "config":{"restart":["process.cores"],"last_reload":{"outcome":"refused","complaints":[{"place":"7:2","key":"pool[0].ca","problem":"is torn"}]}},
         "total":{"counters":{},"phases":{"sluicegate_login_seconds":{"count":9,"p50":800,"p90":2500,"p99":40000,"max":3000000,"octaves":[0,0,5,4]}}},
         "cores":[{"cpu":4,"answered":true,"sessions":3,"transfers":1,"counters":{},"phases":{}}],
         "listeners":[{"name":"outside","passive_ports":10,"passive_ports_in_use":9}],
-        "backends":[{"pool":"inside","members":[{"address":"[::1]:21","resting_on":1,"cores":2}]}]}"#;
+        "backends":[{"pool":"inside","members":[{"address":"[::1]:21","resting_on":1,"cores":2,"last_failure":{"reason":"certificate"}}]}]}"#;
 
     fn screen(model: &Model, width: u16, height: u16) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("it is memory");
@@ -340,9 +337,9 @@ mod tests {
             "█",
             "CPU 4",
             "9 of 10 passive ports",
-            "! configuration refused: pool[0].ca is torn",
+            "! configuration refused: 7:2 pool[0].ca is torn",
             "> needs a restart: process.cores",
-            "not reached by 1 of 2 cores",
+            "rests on 1 of 2 cores: certificate",
         ] {
             assert!(screen.contains(text), "{text} is missing:\n{screen}");
         }

@@ -69,11 +69,12 @@ impl Reach {
         }
     }
 
-    /// The next member that answers; `None` when none is left that does.
+    /// The next member that answers; `None`, once, when none is left that does.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Reached>> {
         loop {
             let Some((hold, mut dial)) = self.dial.take() else {
                 let Some(member) = self.left.pop() else {
+                    self.pool.exhausted();
                     return Poll::Ready(None);
                 };
                 self.try_member(member);
@@ -122,10 +123,12 @@ impl Reach {
     }
 
     fn not_dialled(&self, member: MemberId, error: &io::Error) {
-        let failure = match error.kind() {
-            ErrorKind::ConnectionRefused => Failure::Refused,
-            ErrorKind::ConnectionReset => Failure::Reset,
-            ErrorKind::TimedOut => Failure::Timeout,
+        use libc::{EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM};
+        let failure = match (error.raw_os_error(), error.kind()) {
+            (Some(EADDRNOTAVAIL | EMFILE | ENFILE | ENOBUFS | ENOMEM), _) => Failure::Ours,
+            (_, ErrorKind::ConnectionRefused) => Failure::Refused,
+            (_, ErrorKind::ConnectionReset) => Failure::Reset,
+            (_, ErrorKind::TimedOut) => Failure::Timeout,
             _ => Failure::Unreachable,
         };
         self.failed(member, failure, &error.to_string());
@@ -153,7 +156,7 @@ impl Reach {
         self.failed(member, failure, &why);
     }
 
-    /// The member that was reached is passed over, and comes last for a while unless it has just said no.
+    /// A member is passed over, reached or not, and comes last for a while unless it has just said no, or it was our fault.
     pub fn failed(&self, member: MemberId, failure: Failure, why: &str) {
         self.pool.failed(member, clock::now(), failure, why);
         let (address, reason) = (self.pool.address(member), failure.word());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sluicegate::dialog::{FromBackend, Input, Loss, Note, Side};
-use sluicegate::limits::{BACKEND_CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, LOGIN_TIMEOUT};
+use sluicegate::limits::{BACKEND_CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, LOGIN_TIMEOUT, REACH_SLACK};
 use sluicegate::policy::{BackendTls, SiteRules};
 
 use crate::script::{Script, clear, rules};
@@ -168,8 +168,20 @@ fn a_connection_that_does_not_come_about_is_bounded_again() {
         .backend_lost(Loss::Closed)
         .gives(&["pass over Closed"]);
     script
-        .waits(BACKEND_CONNECT_TIMEOUT)
+        .waits(BACKEND_CONNECT_TIMEOUT + REACH_SLACK)
         .gives(&["C 421 The server did not answer in time", "close"]);
+}
+
+/// Whoever dials has the last word on its own time: it knows whom it has tried.
+#[test]
+fn members_that_cannot_be_reached_in_time_are_told_by_whoever_dials() {
+    let mut script = Script::secured(rules());
+    script.client("USER ann").gives(&["connect"]);
+    script.passes(BACKEND_CONNECT_TIMEOUT);
+    script.step(Input::Deadline).gives(&[]);
+    script
+        .reached(FromBackend::Unreachable)
+        .gives(&["C 421 No server is available", "close"]);
 }
 
 /// However many members there are, all of them together have the time of a login.

@@ -2,14 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::process::Command;
 
-use serde_json::Value;
-
+use crate::support::admin::{MEANT, ask, curl, json};
 use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
 use crate::support::ports::Ports;
-use crate::support::process::run;
 use crate::support::rude::{Rude, Script};
 use crate::support::strict::Strict;
 use crate::support::{Scene, eventually, noise};
@@ -17,32 +14,6 @@ use crate::support::{Scene, eventually, noise};
 /// A gate whose admin server is a socket in the scene's directory.
 fn setup() -> Setup {
     Setup::new().admin("address", "\"unix:admin.sock\"")
-}
-
-/// What the admin server answers: the code, and the body.
-fn ask(scene: &Scene, route: &str, options: &[&str]) -> (String, String) {
-    let mut curl = Command::new("curl");
-    curl.args([
-        "--silent",
-        "--show-error",
-        "--max-time",
-        "20",
-        "--unix-socket",
-    ])
-    .arg(scene.path("admin.sock"))
-    .args(["--write-out", "\n%{http_code}"])
-    .args(options)
-    .arg(format!("http://gate{route}"));
-    let ran = run(&mut curl);
-    let answer = String::from_utf8(ran.stdout).unwrap();
-    let (body, code) = answer.rsplit_once('\n').unwrap();
-    (code.to_owned(), body.to_owned())
-}
-
-fn json(scene: &Scene, route: &str) -> Value {
-    let (code, body) = ask(scene, route, &[]);
-    assert_eq!(code, "200", "{body}");
-    serde_json::from_str(&body).unwrap()
 }
 
 #[test]
@@ -89,13 +60,12 @@ fn a_session_and_its_transfers_are_seen_and_can_be_ended() {
     let kill = format!("/sessions/{}/kill", session["id"]);
     assert_eq!(ask(&scene, &kill, &["--request", "POST"]).0, "403");
     assert_eq!(ask(&scene, &kill, &[]).0, "405");
-    let meant = ["--request", "POST", "--header", "X-Sluicegate: yes"];
-    assert_eq!(ask(&scene, &kill, &meant).0, "200");
+    assert_eq!(ask(&scene, &kill, &MEANT).0, "200");
     client.hear().expect(&[421]);
     eventually("the session is gone", || {
         json(&scene, "/sessions").as_array().unwrap().is_empty()
     });
-    assert_eq!(ask(&scene, &kill, &meant).0, "404");
+    assert_eq!(ask(&scene, &kill, &MEANT).0, "404");
 }
 
 #[test]
@@ -104,8 +74,7 @@ fn draining_is_what_sigterm_does() {
     let rude = Rude::start(&scene, Script::new());
     let mut gate = Gate::start(&scene, rude.address(), setup());
     let mut client = Strict::open(gate.address(), &scene.authority, Versions::Both);
-    let meant = ["--request", "POST", "--header", "X-Sluicegate: yes"];
-    assert_eq!(ask(&scene, "/drain", &meant).0, "200");
+    assert_eq!(ask(&scene, "/drain", &MEANT).0, "200");
     client.hear().expect(&[421]);
     assert_eq!(gate.wait_for_exit(), Some(0), "{}", gate.log());
 }
@@ -157,7 +126,8 @@ fn a_token_is_demanded_where_there_is_one() {
     let (code, body) = ask(&scene, "/config", &["--header", &shown]);
     assert_eq!(code, "200", "{body}");
     assert!(!body.contains(token), "{body}");
-    assert!(!gate.log().contains(token), "{}", gate.log());
+    let log = gate.stop();
+    assert!(!log.contains(token), "{log}");
 
     std::fs::write(&file, "short\n").unwrap();
     let complaint = Gate::check(&scene.path("gate.toml"));
@@ -176,16 +146,13 @@ fn a_name_that_is_not_ours_leads_nowhere() {
     let address = format!("127.0.0.1:{}", ports.control());
     let setup = Setup::new().admin("address", &format!("\"{address}\""));
     let _gate = Gate::start(&scene, rude.address(), setup);
-    let code = |host: &str| {
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--max-time", "20", "--output", "/dev/null"])
-            .args(["--write-out", "%{http_code}", "--header"])
-            .arg(format!("Host: {host}"))
-            .arg(format!("http://{address}/sessions"));
-        run(&mut curl).ok().text()
+    let told = |host: &str| {
+        let host = format!("Host: {host}");
+        let sessions = format!("http://{address}/sessions");
+        curl(&sessions, &["--header", &host]).ok().text()
     };
-    assert_eq!(code("evil.example"), "421");
-    assert_eq!(code("localhost"), "200");
+    assert!(told("evil.example").ends_with("\n421"));
+    assert!(told("localhost").ends_with("\n200"));
 }
 
 #[test]

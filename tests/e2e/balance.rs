@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use socket2::{Domain, Socket, Type};
 
 use crate::support::certs::Versions;
+use crate::support::door;
 use crate::support::gate::{Gate, Setup};
 use crate::support::rude::{Rude, Script};
 use crate::support::strict::Strict;
@@ -19,7 +20,7 @@ struct Backends {
 impl Backends {
     fn new(count: usize) -> Self {
         let listener = |_| {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let listener = door::listener(Ipv4Addr::LOCALHOST.into());
             listener.set_nonblocking(true).unwrap();
             listener
         };
@@ -122,7 +123,9 @@ fn a_client_finds_its_own_member_again_after_a_restart_and_on_any_core() {
 #[test]
 fn a_backup_serves_until_another_one_is_back() {
     let (scene, backends) = (Scene::new(), Backends::new(3));
-    let setup = setup(&backends.list(0..2), "turn").pool("backups", &backends.list(2..3));
+    let setup = setup(&backends.list(0..2), "turn")
+        .timeout("member_rest", "1h")
+        .pool("backups", &backends.list(2..3));
     let gate = Gate::start(&scene, nobody(), setup);
     for expected in [0, 1, 0, 1] {
         let _client = connect_from([127, 0, 0, 1], &gate);
@@ -130,7 +133,7 @@ fn a_backup_serves_until_another_one_is_back() {
     }
     let mut backends = backends;
     let backup = backends.listeners.remove(2);
-    backends.listeners.clear();
+    backends.listeners.iter().for_each(door::refuse);
     let backup = Backends {
         listeners: vec![backup],
     };
@@ -138,7 +141,7 @@ fn a_backup_serves_until_another_one_is_back() {
         let _client = connect_from([127, 0, 0, 1], &gate);
         backup.next();
     }
-    assert_eq!(gate.wait_for_logs(2, "backend not reached").len(), 2);
+    assert_eq!(gate.stop().matches("backend not reached").count(), 2);
 }
 
 /// The same way for sessions of FTP: what a client was cut off in, it finds again.

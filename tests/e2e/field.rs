@@ -10,14 +10,7 @@ use crate::support::rude::{Act, Ended, Rude, Script};
 use crate::support::servers::{FtpServer, Kind};
 use crate::support::strict::{Manner, Strict};
 use crate::support::wire::Wire;
-use crate::support::{Scene, eventually, noise};
-
-fn start(script: Script, setup: Setup) -> (Scene, Rude, Gate) {
-    let scene = Scene::new();
-    let rude = Rude::start(&scene, script);
-    let gate = Gate::start(&scene, rude.address(), setup);
-    (scene, rude, gate)
-}
+use crate::support::{Scene, eventually, noise, start};
 
 /// Field case E6.
 #[test]
@@ -27,9 +20,9 @@ fn a_bare_upload_is_answered_whatever_the_server_makes_of_it() {
         let scene = Scene::new();
         let server = FtpServer::start(kind, &scene);
         let setup = Setup::new()
-            .timeout("data_completion", "2s")
+            .timeout("data_completion", "5s")
             .timeout("linger", "500ms")
-            .timeout("backend_reply", "3s");
+            .timeout("backend_reply", "10s");
         let gate = Gate::start(&scene, server.address(), setup);
         let open = || Strict::open(gate.address(), &scene.authority, Versions::Both);
         let mut client = open();

@@ -62,7 +62,8 @@ fn long_transfers_are_left_to_the_kernel_where_it_can() {
             Ok(()) => "the kernel takes over the TLS 1.3 of long transfers",
             Err(_) => "this kernel offers no TLS",
         };
-        assert_eq!(gate.log().matches(told).count(), 1, "{}", gate.log());
+        let log = gate.stop();
+        assert_eq!(log.matches(told).count(), 1, "{log}");
     }
 }
 

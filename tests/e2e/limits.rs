@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
+use crate::metrics::Stage;
 use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
 use crate::support::process::Server;
@@ -30,6 +31,14 @@ fn a_thousand_sessions_transfer_at_once() {
         .listener("steering", "\"hash\"")
         .passive_ports(2400)
         .log("level", "\"info\"");
+    // A thousand handshakes at once, of clients that share the machine: nobody hangs, and nobody is to be given up.
+    let patient = [
+        "handshake",
+        "backend_connect",
+        "data_handshake",
+        "data_completion",
+    ];
+    let setup = (patient.into_iter()).fold(setup, |setup, key| setup.timeout(key, "60s"));
     let gate = Gate::start(&scene, rude.address(), setup);
 
     // What the first session leaves open for good, such as a lazily made ring, is not a leak.
@@ -195,6 +204,30 @@ fn a_transfer_without_descriptors_is_refused_and_the_session_goes_on() {
     client.say("NOOP").expect(&[200]);
     gate.allow_descriptors(enough);
     client.download("RETR file").assert_complete(&noise(10_000));
+}
+
+/// It says nothing of the members: none of them rests for it.
+#[test]
+fn a_backend_for_which_the_gate_has_no_descriptor_is_not_to_blame() {
+    let stage = Stage::with(Script::new(), |_, _| {
+        Setup::new()
+            .process("cores", "[0]")
+            .limit("descriptors_per_session", "2")
+    });
+    let config = stage.scene.authority.client(Versions::Both);
+    let mut client = Strict::greet(stage.gate.address(), config);
+    client.auth();
+    let enough = stage.gate.descriptors() + 100;
+    stage.gate.allow_descriptors(1);
+    let lost = client.say(&format!("USER {USER}")).expect(&[421]);
+    assert!(lost.text.ends_with("No server is available"), "{lost:?}");
+    stage.gate.allow_descriptors(enough);
+    let line = stage.gate.wait_for_log("backend not reached");
+    assert!(line.contains("\"reason\":\"gate\""), "{line}");
+    let seen = &stage.json("/backends")[0]["members"][0];
+    assert_eq!(seen["failures"], serde_json::json!({ "gate": 1 }));
+    assert_eq!(seen["resting_on"], 0);
+    stage.client().say("NOOP").expect(&[200]);
 }
 
 #[test]

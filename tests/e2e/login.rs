@@ -6,19 +6,13 @@ use std::process::Command;
 
 use crate::support::certs::{Authority, Versions};
 use crate::support::clients::Target;
+use crate::support::door::nobody;
 use crate::support::gate::{Gate, Setup};
 use crate::support::process::run;
 use crate::support::rude::{Act, Rude, Script};
 use crate::support::strict::Strict;
 use crate::support::wire::Got;
-use crate::support::{PASSWORD, Scene, USER};
-
-fn start(script: Script, setup: Setup) -> (Scene, Rude, Gate) {
-    let scene = Scene::new();
-    let rude = Rude::start(&scene, script);
-    let gate = Gate::start(&scene, rude.address(), setup);
-    (scene, rude, gate)
-}
+use crate::support::{PASSWORD, Scene, USER, start};
 
 fn greet(scene: &Scene, gate: &Gate) -> Strict {
     Strict::greet(gate.address(), scene.authority.client(Versions::Both))
@@ -343,12 +337,8 @@ fn a_login_without_a_password() {
 #[test]
 fn a_backend_that_is_not_there_is_said_so() {
     let scene = Scene::new();
-    let address = {
-        // Bound and dropped: nothing listens there.
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap()
-    };
-    let gate = Gate::start(&scene, address, Setup::new());
+    let nobody = nobody();
+    let gate = Gate::start(&scene, nobody.local_addr().unwrap(), Setup::new());
     let mut client = greet(&scene, &gate);
     client.auth();
     let code = client.say(&format!("USER {USER}")).code;

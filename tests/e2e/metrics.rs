@@ -1,12 +1,12 @@
 //! The metrics as their readers see them: three formats of one truth, and a real Prometheus that asks for it.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::support::admin::{Series, assert_adds_up, assert_never_falls, series};
 use crate::support::certs::Versions;
 use crate::support::gate::{Gate, Setup};
 use crate::support::ports::Ports;
@@ -26,16 +26,6 @@ fn get(url: &str, options: &[&str]) -> (String, Vec<u8>) {
     let end = ran.stdout.windows(4).position(|four| four == b"\r\n\r\n");
     let (head, body) = ran.stdout.split_at(end.unwrap() + 4);
     (String::from_utf8(head.to_vec()).unwrap(), body.to_vec())
-}
-
-/// Every series of a text with its value.
-pub(crate) fn series(text: &str) -> BTreeMap<String, f64> {
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let pair = |line: &str| {
-        let (series, value) = line.rsplit_once(' ').unwrap();
-        (series.replace("{}", ""), value.parse().unwrap())
-    };
-    lines.map(pair).collect()
 }
 
 /// A gate with an admin server on TCP, before a backend of the tests.
@@ -80,7 +70,7 @@ impl Stage {
         String::from_utf8(body).unwrap()
     }
 
-    pub(crate) fn series(&self, query: &str) -> BTreeMap<String, f64> {
+    pub(crate) fn series(&self, query: &str) -> Series {
         series(&self.text(query))
     }
 
@@ -98,14 +88,13 @@ fn every_format_is_what_its_reader_expects() {
     client.download("RETR file").assert_complete(&noise(10_000));
     client.say("NOOP").expect(&[200]);
 
-    let (head, text) = get(&stage.url("/metrics"), &[]);
+    let (head, _) = get(&stage.url("/metrics"), &[]);
     assert!(
         head.contains("content-type: text/plain; version=0.0.4"),
         "{head}"
     );
-    let file = stage.scene.file("metrics.txt", &text);
     for query in ["", "?by=core"] {
-        std::fs::write(&file, stage.text(query)).unwrap();
+        let file = stage.scene.file("metrics.txt", stage.text(query));
         let check = format!("{PROMTOOL} check metrics <{}", file.display());
         run(Command::new("sh").args(["-c", &check])).ok();
     }
@@ -150,7 +139,7 @@ fn a_transfer_is_timed_and_counted_leg_by_leg() {
     client.download("RETR file").assert_complete(&noise(10_000));
     client.download("RETR empty").assert_complete(b"");
     client.say("NOOP").expect(&[200]);
-    let seen = series(&stage.text(""));
+    let seen = stage.series("");
     for (name, wanted) in [
         (
             "sluicegate_transfer_verbs_total{verb=\"RETR\",outcome=\"completed\"}",
@@ -194,7 +183,7 @@ fn sessions_are_timed_and_counted_by_what_they_agreed_on() {
     let mut client = stage.client();
     client.download("RETR file").assert_complete(&noise(1000));
     client.say("NOOP").expect(&[200]);
-    let seen = series(&stage.text(""));
+    let seen = stage.series("");
     let sum = |name: &str| -> f64 {
         let rows = seen.iter().filter(|(series, _)| series.starts_with(name));
         rows.map(|(_, value)| value).sum()
@@ -236,27 +225,20 @@ fn what_cores_count_adds_up_to_what_all_count_while_they_are_read() {
             client.say("QUIT").expect(&[221]);
         };
         let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
-        let mut before: BTreeMap<String, f64> = BTreeMap::new();
+        let mut before = Series::new();
         while !workers
             .iter()
             .all(std::thread::ScopedJoinHandle::is_finished)
         {
-            let now = series(&stage.text(""));
-            for (name, value) in before {
-                let falls = !name.contains("_total") && !name.contains("_seconds_");
-                assert!(
-                    falls || now.get(&name).is_some_and(|now| *now >= value),
-                    "{name} fell from {value} to {:?}",
-                    now.get(&name)
-                );
-            }
+            let now = stage.series("");
+            assert_never_falls(&before, &now);
             before = now;
         }
     });
     eventually("all sessions are gone", || {
-        series(&stage.text(""))["sluicegate_sessions"] == 0.0
+        stage.series("")["sluicegate_sessions"] == 0.0
     });
-    let (all, cores) = (series(&stage.text("")), series(&stage.text("?by=core")));
+    let (all, cores) = (stage.series(""), stage.series("?by=core"));
     assert_eq!(
         all["sluicegate_transfer_verbs_total{verb=\"RETR\",outcome=\"completed\"}"],
         100.0
@@ -264,36 +246,8 @@ fn what_cores_count_adds_up_to_what_all_count_while_they_are_read() {
     assert_adds_up(&all, &cores);
 }
 
-/// Every series of all cores together is the sum of those of each.
-pub(crate) fn assert_adds_up(all: &BTreeMap<String, f64>, cores: &BTreeMap<String, f64>) {
-    let mut sums: BTreeMap<String, f64> = BTreeMap::new();
-    for (name, &value) in cores {
-        let (kept, core) = name.split_once("core=\"").unwrap_or((name, ""));
-        let rest = core.split_once('"').map_or("", |(_, rest)| rest);
-        let name = format!("{kept}{rest}")
-            .replace(",}", "}")
-            .replace("{}", "")
-            .replace("{,", "{");
-        *sums.entry(name).or_default() += value;
-    }
-    for (name, &value) in all {
-        // Time goes on between the two questions, and the first one is itself timed.
-        let goes_on = ["_core_run", "_answer_", "process_"];
-        if goes_on.iter().any(|part| name.contains(part)) {
-            continue;
-        }
-        let sum = sums
-            .get(name)
-            .unwrap_or_else(|| panic!("no {name} by core: {sums:#?}"));
-        assert!(
-            (sum - value).abs() <= value.abs() * 1e-9,
-            "{name}: {sum} by core, {value} in all"
-        );
-    }
-}
-
 /// The bucket in which a quantile lies: its bounds.
-fn bucket(seen: &BTreeMap<String, f64>, name: &str, quantile: f64) -> (f64, f64) {
+fn bucket(seen: &Series, name: &str, quantile: f64) -> (f64, f64) {
     let prefix = format!("{name}_bucket{{le=\"");
     let mut buckets: Vec<(f64, f64)> = (seen.iter())
         .filter_map(|(series, count)| {
@@ -324,7 +278,7 @@ fn percentiles_are_those_that_a_client_measures() {
         .collect();
     measured.sort_by(f64::total_cmp);
     let pauses = DRIPS as f64 * DRIP_PAUSE.as_secs_f64();
-    let seen = series(&stage.text(""));
+    let seen = stage.series("");
     for (quantile, at) in [(0.5, 4), (0.9, 8), (1.0, 9)] {
         let (above, upto) = bucket(&seen, "sluicegate_transfer_seconds", quantile);
         // The gate's part lies within what the client has measured, and the backend's pauses lie within the gate's.
@@ -419,11 +373,13 @@ fn prometheus_reads_classic_and_native_histograms() {
         let prometheus = Prometheus::start(&stage, "", features);
         eventually("Prometheus has asked", || prometheus.ask("up") == Some(1.0));
         eventually(count, || prometheus.ask(count) == Some(10.0));
-        assert_eq!(prometheus.ask("sluicegate_sessions"), Some(1.0));
         let logins = "sum(sluicegate_logins_total{outcome=\"ok\"})";
-        assert_eq!(prometheus.ask(logins), Some(1.0));
-        let median = prometheus.ask(quantile).unwrap();
-        assert!(median > 0.0 && median < 3600.0, "{quantile} is {median}");
+        for one in ["sluicegate_sessions", logins] {
+            eventually(one, || prometheus.ask(one) == Some(1.0));
+        }
+        eventually(quantile, || {
+            (prometheus.ask(quantile)).is_some_and(|median| median > 0.0 && median < 3600.0)
+        });
     }
 }
 
@@ -461,7 +417,8 @@ fn prometheus_reads_a_gate_over_the_network_as_it_is_shipped() {
     }
     let prometheus = Prometheus::of_config(&scene, &config, &[]);
     eventually("Prometheus has asked", || prometheus.ask("up") == Some(1.0));
-    assert_eq!(prometheus.ask("sluicegate_sessions"), Some(0.0));
+    let sessions = "sluicegate_sessions";
+    eventually(sessions, || prometheus.ask(sessions) == Some(0.0));
 }
 
 #[test]

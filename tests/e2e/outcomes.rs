@@ -2,15 +2,15 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpListener;
-use std::process::Command;
 
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 
 use crate::streams::{OFF, TLS, accept, connect, server, setup};
+use crate::support::admin::{self, MEANT};
 use crate::support::certs::Versions;
+use crate::support::door::refuse;
 use crate::support::gate::Gate;
-use crate::support::process::run;
 use crate::support::wire::{Got, Wire};
 use crate::support::{Scene, eventually};
 
@@ -45,12 +45,12 @@ fn a_missing_close_notify_is_a_reset_for_a_plain_backend_unless_the_listener_say
         backend.write_all(b"answer").unwrap();
         assert_eq!(client.read().unwrap(), Got::Bytes(b"answer".to_vec()));
         client.fin().unwrap();
-        let end = backend.read(&mut [0]);
+        let end = backend.read_exact(&mut [0]).unwrap_err().kind();
         if !is_end {
-            assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
+            assert_eq!(end, ErrorKind::ConnectionReset);
             continue;
         }
-        assert_eq!(end.unwrap(), 0);
+        assert_eq!(end, ErrorKind::UnexpectedEof);
         // The other direction goes on, and is ended properly for whoever can hear it.
         backend.write_all(b"more").unwrap();
         drop(backend);
@@ -80,17 +80,17 @@ fn a_missing_close_notify_of_the_backend_ends_a_plain_client_where_the_listener_
 fn a_member_whose_handshake_fails_is_passed_over() {
     let (good, address) = server();
     let scene = Scene::new();
-    let inner = Gate::start(&scene, address, setup(TLS, OFF));
+    let mut inner = Gate::start(&scene, address, setup(TLS, OFF));
     // One that speaks something else, and one that says nothing.
     let (strange, strange_address) = server();
     let (silent, silent_address) = server();
     let strangers = std::thread::spawn(move || {
         let mut stream = accept(&strange);
         stream.write_all(b"220 This is no TLS\r\n").unwrap();
-        let said = stream.read(&mut [0; 4096]);
+        let said = stream.read_exact(&mut [0]);
         // The silent one is asked next.
-        let silent = accept(&silent);
-        (said, strange, silent)
+        let stream = accept(&silent);
+        (said, strange, silent, stream)
     });
     let members = format!(
         "[\"{strange_address}\", \"{silent_address}\", \"{}\"]",
@@ -98,7 +98,8 @@ fn a_member_whose_handshake_fails_is_passed_over() {
     );
     let setup = setup(OFF, TLS)
         .process("cores", "[0]")
-        .timeout("handshake", "2s")
+        .timeout("handshake", "5s")
+        .timeout("member_rest", "1h")
         .pool("members", &members);
     let gate = Gate::start(&scene, address, setup);
     for _ in 0..2 {
@@ -109,18 +110,24 @@ fn a_member_whose_handshake_fails_is_passed_over() {
         backend.write_all(b"!").unwrap();
         client.read_exact(&mut [0]).unwrap();
     }
-    for fault in [
-        "its TLS handshake failed",
-        "its TLS handshake took too long",
-    ] {
-        assert_eq!(gate.wait_for_logs(1, fault).len(), 1, "{}", gate.log());
-    }
-    strangers.join().unwrap().0.unwrap();
+    let (said, strange, silent, _stream) = strangers.join().unwrap();
+    said.unwrap();
     // When none is left, the client is reset.
-    drop(inner);
-    let end = connect(gate.address()).read(&mut [0]).unwrap_err();
+    [strange, silent].iter().for_each(refuse);
+    inner.signal("KILL");
+    inner.wait_for_exit();
+    let end = connect(gate.address()).read_exact(&mut [0]).unwrap_err();
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
-    gate.wait_for_log("no backend answers");
+    let log = gate.stop();
+    assert!(log.contains("no backend answers"), "{log}");
+    for (address, fault) in [
+        (strange_address, "its TLS handshake failed"),
+        (silent_address, "its TLS handshake took too long"),
+    ] {
+        let address = format!("\"{address}\"");
+        let told = (log.lines()).filter(|line| line.contains(&address) && line.contains(fault));
+        assert_eq!(told.count(), 1, "{log}");
+    }
 }
 
 /// A gate that takes TLS off, and tells what it does.
@@ -145,23 +152,15 @@ impl Told {
         }
     }
 
-    fn ask(&self, route: &str) -> String {
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--fail", "--max-time", "20", "--unix-socket"]);
-        curl.arg(self.scene.path("admin.sock"))
-            .arg(format!("http://gate{route}"));
-        run(&mut curl).ok().text()
+    fn sessions(&self) -> Value {
+        admin::json(&self.scene, "/sessions")
     }
 
     /// What the journal has of the first session that it names, once that has ended.
     fn events(&self) -> Vec<Value> {
         let mut events = Vec::new();
         eventually("its end is told", || {
-            let text = std::fs::read_to_string(self.scene.path("audit.json")).unwrap_or_default();
-            let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
-            events = (whole.lines())
-                .map(|line| serde_json::from_str::<Value>(line).unwrap())
-                .collect();
+            events = admin::events(&self.scene.path("audit.json"));
             events.iter().any(|event| event["event"] == "ended")
         });
         events
@@ -169,7 +168,7 @@ impl Told {
 
     #[track_caller]
     fn assert_counted(&self, series: &[&str]) {
-        let metrics = self.ask("/metrics");
+        let metrics = admin::get(&self.scene, "/metrics");
         for series in series {
             assert!(metrics.contains(series), "{series} is not in {metrics}");
         }
@@ -190,9 +189,10 @@ fn a_stream_is_seen_while_it_lives_and_told_when_it_is_over() {
     backend.read_exact(&mut [0; 8]).unwrap();
     backend.write_all(b"answer!").unwrap();
     assert_eq!(client.read().unwrap(), Got::Bytes(b"answer!".to_vec()));
-    let row = || -> Value { serde_json::from_str(&told.ask("/sessions")).unwrap() };
-    eventually("its bytes are seen", || row()[0]["stream"]["received"] == 7);
-    let row = row()[0].clone();
+    eventually("its bytes are seen", || {
+        told.sessions()[0]["stream"]["received"] == 7
+    });
+    let row = told.sessions()[0].clone();
     assert_eq!(row["phase"], "stream");
     assert_eq!(row["stream"]["sent"], 8);
     let address = told.backend.local_addr().unwrap().to_string();
@@ -263,14 +263,9 @@ fn a_stream_that_is_killed_is_told_by_whom() {
     let mut backend = accept(&told.backend);
     client.write(b"?").unwrap();
     backend.read_exact(&mut [0]).unwrap();
-    let sessions: Value = serde_json::from_str(&told.ask("/sessions")).unwrap();
-    let mut curl = Command::new("curl");
-    curl.args(["--silent", "--fail", "--max-time", "20", "--unix-socket"])
-        .arg(told.scene.path("admin.sock"))
-        .args(["--request", "POST", "--header", "X-Sluicegate: yes"])
-        .arg(format!("http://gate/sessions/{}/kill", sessions[0]["id"]));
-    run(&mut curl).ok();
-    let end = backend.read(&mut [0]).unwrap_err();
+    let kill = format!("/sessions/{}/kill", told.sessions()[0]["id"]);
+    assert_eq!(admin::ask(&told.scene, &kill, &MEANT).0, "200");
+    let end = backend.read_exact(&mut [0]).unwrap_err();
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
     let events = told.events();
     assert_eq!(events[3]["outcome"], "cut_off");

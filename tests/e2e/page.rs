@@ -36,7 +36,7 @@ fn fits(browser: &Browser) -> bool {
 #[test]
 fn the_page_moves_with_the_traffic_and_shows_what_fails() {
     let scene = Scene::new();
-    let rude = Rude::start(&scene, Script::new().file("file", &noise(300_000)));
+    let mut rude = Rude::start(&scene, Script::new().file("file", &noise(300_000)));
     let backend = rude.address();
     let ports = Ports::reserve();
     let admin = format!("127.0.0.1:{}", ports.control());
@@ -94,12 +94,12 @@ fn the_page_moves_with_the_traffic_and_shows_what_fails() {
     browser.wait_for("#sessions tbody", USER);
 
     // The backend goes away: whoever comes now is turned away, and the page tells which member it is.
-    drop(rude);
+    rude.leave();
     let mut late = Strict::greet(gate.address(), scene.authority.client(Versions::Both));
     late.auth();
     late.say(&format!("USER {USER}")).expect(&[421]);
     browser.wait_for("#backends li.warn, #backends li.bad", &backend.to_string());
-    browser.wait_for("#wants", &format!("{backend} could not be reached"));
+    browser.wait_for("#wants", &format!("{backend} (refused)"));
     browser.show_as(1400, 1300, "dark");
     browser.picture("page-dark");
     browser.show_as(360, 2600, "light");

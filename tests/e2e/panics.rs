@@ -24,7 +24,7 @@ fn a_panic_ends_one_session_and_not_the_core() {
     for _ in 0..3 {
         let mut victim = open();
         victim.say("SITE PANIC").expect(&[421]);
-        victim.hear_or_end().unwrap_err();
+        victim.hears_end();
         for neighbour in &mut neighbours {
             neighbour.download("RETR file").assert_complete(b"payload");
         }

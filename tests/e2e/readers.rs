@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::admin::curl;
 use crate::support::gate::{Gate, Setup};
 use crate::support::partners::{Card, Kind, Partners};
 use crate::support::ports::Ports;
@@ -49,12 +50,8 @@ impl Stage {
 
     /// curl on a route, by a scheme, with these options besides.
     fn curl(&self, url: &str, options: &[&str]) -> Ran {
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--noproxy", "*"])
-            .args(["--max-time", "20", "--write-out", "\n%{http_code}"])
-            .args(options)
-            .arg(url.replace("GATE", &format!("localhost:{}", self.ports.control())));
-        run(&mut curl)
+        let gate = format!("localhost:{}", self.ports.control());
+        curl(&url.replace("GATE", &gate), options)
     }
 
     /// What the gate answers to one who knows its authority: the body, and the code behind it.

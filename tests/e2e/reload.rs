@@ -1,17 +1,20 @@
 //! Another configuration in the same process: new sessions have it, those that run keep theirs, and one that is wrong changes nothing.
 
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::support::admin::{self, MEANT, Series, series};
 use crate::support::certs::{Authority, Versions};
 use crate::support::gate::{Gate, Setup};
 use crate::support::ports::Ports;
 use crate::support::process::run;
 use crate::support::rude::{Rude, Script};
 use crate::support::strict::Strict;
+use crate::support::wire::Wire;
 use crate::support::{Scene, eventually, noise};
 
 /// A gate whose configuration is changed under it, and which is asked through a socket in the scene's directory.
@@ -21,14 +24,17 @@ pub(crate) struct Bed {
     pub(crate) gate: Gate,
 }
 
-const MEANT: [&str; 4] = ["--request", "POST", "--header", "X-Sluicegate: yes"];
-
 impl Bed {
     pub(crate) fn new(setup: impl FnOnce(Setup) -> Setup) -> Self {
+        let script = Script::new().file("file", &noise(10_000));
+        Self::of_script(script, setup(Setup::new()))
+    }
+
+    fn of_script(script: Script, setup: Setup) -> Self {
         let scene = Scene::new();
-        let rude = Rude::start(&scene, Script::new().file("file", &noise(10_000)));
+        let rude = Rude::start(&scene, script);
         let backend = rude.address();
-        Self::with(scene, rude, backend, setup(Setup::new()))
+        Self::with(scene, rude, backend, setup)
     }
 
     /// Before a backend of the test's own.
@@ -60,40 +66,21 @@ impl Bed {
     }
 
     fn ask(&self, route: &str, options: &[&str]) -> (String, String) {
-        let mut curl = Command::new("curl");
-        curl.args([
-            "--silent",
-            "--show-error",
-            "--max-time",
-            "60",
-            "--unix-socket",
-        ])
-        .arg(self.scene.path("admin.sock"))
-        .args(["--write-out", "\n%{http_code}"])
-        .args(options)
-        .arg(format!("http://gate{route}"));
-        let answer = run(&mut curl).ok().text();
-        let (body, code) = answer.rsplit_once('\n').unwrap();
-        (code.to_owned(), body.to_owned())
-    }
-
-    pub(crate) fn get(&self, route: &str) -> String {
-        let (code, body) = self.ask(route, &[]);
-        assert_eq!(code, "200", "{body}");
-        body
+        admin::ask(&self.scene, route, options)
     }
 
     pub(crate) fn json(&self, route: &str) -> Value {
-        serde_json::from_str(&self.get(route)).unwrap()
+        admin::json(&self.scene, route)
     }
 
-    /// The value of a series of `/metrics`.
+    /// Every series of `/metrics`, or of what else this names.
+    pub(crate) fn all_series(&self, query: &str) -> Series {
+        series(&admin::get(&self.scene, &format!("/metrics{query}")))
+    }
+
+    #[track_caller]
     fn series(&self, name: &str) -> f64 {
-        let text = self.get("/metrics").replace("{}", "");
-        let value = |line: &str| line.strip_prefix(name)?.trim().parse().ok();
-        text.lines()
-            .find_map(value)
-            .unwrap_or_else(|| panic!("{name} in {text}"))
+        self.all_series("")[name]
     }
 
     /// Asks for a reload: what the gate answers.
@@ -160,7 +147,8 @@ fn a_new_certificate_is_shown_to_who_comes_now_and_who_is_there_goes_on() {
     let config = bed.scene.authority.client(Versions::Both);
     let mut late = Strict::greet(bed.gate.address(), config);
     late.say("AUTH TLS").expect(&[234]);
-    late.secure().unwrap_err();
+    let told = late.secure().unwrap_err().to_string();
+    assert!(told.contains("invalid peer certificate"), "{told}");
     // A full handshake of a data connection: the certificate of before is shown to it.
     old.forget(&bed.scene.authority, Versions::Both);
     downloads(&mut old);
@@ -370,6 +358,14 @@ fn members_come_and_go_and_what_is_known_of_those_that_stay_is_kept() {
     eventually("its session has gone", || {
         seen(&bed.json("/backends"))[2] == json!([second, 2, 0, 0])
     });
+    // Nor has anybody a number again when the whole pool was away.
+    for (old, new) in [("\"inside\"", "\"aside\""), ("\"aside\"", "\"inside\"")] {
+        bed.change(old, new);
+        bed.reload();
+    }
+    let wanted = [(&dead, 5), (&first, 6), (&second, 7)];
+    let wanted = wanted.map(|(address, number)| json!([address, number, 0, 0]));
+    assert_eq!(seen(&bed.json("/backends")), wanted);
 }
 
 #[test]
@@ -386,7 +382,6 @@ fn bounds_levels_and_banners_hold_for_who_comes_now() {
     bed.change("sessions = 1", "sessions = 2");
     bed.change("level = \"info\"", "level = \"debug\"");
     bed.change("[[listener]]", "[[listener]]\nbanner = \"another one\"");
-    assert!(!bed.gate.log().contains("session opened"));
     bed.reload();
     let config = bed.scene.authority.client(Versions::Both);
     let mut second = Strict::connect(bed.gate.address(), config);
@@ -401,8 +396,12 @@ fn bounds_levels_and_banners_hold_for_who_comes_now() {
     bed.change("sessions = 2", "sessions = 1");
     bed.reload();
     downloads(&mut first);
+    let early = format!("\"{}\"", first.control().local());
     first.say("QUIT").expect(&[221]);
     refused();
+    let log = bed.gate.stop();
+    let mut opened = log.lines().filter(|line| line.contains("session opened"));
+    assert!(opened.all(|line| !line.contains(&early)), "{log}");
 }
 
 #[test]
@@ -453,23 +452,57 @@ fn readers_show_the_token_that_is_in_force() {
     assert!(!bed.gate.stop().contains("token-of-all"));
 }
 
-#[test]
-fn a_reload_must_be_meant_and_finds_no_gate_that_is_stopping() {
-    let bed = Bed::new(|setup| setup);
-    assert_eq!(bed.ask("/reload", &["--request", "POST"]).0, "403");
-    assert_eq!(bed.ask("/reload", &[]).0, "405");
+/// A client amid its transfer, which whoever stops waits for.
+fn uploading(bed: &Bed) -> (Strict, Wire) {
     let mut client = bed.client();
     let address = client.passive();
-    client.tell("RETR file");
+    client.tell("STOR up");
     let data = client.connect_data(address);
-    // Amid its transfer it is waited for.
+    bed.gate.wait_for_log("bytes may flow");
+    (client, data)
+}
+
+/// The file is a pipe: the gate stands in it while it is told to stop.
+#[test]
+fn a_stop_amid_a_reload_leaves_what_was_in_force() {
+    let bed = Bed::new(|setup| setup.process("cores", "[0]"));
+    let uploading = uploading(&bed);
+    let (text, file) = (bed.text(), bed.scene.path("gate.toml"));
+    std::fs::remove_file(&file).unwrap();
+    run(Command::new("mkfifo").arg(&file)).ok();
+    let (code, answer) = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| bed.try_reload());
+        let mut pipe = std::fs::File::options().write(true).open(&file).unwrap();
+        bed.gate.signal("TERM");
+        eventually("it is stopping", || {
+            bed.json("/status")["draining"] == json!(true)
+        });
+        pipe.write_all(text.as_bytes()).unwrap();
+        drop(pipe);
+        asked.join().unwrap()
+    });
+    assert_eq!(
+        (code.as_str(), &answer["outcome"]),
+        ("409", &json!("stopping"))
+    );
+    assert_eq!(bed.json("/status")["config"]["loaded"], 0);
+    bed.gate.wait_for_log("not read again");
+    drop(uploading);
+}
+
+#[test]
+fn a_reload_must_be_meant_and_finds_no_gate_that_is_stopping() {
+    let bed = Bed::new(|setup| setup.timeout("drain", "10m"));
+    assert_eq!(bed.ask("/reload", &["--request", "POST"]).0, "403");
+    assert_eq!(bed.ask("/reload", &[]).0, "405");
+    let uploading = uploading(&bed);
     bed.gate.signal("TERM");
-    bed.gate.wait_for_log("stopping");
+    eventually("it drains", || bed.ask("/readyz", &[]).0 == "503");
     let (code, answer) = bed.try_reload();
     assert_eq!(
         (code.as_str(), &answer["outcome"]),
         ("409", &json!("stopping"))
     );
     assert_eq!(bed.series("sluicegate_config_last_reload_successful"), 1.0);
-    drop((data, client));
+    drop(uploading);
 }

@@ -1,7 +1,6 @@
 //! Reload after reload: under load, two hundred of them, and what may be resumed across one.
 
-use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,9 +9,9 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 use serde_json::Value;
 
-use crate::metrics::{assert_adds_up, series};
 use crate::reload::Bed;
 use crate::streams::{self, OFF, TLS, server};
+use crate::support::admin::{Series, assert_adds_up, assert_never_falls};
 use crate::support::certs::Versions;
 use crate::support::gate::Gate;
 use crate::support::{PATIENCE, Scene, eventually, noise};
@@ -35,15 +34,12 @@ fn adds_up(status: &Value) {
     }
 }
 
-/// Nothing that is counted is less than it was.
-fn never_falls(before: &BTreeMap<String, f64>, now: &BTreeMap<String, f64>) {
-    for (name, value) in before {
-        let is_counted = name.contains("_total") || name.contains("_seconds_");
-        let now = now.get(name);
-        assert!(
-            !is_counted || now.is_some_and(|now| now >= value),
-            "{name}: {value}, {now:?}"
-        );
+/// Says when it is dropped that it is over: a test that fails in between must not have its readers go on for ever.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -68,16 +64,17 @@ fn nothing_is_lost_or_cut_and_all_sums_hold_while_it_is_reloaded_under_load() {
     let bed = &Bed::new(|setup| setup.timeout("idle", "100s"));
     let is_over = AtomicBool::new(false);
     let reloads = std::thread::scope(|scope| {
+        let over = Over(&is_over);
         let workers: Vec<_> = (0..4)
             .map(|number| scope.spawn(move || sessions(bed, number)))
             .collect();
         let readers = scope.spawn(|| {
-            let mut before = BTreeMap::new();
+            let mut before = Series::new();
             let mut seen = 0;
             while !is_over.load(Ordering::Relaxed) {
                 adds_up(&bed.json("/status"));
-                let now = series(&bed.get("/metrics"));
-                never_falls(&before, &now);
+                let now = bed.all_series("");
+                assert_never_falls(&before, &now);
                 (before, seen) = (now, seen + 1);
             }
             seen
@@ -95,7 +92,7 @@ fn nothing_is_lost_or_cut_and_all_sums_hold_while_it_is_reloaded_under_load() {
         for worker in workers {
             worker.join().unwrap();
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(over);
         assert!(readers.join().unwrap() > 0);
         reloads
     });
@@ -103,10 +100,7 @@ fn nothing_is_lost_or_cut_and_all_sums_hold_while_it_is_reloaded_under_load() {
     eventually("all sessions are gone", || {
         bed.json("/status")["sessions"] == 0
     });
-    let (all, cores) = (
-        series(&bed.get("/metrics")),
-        series(&bed.get("/metrics?by=core")),
-    );
+    let (all, cores) = (bed.all_series(""), bed.all_series("?by=core"));
     assert_adds_up(&all, &cores);
     let counted = |name: &str| all[name];
     let verb = |verb: &str| {
@@ -183,8 +177,12 @@ fn hundreds_of_reloads_leave_nothing_behind() {
     });
 }
 
-/// One stream through the gate: how its handshake went, if the gate has let it in.
-fn visit(gate: &Gate, backend: &TcpListener, config: &Arc<ClientConfig>) -> Option<HandshakeKind> {
+/// One stream through the gate: how its handshake went, or what the gate has said against it.
+fn visit(
+    gate: &Gate,
+    backend: &TcpListener,
+    config: &Arc<ClientConfig>,
+) -> io::Result<Option<HandshakeKind>> {
     let name = ServerName::try_from("localhost").unwrap();
     let client = ClientConnection::new(Arc::clone(config), name).unwrap();
     let socket = TcpStream::connect(gate.address()).unwrap();
@@ -195,9 +193,9 @@ fn visit(gate: &Gate, backend: &TcpListener, config: &Arc<ClientConfig>) -> Opti
     backend.write_all(b"hello").unwrap();
     drop(backend);
     let mut heard = Vec::new();
-    stream.read_to_end(&mut heard).ok()?;
+    stream.read_to_end(&mut heard)?;
     assert_eq!(heard, b"hello");
-    stream.conn.handshake_kind()
+    Ok(stream.conn.handshake_kind())
 }
 
 #[test]
@@ -206,7 +204,8 @@ fn what_was_issued_before_is_resumed_unless_anything_has_changed() {
         let (listener, address): (_, SocketAddr) = server();
         let bed = Bed::before(address, streams::setup(TLS, OFF));
         let config = bed.scene.authority.client(versions);
-        let visit = || visit(&bed.gate, &listener, &config);
+        let try_visit = || visit(&bed.gate, &listener, &config);
+        let visit = || try_visit().unwrap();
         assert_eq!(visit(), Some(HandshakeKind::Full));
         assert_eq!(visit(), Some(HandshakeKind::Resumed));
         bed.change("[log]", "[timeouts]\nidle = \"90s\"\n[log]");
@@ -229,6 +228,7 @@ fn what_was_issued_before_is_resumed_unless_anything_has_changed() {
             format!("[[listener]]\nclient_certificates = \"required\"\nclient_ca = \"{ca}\"");
         bed.change("[[listener]]", &asked);
         bed.reload();
-        assert_eq!(visit(), None, "{versions:?}");
+        let told = try_visit().unwrap_err().to_string();
+        assert!(told.contains("CertificateRequired"), "{versions:?}: {told}");
     }
 }

@@ -1,6 +1,7 @@
 //! Starting and stopping: what runs may end, what hangs is cut off so that nobody takes it for whole, and whoever
 //! waits hears why (rules 5 and 13).
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use crate::support::certs::Versions;
@@ -11,7 +12,7 @@ use crate::support::strict::Strict;
 use crate::support::{Scene, eventually, noise};
 
 /// The gate may take so long beyond its bound to say its last words; half a minute is the bound where none is set.
-const LEEWAY: Duration = Duration::from_secs(15);
+const LEEWAY: Duration = Duration::from_secs(25);
 
 fn clear() -> Setup {
     Setup::new()
@@ -45,10 +46,9 @@ fn stopping_lets_a_transfer_end_and_tells_who_waits() {
             assert!(got == bytes, "the bytes differ");
             busy.hear().expect(&[226]);
             busy.hear().expect(&[421]);
-            busy.hear_or_end().unwrap_err();
+            busy.hears_end();
         });
-        gate.wait_for_log("data leg secured");
-        std::thread::sleep(Duration::from_millis(50));
+        gate.wait_for_log("bytes may flow");
         gate.signal("TERM");
         idle.hear().expect(&[421]);
         fresh.hear().expect(&[421]);
@@ -103,7 +103,7 @@ fn what_hangs_when_stopping_is_cut_off_in_time_and_not_as_an_end_of_file() {
     let mut sink = up.connect_data(address);
     up.hear().expect(&[150]);
     sink.write(&noise(1000)).unwrap();
-    std::thread::sleep(Duration::from_millis(200));
+    gate.wait_for_logs(2, "bytes may flow");
 
     let began = Instant::now();
     gate.signal("TERM");
@@ -111,15 +111,14 @@ fn what_hangs_when_stopping_is_cut_off_in_time_and_not_as_an_end_of_file() {
     let took = began.elapsed();
     assert!(took < Duration::from_secs(1) + LEEWAY, "took {took:?}");
     let (bytes, end) = source.read_to_end();
-    assert!(end.is_err(), "{} bytes, then {end:?}", bytes.len());
+    assert!(bytes.len() < 200_000);
+    assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
     down.hear().expect(&[421, 426]);
     up.hear().expect(&[421, 426]);
     eventually("the backend has seen the upload's end", || {
-        !rude.seen("STOR stuck").is_empty() || rude.sessions() == 0
+        !rude.seen("STOR stuck").is_empty()
     });
-    for seen in rude.seen("STOR stuck") {
-        assert_eq!(seen.ended, Ended::Reset, "{seen:?}");
-    }
+    assert_eq!(rude.seen("STOR stuck")[0].ended, Ended::Reset);
 }
 
 /// Field case P29.
@@ -143,11 +142,11 @@ fn a_gate_that_is_killed_ends_no_stream_as_if_it_were_whole() {
     down.tell("RETR stuck");
     let mut source = down.connect_data(address);
     down.hear().expect(&[150]);
-    std::thread::sleep(Duration::from_millis(200));
+    gate.wait_for_logs(2, "bytes may flow");
     gate.signal("KILL");
     gate.wait_for_exit();
     let (_, end) = source.read_to_end();
-    assert!(end.is_err(), "{end:?}");
+    assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
     eventually("the backend's sessions end", || rude.sessions() == 0);
     assert!(rude.stored("half").is_none(), "{:?}", rude.seen("STOR"));
 }

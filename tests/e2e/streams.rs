@@ -5,15 +5,22 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
+use crate::metrics::Stage;
+use crate::support::door::{listener, nobody};
 use crate::support::gate::{Gate, Setup};
 use crate::support::process::run;
+use crate::support::rude::Script;
 use crate::support::{PATIENCE, Scene, eventually, noise};
 
 /// A server of which each test takes the connections itself.
 pub(crate) fn server() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let listener = listener(Ipv4Addr::LOCALHOST.into());
+    // Bounds `accept` too.
+    SockRef::from(&listener)
+        .set_read_timeout(Some(PATIENCE))
+        .unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
@@ -157,7 +164,7 @@ fn a_reset_arrives_as_a_reset() {
                 .set_linger(Some(Duration::ZERO))
                 .unwrap();
             drop(first);
-            let end = last.read(&mut heard).unwrap_err();
+            let end = last.read_exact(&mut heard).unwrap_err();
             assert_eq!(end.kind(), ErrorKind::ConnectionReset);
         }
         row.outer.wait_for_log("\"end\":\"Some(Reset)\"");
@@ -216,7 +223,9 @@ fn whoever_comes_beyond_the_limit_is_reset() {
     let row = Row::plain(address, |setup| setup.limit("sessions", "1"));
     let mut first = connect(row.outer.address());
     let mut backend = accept(&server);
-    let end = connect(row.outer.address()).read(&mut [0]).unwrap_err();
+    let end = connect(row.outer.address())
+        .read_exact(&mut [0])
+        .unwrap_err();
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
     backend.write_all(b"!").unwrap();
     first.read_exact(&mut [0]).unwrap();
@@ -224,12 +233,98 @@ fn whoever_comes_beyond_the_limit_is_reset() {
 
 #[test]
 fn whoever_has_no_backend_is_reset() {
-    let (server, address) = server();
-    drop(server);
-    let row = Row::plain(address, |setup| setup);
-    let end = connect(row.outer.address()).read(&mut [0]).unwrap_err();
+    let nobody = nobody();
+    let row = Row::plain(nobody.local_addr().unwrap(), |setup| setup);
+    let end = connect(row.outer.address())
+        .read_exact(&mut [0])
+        .unwrap_err();
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
     row.outer.wait_for_log("no backend answers");
+}
+
+/// Nobody reads of it yet, and still it is heard: what is held for it is given back at once. The member does not take its
+/// connection, or takes it and begins no TLS.
+#[test]
+fn a_client_that_resets_while_a_member_is_awaited_is_gone_at_once() {
+    for is_swallowed in [true, false] {
+        let server = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        server
+            .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+            .unwrap();
+        server.listen(0).unwrap();
+        let address = server.local_addr().unwrap().as_socket().unwrap();
+        // It fills the queue: the kernel drops whoever comes after it.
+        let _first = is_swallowed.then(|| connect(address));
+        let scene = Scene::new();
+        let bounds = setup(OFF, TLS)
+            .timeout("backend_connect", "1h")
+            .timeout("handshake", "1h");
+        let gate = Gate::start(&scene, address, bounds);
+        let before = gate.descriptors();
+        let client = connect(gate.address());
+        let dialled = before + 2;
+        eventually("the member is dialled", || gate.descriptors() >= dialled);
+        SockRef::from(&client)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(client);
+        gate.wait_for_log("stream refused: the client has left");
+        gate.wait_for_descriptors(before);
+    }
+}
+
+/// What it has said, and that this was all, is for whoever serves in the end.
+#[test]
+fn a_client_that_ends_its_direction_while_a_member_is_awaited_is_served() {
+    let (server, address) = server();
+    let hanging = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let scene = Scene::new();
+    let inner = Gate::start(&scene, address, setup(TLS, OFF));
+    let hangs = hanging.local_addr().unwrap();
+    let members = format!("[\"{hangs}\", \"{}\"]", inner.address());
+    let with = setup(OFF, TLS)
+        .process("cores", "[0]")
+        .timeout("handshake", "1s")
+        .pool("members", &members);
+    let outer = Gate::start(&scene, address, with);
+    let mut client = connect(outer.address());
+    client.write_all(b"question").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut backend = accept(&server);
+    let mut heard = String::new();
+    backend.read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "question");
+    backend.write_all(b"answer").unwrap();
+    drop(backend);
+    heard.clear();
+    client.read_to_string(&mut heard).unwrap();
+    assert_eq!(heard, "answer");
+    outer.wait_for_log("backend not reached");
+}
+
+/// Each from when it was asked for: what the handshake of the one before has taken is no part of it.
+#[test]
+fn every_member_that_is_reached_is_timed_by_itself() {
+    let (mute, first) = server();
+    let (closing, second) = server();
+    let stage = Stage::with(Script::new(), |_, _| {
+        setup(OFF, TLS)
+            .process("cores", "[0]")
+            .timeout("handshake", "3s")
+            .pool("members", &format!("[\"{first}\", \"{second}\"]"))
+    });
+    let mut client = connect(stage.gate.address());
+    let _held = accept(&mute);
+    drop(accept(&closing));
+    let end = client.read(&mut [0]).unwrap_err();
+    assert_eq!(end.kind(), ErrorKind::ConnectionReset);
+    let seen = stage.series("");
+    assert_eq!(seen["sluicegate_backend_connect_seconds_count"], 2.0);
+    assert!(seen["sluicegate_backend_connect_seconds_sum"] < 3.0);
+    assert_eq!(
+        seen["sluicegate_pool_exhausted_total{pool=\"inside\"}"],
+        1.0
+    );
 }
 
 #[test]
@@ -270,7 +365,7 @@ fn a_stream_in_which_nothing_moves_is_ended_by_reset() {
     let mut client = connect(row.outer.address());
     let mut backend = accept(&server);
     for end in [&mut client, &mut backend] {
-        let told = end.read(&mut [0]).unwrap_err();
+        let told = end.read_exact(&mut [0]).unwrap_err();
         assert_eq!(told.kind(), ErrorKind::ConnectionReset);
     }
     row.outer.wait_for_log("TimedOut");
@@ -279,31 +374,30 @@ fn a_stream_in_which_nothing_moves_is_ended_by_reset() {
 #[test]
 fn stopping_lets_streams_end_and_cuts_off_the_rest() {
     let (server, address) = server();
-    let mut row = Row::plain(address, |setup| setup.timeout("drain", "3s"));
-    let (mut ends, mut hangs) = (connect(row.outer.address()), connect(row.outer.address()));
-    for client in [&mut ends, &mut hangs] {
+    let mut row = Row::plain(address, |setup| setup.timeout("drain", "6s"));
+    // One after the other: on two cores the second one may be dialled for first.
+    let pair = || {
+        let mut client = connect(row.outer.address());
         client.write_all(b"?").unwrap();
-    }
-    let mut backends = [accept(&server), accept(&server)];
-    for backend in &mut backends {
+        let mut backend = accept(&server);
         backend.read_exact(&mut [0]).unwrap();
-    }
+        (client, backend)
+    };
+    let ((mut ends, mut answers), (mut hangs, mut cut)) = (pair(), pair());
     row.outer.signal("TERM");
     eventually("nobody is taken any more", || {
         TcpStream::connect(row.outer.address()).is_err()
     });
     ends.shutdown(Shutdown::Write).unwrap();
-    for backend in &mut backends {
-        // The one whose client has ended answers; the other one is cut off.
-        match backend.read(&mut [0]) {
-            Ok(0) => backend.write_all(b"!").unwrap(),
-            other => assert_eq!(other.unwrap_err().kind(), ErrorKind::ConnectionReset),
-        }
-        backend.shutdown(Shutdown::Write).ok();
-    }
+    assert_eq!(answers.read_to_end(&mut Vec::new()).unwrap(), 0);
+    answers.write_all(b"!").unwrap();
+    drop(answers);
     ends.read_exact(&mut [0]).unwrap();
-    let cut = hangs.read(&mut [0]).unwrap_err();
-    assert_eq!(cut.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(ends.read_to_end(&mut Vec::new()).unwrap(), 0);
+    for hanging in [&mut hangs, &mut cut] {
+        let told = hanging.read_exact(&mut [0]).unwrap_err();
+        assert_eq!(told.kind(), ErrorKind::ConnectionReset);
+    }
     assert_eq!(row.outer.wait_for_exit(), Some(0));
 }
 

@@ -101,7 +101,7 @@ fn top_follows_the_gate_and_obeys_its_keys() {
     let terminal = Terminal::start(&scene, "");
     terminal.wait_for("sluicegate live  all cores");
     terminal.wait_for("Nothing wants attention.");
-    terminal.wait_for(&format!("inside {backend}  reachable"));
+    terminal.wait_for(&format!("inside {backend}  not resting"));
 
     let good = std::fs::read_to_string(scene.path("gate.toml")).unwrap();
     scene.file("gate.toml", "no configuration");

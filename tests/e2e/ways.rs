@@ -2,6 +2,7 @@
 
 use crate::support::certs::Versions;
 use crate::support::clients::Target;
+use crate::support::door::nobody;
 use crate::support::gate::{Gate, Setup};
 use crate::support::rude::{Act, Rude, Script};
 use crate::support::servers::{FtpServer, Kind, Ways};
@@ -201,9 +202,9 @@ fn clear_words_on_an_implicit_port_get_no_service() {
     let gate = Gate::start(&scene, rude.address(), setup);
     let mut client = Strict::connect(gate.address(), scene.authority.client(Versions::Both));
     client.tell("USER somebody");
-    client.hear_or_end().unwrap_err();
+    client.hears_end();
     let mut silent = Strict::connect(gate.address(), scene.authority.client(Versions::Both));
-    silent.hear_or_end().unwrap_err();
+    silent.hears_end();
     assert_eq!(rude.commands(), Vec::<String>::new());
     gate.wait_for_log("TLS handshake deadline of the client");
 }
@@ -346,11 +347,9 @@ fn data_connections_lead_to_the_client_or_nowhere() {
     client.say("EPRT |2|::1|50000|").expect(&[522]);
     client.say("PORT here").expect(&[501]);
     client.say("RETR file").expect(&[425]);
-    // Nobody listens there any more: the session goes on.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .unwrap()
-        .port();
+    // Nobody listens there: the session goes on.
+    let nobody = nobody();
+    let port = nobody.local_addr().unwrap().port();
     client
         .say(&format!("EPRT |1|127.0.0.1|{port}|"))
         .expect(&[200]);
@@ -412,7 +411,7 @@ fn a_backend_is_awaited_from_its_own_address_only() {
     assert_eq!(numbers[..4], [127, 0, 0, 1]);
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], numbers[4] * 256 + numbers[5]));
     let mut stranger = Wire::connect_from([127, 0, 0, 2].into(), address).unwrap();
-    stranger.read().unwrap_err();
+    stranger.hears_reset();
     // The right one: the gate is the TLS client although it is the one that has accepted.
     let mut backend = Wire::connect_from([127, 0, 0, 1].into(), address).unwrap();
     let Got::Bytes(hello) = backend.read().unwrap() else {

@@ -112,7 +112,12 @@ fn backends() -> Vec<Panel> {
         Panel::lines("Members, and those that rest", "short")
             .gauge_by(Gauge::Backends, "pool")
             .gauge_by(Gauge::BackendsResting, "pool"),
-        Panel::lines("Members passed over", "ops").reading_by(Reading::ConnectFailures),
+        Panel::lines(
+            "Members passed over, and sessions for which none was left",
+            "ops",
+        )
+        .reading_by(Reading::ConnectFailures)
+        .reading_by(Reading::PoolExhausted),
         Panel::lines("Members that served", "ops").reading_by(Reading::Served),
         Panel::lines("Reaching, securing and logging in (p99)", "s")
             .percentile(Phase::BackendConnect, 99)
@@ -219,6 +224,10 @@ fn process() -> Vec<Panel> {
         Panel::number("Runs since", "s").query(age(Gauge::ProcessStart), "{{instance}}"),
         Panel::number("Configuration read", "s").query(age(Gauge::ConfigRead), "{{instance}}"),
         Panel::number("Configuration good", "short").gauge(Gauge::ConfigGood),
+        Panel::lines("Certificates and revocation lists are good for", "s").query(
+            format!("{}{{{SELECTED}}} - time()", Gauge::Expiries.name()),
+            "{{instance}} {{section}} {{name}} {{key}}",
+        ),
         Panel::number("Keys that wait for a restart", "short")
             .gauge(Gauge::ConfigWaiting)
             .troubling(1.0),

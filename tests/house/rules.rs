@@ -3,6 +3,7 @@
 //! `tests/house.rs` runs them over `src`, and over small faulty sources to prove that each can fail. A rule never
 //! stops at its first find: the reader gets the whole list with a cure for each line.
 
+use crate::circles::circle_faults;
 use crate::picture::{order_faults, picture_faults};
 use crate::source::{Path, Source};
 use crate::words::Word;
@@ -45,6 +46,7 @@ pub(crate) fn inspect(sources: &[Source]) -> Vec<Fault> {
             order_faults(source, &mut faults);
         }
     }
+    circle_faults(sources, &test_files, &mut faults);
     faults
 }
 

@@ -34,6 +34,65 @@ fn found(place: &str, text: &str) -> Vec<(&'static str, usize)> {
         .collect()
 }
 
+/// The circles among files that have a contract as their first line: where each was found.
+fn circles(files: &[(&str, &str)]) -> Vec<(String, usize)> {
+    let texts: Vec<_> = (files.iter())
+        .map(|(place, text)| (*place, format!("{CONTRACT}{text}")))
+        .collect();
+    let files: Vec<_> = texts
+        .iter()
+        .map(|(place, text)| (*place, text.as_str()))
+        .collect();
+    let faults = faults_of(&files).into_iter();
+    let circles = faults.filter(|fault| fault.rule == "circle");
+    circles.map(|fault| (fault.place, fault.line)).collect()
+}
+
+#[test]
+fn circles_within_a_room_are_found() {
+    let two = |line: &str, reply: &str| {
+        circles(&[
+            (
+                "ftp/mod.rs",
+                "mod line;\nmod reply;\npub use line::{Line, cut};\npub struct Door;",
+            ),
+            ("ftp/line.rs", line),
+            ("ftp/reply.rs", reply),
+        ])
+    };
+    let both = [
+        ("ftp/line.rs".to_owned(), 2),
+        ("ftp/reply.rs".to_owned(), 3),
+    ];
+    let found = two("use super::reply::Reply;", "\nuse super::line::Line;");
+    assert_eq!(found, both);
+    // By the door, by the root, and without an import of its own.
+    let found = two("fn f() { super::reply::f() }", "\nuse crate::ftp::Line;");
+    assert_eq!(found, both);
+    // One way is fine, what the door defines is everybody's, and tests may know everything.
+    assert_eq!(two("use super::Door;", "use super::{Door, Line};"), []);
+    let test = "use super::Line;\n#[cfg(test)]\nmod tests { use super::super::reply::Reply; }";
+    assert_eq!(two(test, "use super::line::cut;"), []);
+    // Over three, and into the folder of a part, which is one with its file.
+    let found = circles(&[
+        ("net/dial.rs", "use super::stream::Stream;"),
+        ("net/stream.rs", "mod splice;"),
+        (
+            "net/stream/splice.rs",
+            "use super::Stream;\nuse super::super::pool::Pool;",
+        ),
+        ("net/pool.rs", "use super::dial::Dial;"),
+    ]);
+    let places = ["net/dial.rs", "net/pool.rs", "net/stream/splice.rs"];
+    let lines = [2, 2, 3];
+    let all: Vec<_> = places
+        .iter()
+        .map(|place| (*place).to_owned())
+        .zip(lines)
+        .collect();
+    assert_eq!(found, all);
+}
+
 #[test]
 fn a_room_without_a_floor_is_found() {
     assert_eq!(found("cellar/mod.rs", ""), [("floor", 0)]);

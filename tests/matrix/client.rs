@@ -5,11 +5,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::backend::{DRIP_PAUSE, DRIPS, PAYLOAD, refuse};
+use crate::backend::{DRIP_PAUSE, DRIPS, PAYLOAD};
 use crate::cells::{Arrival, Cell, Ending, Mode, Prot, Size, Tls, Verb};
 use crate::oracle::End;
 use crate::support::certs::{Authority, Versions};
 use crate::support::deadline;
+use crate::support::door;
 use crate::support::strict::{Event, Strict};
 use crate::support::wire::{Got, Wire};
 
@@ -88,7 +89,7 @@ pub(crate) fn play(client: &mut Strict, cell: &Cell, number: usize) -> Sight {
     if cell.arrival == Arrival::Never {
         if let Meeting::Here(listener) = meeting {
             // Nobody listens there any more, and no other cell can: the gate would be sent to it.
-            refuse(&listener);
+            door::refuse(&listener);
             refusing = Some(listener);
         }
         meeting = Meeting::Nowhere;

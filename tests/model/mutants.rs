@@ -2,7 +2,7 @@
 //! Each of them must be caught, and by the rule that it breaks.
 
 use sluicegate::dialog::{
-    Action, Actions, Close, DataNews, Early, End, FromBackend, FromClient, Input, Loss, Note,
+    Action, Actions, Close, DataNews, End, Failing, FromBackend, FromClient, Input, Loss, Note,
     Protection, Side,
 };
 
@@ -312,7 +312,7 @@ impl Mutant {
                 }
             }
             Self::Turncoat if actions.iter().any(|action| says(action, &["USER"])) => {
-                actions.push(Action::PassOver(Early::Closed));
+                actions.push(Action::PassOver(Failing::Closed));
             }
             Self::Clinger => actions.retain(|action| *action != Action::ReleaseBackend),
             Self::Forgetter => {

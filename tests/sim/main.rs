@@ -19,7 +19,7 @@ mod world;
 
 use std::time::Duration;
 
-use sluicegate::dialog::{Action, Actions, Close, Early};
+use sluicegate::dialog::{Action, Actions, Close, Failing};
 use sluicegate::limits;
 use sluicegate::policy::{
     BackendCcc, BackendProtection, BackendTls, ClientCcc, ClientIdentity, ClientProtection,
@@ -248,7 +248,7 @@ impl Tamper {
             Self::Turncoat => {
                 let is_user = |action: &Action| matches!(action, Action::ToBackend(wire) if begins(wire, &["USER"]));
                 if actions.iter().any(is_user) {
-                    actions.push(Action::PassOver(Early::Closed));
+                    actions.push(Action::PassOver(Failing::Closed));
                 }
             }
             Self::Silence => actions.retain(

@@ -253,10 +253,6 @@ impl Gate {
     }
 
     /// Threads of the process.
-    #[allow(
-        dead_code,
-        reason = "the end-to-end tests need it, the matrix does not"
-    )]
     pub(crate) fn threads(&self) -> usize {
         let tasks = format!("/proc/{}/task", self.server.pid());
         std::fs::read_dir(tasks).unwrap().count()
@@ -386,6 +382,7 @@ fn listeners() -> Vec<(u16, String)> {
 impl Drop for Gate {
     fn drop(&mut self) {
         if !std::thread::panicking() {
+            self.server.end();
             assert!(
                 !self.log().contains(PASSWORD),
                 "the password stands in the log:\n{}",

@@ -3,6 +3,7 @@
 //! The tests in `tests/e2e` use it. Everything here blocks and is bounded by a deadline, everything started is
 //! ended when its value is dropped, and nothing here knows the gate's insides: it speaks FTP over sockets.
 
+pub(crate) mod admin;
 pub(crate) mod balancer;
 pub(crate) mod browser;
 pub(crate) mod certs;
@@ -23,6 +24,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use certs::Authority;
+use gate::{Gate, Setup};
+use rude::{Rude, Script};
 
 /// The account of the tests; `scripts/install-peers` makes it known to vsftpd's PAM service.
 pub(crate) const USER: &str = "sluicetest";
@@ -76,6 +79,14 @@ impl Scene {
         std::fs::create_dir_all(&path).unwrap();
         path
     }
+}
+
+/// A gate before a rude backend, in a scene of their own.
+pub(crate) fn start(script: Script, setup: Setup) -> (Scene, Rude, Gate) {
+    let scene = Scene::new();
+    let rude = Rude::start(&scene, script);
+    let gate = Gate::start(&scene, rude.address(), setup);
+    (scene, rude, gate)
 }
 
 /// Bytes that look random and are the same in every run.

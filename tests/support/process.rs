@@ -50,7 +50,7 @@ impl Printed {
 
     /// Waits until so many lines were printed for which `wanted` holds; those that were, when there never will be more.
     fn wait_for(&self, count: usize, wanted: impl Fn(&str) -> bool) -> Vec<String> {
-        let deadline = deadline();
+        let deadline = Instant::now() + 4 * PATIENCE;
         let (output, changed) = &*self.0;
         let mut output = output.lock().unwrap();
         loop {
@@ -81,6 +81,7 @@ pub(crate) struct Server {
     child: Child,
     printed: Printed,
     log_files: Vec<PathBuf>,
+    is_ended: bool,
 }
 
 impl Server {
@@ -105,6 +106,7 @@ impl Server {
             child,
             printed,
             log_files,
+            is_ended: false,
         }
     }
 
@@ -183,6 +185,13 @@ impl Server {
         self.child.wait().unwrap().code()
     }
 
+    /// Ends it; all that it has printed is here then.
+    pub(crate) fn end(&mut self) {
+        kill_group(&mut self.child);
+        self.is_ended = true;
+        self.printed.wait_for_end();
+    }
+
     /// True while the process has not ended.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
@@ -191,7 +200,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        kill_group(&mut self.child);
+        if !self.is_ended {
+            kill_group(&mut self.child);
+        }
         if thread::panicking() {
             eprintln!("--- {} said:\n{}", self.name, self.log());
         }
@@ -244,8 +255,8 @@ pub(crate) fn run(command: &mut Command) -> Ran {
         let mut bytes = Vec::new();
         stderr.read_to_end(&mut bytes).map(|_| bytes)
     });
-    // A client may make a thousand transfers in one run, sleep for a second in many of them (curl), and share its machine.
-    let deadline = deadline() + 19 * PATIENCE;
+    // A client may make a thousand transfers in one run, sleep for a second in each of them (curl), and share its machine.
+    let deadline = deadline() + 39 * PATIENCE;
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break Some(status);

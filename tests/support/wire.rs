@@ -3,7 +3,7 @@
 //! The strict client and the rude backend are made of it. It never ends a connection politely by itself: what is
 //! sent at the end, and in which order, is what those two are for.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,9 +25,42 @@ pub(crate) enum Got {
     Fin,
 }
 
+/// A socket whose waits go on when a signal ends them: with a time-out the kernel does not do that by itself, also where a
+/// whole process is stopped for a while and goes on.
+struct Steady(TcpStream);
+
+fn steadily<T>(mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match act() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+impl Read for Steady {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        steadily(|| self.0.read(buffer))
+    }
+}
+
+impl Write for Steady {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        steadily(|| self.0.write(bytes))
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        steadily(|| self.0.write_vectored(pieces))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// One connection.
 pub(crate) struct Wire {
-    tcp: TcpStream,
+    tcp: Steady,
     tls: Option<Connection>,
     /// Plain bytes received and not yet taken, while there is no TLS.
     received: Vec<u8>,
@@ -52,7 +85,7 @@ impl Wire {
         tcp.set_nodelay(true).unwrap();
         tcp.set_write_timeout(Some(super::PATIENCE)).unwrap();
         Self {
-            tcp,
+            tcp: Steady(tcp),
             tls: None,
             received: Vec::new(),
             close_notify_taken: false,
@@ -79,7 +112,7 @@ impl Wire {
     }
 
     fn handshake(&mut self, mut connection: Connection) -> io::Result<()> {
-        self.tcp.set_read_timeout(Some(super::PATIENCE))?;
+        self.tcp.0.set_read_timeout(Some(super::PATIENCE))?;
         while connection.is_handshaking() {
             connection.complete_io(&mut self.tcp)?;
         }
@@ -100,9 +133,16 @@ impl Wire {
             let left = deadline
                 .saturating_duration_since(Instant::now())
                 .max(Duration::from_millis(1));
-            self.tcp.set_read_timeout(Some(left))?;
+            self.tcp.0.set_read_timeout(Some(left))?;
             self.pull()?;
         }
+    }
+
+    /// Waits for the peer to reset the connection. Anything else fails the test, as does nothing at all.
+    #[track_caller]
+    pub(crate) fn hears_reset(&mut self) {
+        let told = self.read().map_err(|error| error.kind());
+        assert_eq!(told, Err(ErrorKind::ConnectionReset));
     }
 
     /// Takes what has arrived already, without waiting.
@@ -111,9 +151,9 @@ impl Wire {
             if let Some(got) = self.take()? {
                 return Ok(Some(got));
             }
-            self.tcp.set_nonblocking(true)?;
+            self.tcp.0.set_nonblocking(true)?;
             let pulled = self.pull();
-            self.tcp.set_nonblocking(false)?;
+            self.tcp.0.set_nonblocking(false)?;
             match pulled {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 pulled => pulled?,
@@ -207,7 +247,7 @@ impl Wire {
 
     /// Reads the TCP stream to its end past TLS: a reset is an error.
     pub(crate) fn read_raw_to_end(&mut self) -> io::Result<()> {
-        self.tcp.set_read_timeout(Some(super::PATIENCE))?;
+        self.tcp.0.set_read_timeout(Some(super::PATIENCE))?;
         io::copy(&mut self.tcp, &mut io::sink()).map(drop)
     }
 
@@ -218,7 +258,7 @@ impl Wire {
 
     /// Writes past TLS, the last byte as urgent (RFC 9293 section 3.8.5).
     pub(crate) fn write_urgent(&self, bytes: &[u8]) -> io::Result<()> {
-        let sent = socket2::SockRef::from(&self.tcp).send_out_of_band(bytes)?;
+        let sent = socket2::SockRef::from(&self.tcp.0).send_out_of_band(bytes)?;
         assert_eq!(sent, bytes.len());
         Ok(())
     }
@@ -250,22 +290,22 @@ impl Wire {
 
     /// Sends FIN.
     pub(crate) fn fin(&self) -> io::Result<()> {
-        self.tcp.shutdown(Shutdown::Write)
+        self.tcp.0.shutdown(Shutdown::Write)
     }
 
     /// Ends the connection with RST.
     pub(crate) fn reset(self) {
-        socket2::SockRef::from(&self.tcp)
+        socket2::SockRef::from(&self.tcp.0)
             .set_linger(Some(Duration::ZERO))
             .unwrap();
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {
-        self.tcp.peer_addr().unwrap()
+        self.tcp.0.peer_addr().unwrap()
     }
 
     pub(crate) fn local(&self) -> SocketAddr {
-        self.tcp.local_addr().unwrap()
+        self.tcp.0.local_addr().unwrap()
     }
 
     /// Whether the TLS session was resumed; `false` without TLS.

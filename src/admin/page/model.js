@@ -143,8 +143,8 @@ function wants(status, window) {
     const resting = pool.members.filter(member => member.resting_on > 0);
     if (!resting.length) continue;
     const all = resting.length === pool.members.length && resting.every(member => member.resting_on >= member.cores);
-    const names = resting.map(member => member.address).join(", ");
-    add(all ? "bad" : "warn", `Pool ${pool.pool}`, all ? `no member can be reached: ${names}` : `${names} could not be reached lately by some cores, which try others first`);
+    const names = resting.map(member => `${member.address} (${member.last_failure.reason})`).join(", ");
+    add(all ? "bad" : "warn", `Pool ${pool.pool}`, all ? `every member has failed lately: ${names}` : `some cores try others first, as these have failed lately: ${names}`);
   }
   for (const listener of status.listeners) {
     const share = listener.passive_ports ? listener.passive_ports_in_use / listener.passive_ports : 0;

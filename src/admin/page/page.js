@@ -174,9 +174,9 @@ function showBackends(status) {
     const items = rows(element.querySelector("ul"), members.map(member => member.address), address =>
       make("li", {}, make("i", { "aria-hidden": "true" }), make("span", { class: "address" }, address), make("span", { class: "how" })));
     items.forEach((item, at) => {
-      const { resting_on: resting, cores } = members[at];
+      const { resting_on: resting, cores, last_failure: failure } = members[at];
       item.className = !resting ? "" : resting < cores ? "warn" : "bad";
-      write(item.lastElementChild, !resting ? "reachable" : resting < cores ? `not reached by ${resting} of ${cores} cores` : "not reached lately");
+      write(item.lastElementChild, !resting ? "not resting" : `rests on ${resting} of ${many(cores, "core")}: ${failure.reason}`);
     });
   });
 }
@@ -298,12 +298,13 @@ async function turn() {
   try {
     history.add(await ask("/status"));
     view.lost = null;
-    await showSessions();
+    if (!view.paused) await showSessions();
   } catch (error) {
     view.lost ??= Date.now();
     view.why = error.name === "TimeoutError" ? "it takes too long" : error instanceof TypeError ? "it cannot be reached" : error.message;
   }
-  show();
+  // Paused meanwhile, the page stays as it is.
+  if (!view.paused) show();
   again(PERIOD - (performance.now() - begun));
 }
 

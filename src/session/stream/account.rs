@@ -107,6 +107,11 @@ impl Passage {
                 let ends = [End::TimedOut(Overrun::Handshake), End::Aborted];
                 (ends, "clock", "the TLS handshake took too long", 1)
             }
+            Unestablished::Left => {
+                tracing::info!(session, "stream refused: the client has left");
+                let why = "left before a backend was there";
+                ([End::Reset, End::Aborted], "client", why, 0)
+            }
             Unestablished::Stopped => {
                 tracing::info!(session, "stream refused: stopped");
                 ([End::Aborted; 2], "operator", "stopped", 0)

@@ -1,16 +1,7 @@
 //! From one record layer to another without the plain bytes ever being anywhere else.
 
 use super::{Progress, Records, Side};
-use crate::tls::Fault;
-
-/// Which of two connections cannot go on, for good.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Broken {
-    /// The one that is read: its peer's doing, mostly.
-    Source(Fault),
-    /// The one that is written: ours.
-    Sink(Fault),
-}
+use crate::tls::{Broken, Fault};
 
 impl Records {
     /// Whether `pass` can be used towards `sink`: the records of both are our own.

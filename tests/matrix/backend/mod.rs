@@ -9,7 +9,7 @@ mod transfer;
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use rustls::ServerConfig;
@@ -17,7 +17,7 @@ use rustls::ServerConfig;
 use crate::cells::{Cell, Family, Manner, Size};
 use crate::oracle::End;
 use crate::support::certs::{Authority, Versions};
-use crate::support::door::Door;
+use crate::support::door::{self, Door};
 use crate::support::noise;
 use crate::support::wire::{Got, Wire};
 use play::{Play, Speech};
@@ -172,7 +172,7 @@ impl<'a> Session<'a> {
     }
 
     fn listen(&mut self, verb: &str) -> io::Result<()> {
-        let listener = TcpListener::bind((self.control.local().ip(), 0))?;
+        let listener = door::listener(self.control.local().ip());
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
         self.meeting = Meeting::Here(listener);
@@ -229,14 +229,6 @@ impl<'a> Session<'a> {
             }
         }
     }
-}
-
-/// From here on connections to it are refused, and as long as it is held nobody else can listen there.
-pub(crate) fn refuse(listener: &TcpListener) {
-    let socket = socket2::SockRef::from(listener);
-    // The kernel lends a port to others while all who are bound to it allow that and none of them listens.
-    socket.set_reuse_address(false).unwrap();
-    socket.shutdown(Shutdown::Both).unwrap();
 }
 
 /// The address in the argument of PORT (RFC 959 section 4.1.2) or EPRT (RFC 2428 section 2).

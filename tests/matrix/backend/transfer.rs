@@ -6,9 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::play::{Finish, Outset, Play, Preliminary, Taking, Verdict};
-use super::{Meeting, PAYLOAD, Seen, Session, refuse};
+use super::{Meeting, PAYLOAD, Seen, Session};
 use crate::cells::Size;
 use crate::oracle::End;
+use crate::support::door;
 use crate::support::rude::CUT_RECORD;
 use crate::support::wire::{Got, Wire};
 
@@ -255,7 +256,7 @@ impl Session<'_> {
     /// Closes the data port; it stays ours until the next one is asked for.
     fn close_port(&self) {
         if let Meeting::Here(listener) = &self.meeting {
-            refuse(listener);
+            door::refuse(listener);
         }
     }
 

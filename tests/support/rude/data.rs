@@ -30,7 +30,7 @@ impl Session<'_> {
     ) -> io::Result<()> {
         let rest = std::mem::take(&mut self.rest);
         let Some(mut bytes) = self.content(verb, argument) else {
-            self.passive = None;
+            self.close_port();
             return self.say("550 No such file");
         };
         bytes.drain(..rest.min(bytes.len()));
@@ -38,7 +38,7 @@ impl Session<'_> {
             Act::NeverTake => {
                 self.say("150 Here it comes")?;
                 self.say("226 That was it")?;
-                self.passive = None;
+                self.close_port();
                 return Ok(());
             }
             Act::LeaveWaiting => {
@@ -46,11 +46,11 @@ impl Session<'_> {
                 return self.say("226 That was it");
             }
             Act::NoPreliminary => {
-                self.passive = None;
+                self.close_port();
                 return self.say("226 That was it");
             }
             Act::Error550 => {
-                self.passive = None;
+                self.close_port();
                 return self.say("550 I will not");
             }
             Act::HangBefore150 => return self.hang(),
@@ -144,7 +144,7 @@ impl Session<'_> {
         let rest = std::mem::take(&mut self.rest);
         match act {
             Act::Error550 => {
-                self.passive = None;
+                self.close_port();
                 return self.say("550 I will not");
             }
             Act::HangBefore150 => return self.hang(),

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use rustls::ServerConfig;
 
-use super::door::Door;
+use super::door::{self, Door};
 use super::wire::{Got, Wire};
 use super::{PASSWORD, Scene};
 pub(crate) use data::{CUT_RECORD, DRIP_PAUSE, DRIPS};
@@ -88,6 +88,11 @@ impl Rude {
         self.door.address()
     }
 
+    /// Takes no more sessions; nobody else does so in its place.
+    pub(crate) fn leave(&mut self) {
+        self.door.shut();
+    }
+
     /// Every command line heard, in order.
     pub(crate) fn commands(&self) -> Vec<String> {
         self.notes.commands.lock().unwrap().clone()
@@ -120,6 +125,8 @@ struct Session<'a> {
     notes: &'a Notes,
     config: Arc<ServerConfig>,
     passive: Option<TcpListener>,
+    /// The port that was closed last: the gate may still be about to connect to it.
+    closed: Option<TcpListener>,
     private: bool,
     rest: usize,
 }
@@ -139,6 +146,7 @@ impl<'a> Session<'a> {
             notes,
             config,
             passive: None,
+            closed: None,
             private: false,
             rest: 0,
         }
@@ -222,7 +230,7 @@ impl<'a> Session<'a> {
     }
 
     fn listen(&mut self, verb: &str, act: Act) -> io::Result<()> {
-        let listener = TcpListener::bind((self.control.local().ip(), 0))?;
+        let listener = door::listener(self.control.local().ip());
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
         self.passive = Some(listener);
@@ -238,13 +246,21 @@ impl<'a> Session<'a> {
         self.say(&format!("227 Passive ({address},{high},{low})"))
     }
 
+    /// Refuses data connections from here on.
+    fn close_port(&mut self) {
+        if let Some(listener) = self.passive.take() {
+            door::refuse(&listener);
+            self.closed = Some(listener);
+        }
+    }
+
     /// Does nothing until the gate aborts.
     fn hang(&mut self) -> io::Result<()> {
         loop {
             let line = self.hear()?;
             self.notes.commands.lock().unwrap().push(line.clone());
             if line == "ABOR" {
-                self.passive = None;
+                self.close_port();
                 self.say("426 Aborted")?;
                 return self.say("226 Done");
             }

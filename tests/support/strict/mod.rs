@@ -15,6 +15,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use super::certs::{Authority, Versions};
+use super::door;
 use super::wire::{Got, Wire};
 use super::{PASSWORD, USER};
 pub(crate) use journal::{Event, Reply, Transfer};
@@ -220,6 +221,22 @@ impl Strict {
         }
     }
 
+    /// Waits for the end of the control connection. A reply before it fails the test, as does an end that does not come.
+    #[track_caller]
+    pub(crate) fn hears_end(&mut self) {
+        let end = match self.hear_or_end() {
+            Ok(reply) => panic!("{reply:?} instead of an end"),
+            Err(end) => end,
+        };
+        assert!(
+            matches!(
+                end.kind(),
+                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
+            ),
+            "{end}"
+        );
+    }
+
     /// A reply that has arrived already.
     pub(crate) fn overhear(&mut self) -> io::Result<Option<Reply>> {
         loop {
@@ -285,7 +302,7 @@ impl Strict {
 
     /// Says where it awaits the data connection.
     pub(crate) fn listen(&mut self, verb: &str) -> TcpListener {
-        let listener = TcpListener::bind((self.control.local().ip(), 0)).unwrap();
+        let listener = door::listener(self.control.local().ip());
         let address = listener.local_addr().unwrap();
         let argument = match address {
             SocketAddr::V4(v4) if verb == "PORT" => {
