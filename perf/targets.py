@@ -38,7 +38,7 @@ SCALE = {
     "idle: transfers": ("as without, to 10 %", "most", 1.10),
     "uploads": ("all of them", "least", 1.0),
     # A NOOP goes through the gate twice, and may find it in the middle of a turn each time.
-    "neighbours": ("at most a turn each way", "most", 2.0),
+    "neighbours": ("at most the time of two MiB", "most", 2.0),
 }
 
 

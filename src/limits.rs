@@ -113,6 +113,15 @@ pub const CLIENT_TICKETS_KEPT_MAX: usize = 32;
 /// their handshake use up some. Each has the backend's chain of certificates in it, so they are few.
 pub const BACKEND_TICKETS_KEPT_MAX: usize = 4;
 
+/// Chains of backends that one core knows to lead to an authority: those of some pools, with members that share theirs.
+pub const CHAINS_KNOWN_MAX: usize = 32;
+
+/// Longest chain that is remembered so, in bytes: longer than any in use, and with the number of them half a MiB.
+pub const CHAIN_KNOWN_BYTES_MAX: usize = 16 * 1024;
+
+/// Tickets sent to the client of a stream: each connection takes one and brings one.
+pub const STREAM_TICKETS: usize = 1;
+
 /// TLS sessions towards a pool that one core keeps for streams to resume: more than a pool has members, as each keeps a few.
 pub const STREAM_SESSIONS_KEPT: usize = 256;
 

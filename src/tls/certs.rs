@@ -230,13 +230,14 @@ pub(super) fn valid(chain: &[CertificateDer<'_>], now: SystemTime) -> Result<(),
     Ok(())
 }
 
-/// When the first certificate of a chain expires, in seconds since 1970.
-pub(super) fn earliest_end(chain: &[CertificateDer<'_>]) -> Option<i64> {
-    let ends = chain.iter().filter_map(|one| {
-        let certificate = parsed(0, one).ok()?;
-        Some(certificate.validity().not_after.timestamp())
-    });
-    ends.min()
+/// When the first of these certificates expires, in seconds since 1970; not if one of them cannot be read.
+pub(super) fn earliest_end<'c>(
+    certificates: impl IntoIterator<Item = &'c CertificateDer<'c>>,
+) -> Option<i64> {
+    let end =
+        |one: &CertificateDer<'_>| Some(parsed(0, one).ok()?.validity().not_after.timestamp());
+    let ends: Option<Vec<_>> = certificates.into_iter().map(end).collect();
+    ends?.into_iter().min()
 }
 
 fn parsed<'a>(

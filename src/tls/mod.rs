@@ -19,6 +19,7 @@ mod records;
 mod resume;
 pub mod setup;
 mod stores;
+mod trusted;
 mod turn;
 mod verify;
 

@@ -18,6 +18,7 @@ use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion, version};
 use super::certs::{self, complaint};
 use super::clients;
 use super::hosts::{Chooser, HostCerts};
+use super::trusted;
 use super::verify::Checks;
 use super::{ClientResume, ServerResume};
 use crate::config::{
@@ -107,6 +108,7 @@ impl ListenerTls {
     pub fn for_streams(mut self) -> Self {
         let mut config = ServerConfig::clone(&self.control);
         config.alpn_protocols.clear();
+        config.send_tls13_tickets = limits::STREAM_TICKETS;
         config.enable_secret_extraction = self.data.enable_secret_extraction;
         // Without it nobody resumes, and everybody is served.
         if let Ok(ticketer) = aws_lc_rs::Ticketer::new() {
@@ -387,6 +389,7 @@ fn verifier(pool: &Pool, provider: &Arc<CryptoProvider>) -> Result<Arc<Checks>, 
             _ => pool.pins.clone(),
         },
         provider: Arc::clone(provider),
+        id: trusted::Id::new(),
     }))
 }
 

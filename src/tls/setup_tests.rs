@@ -150,6 +150,48 @@ fn backends_are_verified_by_authority_and_name_unless_verification_is_off() {
 }
 
 #[test]
+fn a_chain_that_is_known_stands_for_no_name_no_pin_and_no_other_authority() {
+    let bed = Bed::new();
+    let listener = |bed: &Bed| server(&bed.config("", "").listeners[0], SystemTime::now()).unwrap();
+    let pool = |keys: &str| {
+        pool(&bed.config("", keys).pools[0], SystemTime::now())
+            .unwrap()
+            .unwrap()
+    };
+    let shown = listener(&bed).control;
+    let inside = pool("");
+    let to = |member: usize| {
+        shake(
+            Arc::clone(&inside.config),
+            Arc::clone(&shown),
+            inside.names[member].clone(),
+        )
+    };
+    assert!(to(1).is_ok());
+    assert!(to(1).is_ok(), "by what is known");
+    assert!(to(0).is_err(), "the address is not in it");
+    assert!(to(1).is_ok());
+    let pinned = pool(&format!("pins = [\"{}\"]", "0".repeat(64)));
+    for _ in 0..2 {
+        let told = shake(
+            Arc::clone(&pinned.config),
+            Arc::clone(&shown),
+            pinned.names[1].clone(),
+        );
+        assert!(
+            told.is_err(),
+            "its authority vouches for it, and it is not pinned"
+        );
+    }
+    // The same names and another key, and the same file with another authority in it.
+    let forged = listener(&Bed::new()).control;
+    assert!(shake(Arc::clone(&inside.config), forged, inside.names[1].clone()).is_err());
+    bed.write("inside-ca.pem", Bed::new().authority.pem().as_bytes());
+    let renewed = pool("");
+    assert!(shake(renewed.config, shown, renewed.names[1].clone()).is_err());
+}
+
+#[test]
 fn pins_take_what_no_authority_can_vouch_for_and_nothing_else() {
     let bed = Bed::new();
     let own = bed.authority.pem();

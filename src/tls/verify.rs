@@ -16,6 +16,7 @@ use rustls::{
 };
 
 use super::identity::fingerprint;
+use super::trusted;
 use crate::config::Pin;
 
 /// What a backend's certificate must stand.
@@ -29,6 +30,8 @@ pub(super) struct Checks {
     pub(super) pins: Vec<Pin>,
     /// Who checks signatures.
     pub(super) provider: Arc<CryptoProvider>,
+    /// Whose authorities these are: what was found by others says nothing here.
+    pub(super) id: trusted::Id,
 }
 
 /// A certificate that is none of the pinned ones.
@@ -46,14 +49,17 @@ impl ServerCertVerifier for Checks {
     ) -> Result<ServerCertVerified, Error> {
         if let Some(roots) = &self.roots {
             let parsed = ParsedCertificate::try_from(end_entity)?;
-            let algorithms = self.provider.signature_verification_algorithms.all;
-            verify_server_cert_signed_by_trust_anchor(
-                &parsed,
-                roots,
-                intermediates,
-                now,
-                algorithms,
-            )?;
+            if !trusted::is_known(self.id, end_entity, intermediates, now) {
+                let algorithms = self.provider.signature_verification_algorithms.all;
+                verify_server_cert_signed_by_trust_anchor(
+                    &parsed,
+                    roots,
+                    intermediates,
+                    now,
+                    algorithms,
+                )?;
+                trusted::learn(self.id, end_entity, intermediates, now);
+            }
             if self.name {
                 verify_server_name(&parsed, server_name)?;
             }
