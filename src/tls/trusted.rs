@@ -126,7 +126,7 @@ mod tests {
             "other authorities"
         );
         assert!(!is_known(by, &leaf, &[], at(now)));
-        assert!(!is_known(by, &above, &[leaf.clone()], at(now)));
+        assert!(!is_known(by, &above, std::slice::from_ref(&leaf), at(now)));
         let mut other = leaf.to_vec();
         *other.last_mut().unwrap() ^= 1;
         assert!(!is_known(by, &other.into(), &others, at(now)));
