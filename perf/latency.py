@@ -9,7 +9,6 @@ import contextlib
 import os
 import pathlib
 import signal
-import sys
 import time
 
 import drive
@@ -35,7 +34,7 @@ def run(arguments, setting, subjects, running, result):
     subjects = {**subjects, **busy(arguments, setting, running, result)}
     counts = collections.defaultdict(list)
     pids = [process.pid for process in running if not process.name.endswith("-busy")]
-    with Calm(arguments, setting, running, pids, result["notes"]) as calm:
+    with Calm(pids, result["notes"]) as calm:
         for number in range(arguments.rounds):
             if drive.is_late(arguments, result, f"latency, from round {number + 1}", share=2 / 3):
                 break
@@ -45,7 +44,7 @@ def run(arguments, setting, subjects, running, result):
                 of_round = collections.defaultdict(collections.Counter)
                 for turn in range(arguments.turns):
                     for name in names if turn % 2 == 0 else reversed(names):
-                        with calm.busy(subjects[name].get("busy")):
+                        with awake(subjects[name].get("busy")):
                             figures = drive.load(arguments, setting, flags, subjects[name]["ports"][key], kind, key, None,
                                                  TURN_SECONDS, before=calm.before, with_counts=True, warmup=0.2)
                         if figures and figures["good"]:
@@ -87,16 +86,16 @@ def busy(arguments, setting, running, result):
 
 
 class Calm(contextlib.AbstractContextManager):
-    """Everybody who is measured goes before all others on the CPUs, and these never halt.
+    """Everybody who is measured goes before all others on the CPUs.
 
-    A virtual CPU that halts is given away by the machine below, which takes its time to give it back: that would be most of
-    what is measured. So a program that runs where nobody else would keeps each of them awake, as idle=poll does.
+    Nothing keeps these from halting meanwhile, as idle=poll would: a program of the policy SCHED_IDLE on each took a third off every
+    median, and made the kernel (6.18) hold up everybody for 20 to 40 ms every few seconds, in favour of that program.
     """
 
-    def __init__(self, arguments, setting, running, pids, notes):
-        self.arguments, self.setting, self.running, self.notes = arguments, setting, running, notes
+    def __init__(self, pids, notes):
+        self.notes = notes
         self.pids = [one for pid in pids for one in family(pid)]
-        self.before, self.raised, self.spinners = [], [], {}
+        self.before, self.raised = [], []
         self.began, self.stolen = time.monotonic(), stolen()
 
     def __enter__(self):
@@ -110,20 +109,9 @@ class Calm(contextlib.AbstractContextManager):
                                   "takes 50 ms of each second from a real-time process that never sleeps")
             except PermissionError as why:
                 self.notes.append(f"latency: measured beside all others on the CPUs: {why}")
-        for core in sorted({self.arguments.proxy_core, self.arguments.load_core}):
-            command = ["chrt", "--idle", "0", sys.executable, "-c", "while True: pass"]
-            self.spinners[core] = peers.Process(f"awake-{core}", command, core, self.setting.work, [])
-            self.running.append(self.spinners[core])
-        # Where it was refused it has ended.
-        time.sleep(0.2)
-        awake = [core for core, spinner in self.spinners.items() if spinner.process.poll() is None]
-        self.notes.append(f"latency: CPUs kept awake by a program of the policy SCHED_IDLE: {', '.join(map(str, awake)) or 'none'}")
         return self
 
     def __exit__(self, *_):
-        for spinner in self.spinners.values():
-            spinner.stop()
-            self.running.remove(spinner)
         span = time.monotonic() - self.began
         self.notes.append(f"latency: the machine below took {stolen() - self.stolen:.2f} s of CPU away in {span:.0f} s (steal)")
         for task in self.raised:
@@ -137,20 +125,18 @@ class Calm(contextlib.AbstractContextManager):
                 os.sched_setscheduler(int(task.name), os.SCHED_FIFO, os.sched_param(PRIORITY))
                 self.raised.append(int(task.name))
 
-    @contextlib.contextmanager
-    def busy(self, pid):
-        """A turn of a process that is stopped but for its turns; it keeps its CPU awake by itself."""
-        if not pid:
-            yield
-            return
-        spinner = self.spinners[self.arguments.proxy_core].pid
-        os.kill(spinner, signal.SIGSTOP)
-        os.kill(pid, signal.SIGCONT)
-        try:
-            yield
-        finally:
-            os.kill(pid, signal.SIGSTOP)
-            os.kill(spinner, signal.SIGCONT)
+
+@contextlib.contextmanager
+def awake(pid):
+    """A turn of a process that is stopped but for its turns."""
+    if not pid:
+        yield
+        return
+    os.kill(pid, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGSTOP)
 
 
 def stolen():
