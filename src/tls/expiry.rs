@@ -21,71 +21,49 @@ pub struct Expiry {
     pub until: SystemTime,
 }
 
-/// What kind of file it is.
-#[derive(Clone, Copy)]
-enum Kind {
-    Chain,
-    Lists,
-}
+/// The key of revocation lists; every other one names a chain.
+const LISTS: &str = "client_crl";
 
 /// Every such file of a configuration, in its order. What cannot be read is left out: whoever needs it complains.
 #[must_use]
 pub fn expiries(config: &Config) -> Vec<Expiry> {
     let mut found = Vec::new();
-    let mut look = |section, name: &str, key, kind, file: Option<&Located<PathBuf>>| {
-        if let Some(until) = file.and_then(|file| earliest(file, kind)) {
-            let name = name.to_owned();
-            found.push(Expiry {
+    let mut look = |section, name: &str, files: &[(&'static str, Option<&Located<PathBuf>>)]| {
+        for &(key, file) in files {
+            let until = file.and_then(|file| earliest(file, key == LISTS));
+            found.extend(until.map(|until| Expiry {
                 section,
-                name,
+                name: name.to_owned(),
                 key,
                 until,
-            });
+            }));
         }
     };
     for listener in &config.listeners {
-        let (name, crl) = (&listener.name, listener.client_crl.as_ref());
-        look(
-            "listener",
-            name,
-            "certificate",
-            Kind::Chain,
-            listener.certificate.as_ref(),
-        );
-        look("listener", name, "client_crl", Kind::Lists, crl);
+        let chain = ("certificate", listener.certificate.as_ref());
+        let lists = (LISTS, listener.client_crl.as_ref());
+        look("listener", &listener.name, &[chain, lists]);
     }
     for host in &config.hosts {
         let chain = host.identity.as_ref().map(|(chain, _)| chain);
-        look("host", &host.name.value, "certificate", Kind::Chain, chain);
+        look("host", &host.name.value, &[("certificate", chain)]);
     }
     for pool in &config.pools {
-        let chain = pool.client_certificate.as_ref();
-        look("pool", &pool.name, "client_certificate", Kind::Chain, chain);
+        let chain = ("client_certificate", pool.client_certificate.as_ref());
+        look("pool", &pool.name, &[chain]);
     }
     if let Some(tls) = config.admin.as_ref().and_then(|admin| admin.tls.as_ref()) {
-        look(
-            "admin",
-            "",
-            "certificate",
-            Kind::Chain,
-            Some(&tls.certificate),
-        );
-        look(
-            "admin",
-            "",
-            "client_crl",
-            Kind::Lists,
-            tls.client_crl.as_ref(),
-        );
+        let chain = ("certificate", Some(&tls.certificate));
+        look("admin", "", &[chain, (LISTS, tls.client_crl.as_ref())]);
     }
     found
 }
 
-fn earliest(file: &Located<PathBuf>, kind: Kind) -> Option<SystemTime> {
+fn earliest(file: &Located<PathBuf>, are_lists: bool) -> Option<SystemTime> {
     let bytes = certs::read(file).ok()?;
-    let until = match kind {
-        Kind::Chain => certs::earliest_end(&certs::certificates(&bytes).ok()?)?,
-        Kind::Lists => {
+    let until = match are_lists {
+        false => certs::earliest_end(&certs::certificates(&bytes).ok()?)?,
+        true => {
             let lists = certs::revocations(&bytes).ok()?;
             let due = lists.iter().filter_map(|list| {
                 let (_, list) = CertificateRevocationList::from_der(list).ok()?;
